@@ -1,0 +1,1 @@
+"""The faces of Homeroom: what a person or a program outside talks to."""

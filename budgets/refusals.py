@@ -1,0 +1,108 @@
+"""The tree of errors, all of it.
+
+Exception
+├── Refusal              safe to show: made from the question, the catalog and the ledger, never from a record
+│   ├── BudgetRefused    the cohorts' budget or the grant's allowance does not cover the question
+│   ├── AccessRefused    the asker, or the state of the district, does not allow the question
+│   ├── QueryRefused     the SQL cannot be answered as written          (engine.refusals)
+│   └── CatalogRefused   a catalog or a source file cannot be used      (engine.refusals)
+├── InternalFailure      anything else: one opaque answer with an incident id (engine.refusals)
+└── LedgerDamaged        the ledger contradicts itself, or is not one of ours: nothing is answered from it
+
+Nobody matches the text of an error: the fields are the interface. A refusal says what, where, and what would
+be accepted.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+RefusalCode = Literal[
+    "syntax",
+    "unsupported",
+    "unknown_name",
+    "bounds_missing",
+    "keys_undeclared",
+    "too_large",
+    "owner_exposed",
+    "crosses_students",
+    "budget_year",
+    "budget_lifetime",
+    "cohort_sealed",
+    "grant_missing",
+    "grant_expired",
+    "grant_scope",
+    "column_off",
+    "district_pilot",
+    "district_closed",
+    "request_id_reused",
+    "in_progress",
+    "answer_lost",
+    "catalog",
+    "load",
+]
+
+
+class RefusalBody(TypedDict):
+    """A refusal on the wire."""
+
+    code: RefusalCode
+    message: str
+    line: int | None
+    column: int | None
+    excerpt: str | None
+    accepted: str | None
+
+
+class Refusal(Exception):  # noqa: N818 - the field's word: a refusal is a decision, not an error of ours
+    """A decision not to answer, with its reason.
+
+    Attributes:
+        code: one word for programs.
+        message: one or two sentences for people: what, and why.
+        line: 1-based line of the question (or catalog) the refusal points at, if any.
+        column: 1-based column of that line.
+        excerpt: the piece of text pointed at.
+        accepted: what would be accepted instead.
+    """
+
+    def __init__(
+        self,
+        code: RefusalCode,
+        message: str,
+        *,
+        accepted: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        excerpt: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code: RefusalCode = code
+        self.message = message
+        self.accepted = accepted
+        self.line = line
+        self.column = column
+        self.excerpt = excerpt
+
+    def body(self) -> RefusalBody:
+        """The refusal as it goes over the wire."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "line": self.line,
+            "column": self.column,
+            "excerpt": self.excerpt,
+            "accepted": self.accepted,
+        }
+
+
+class BudgetRefused(Refusal):
+    """The budget of a cohort, or the allowance of a grant, does not cover the question."""
+
+
+class AccessRefused(Refusal):
+    """The asker or the state of the district does not allow the question."""
+
+
+class LedgerDamaged(Exception):  # noqa: N818 - says what happened
+    """The ledger contradicts itself; nothing may be answered from it until a person has looked."""

@@ -1,0 +1,1 @@
+"""SQL text in, a private Release out."""

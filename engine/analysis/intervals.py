@@ -1,0 +1,443 @@
+"""Which values an expression can take, given what is known of its columns.
+
+An abstract interpretation over `engine.tree`: each expression is mapped to a `Range` that holds every value
+the expression can have on a row that agrees with the environment. Exact numbers have exact bounds; bounds of
+doubles are rounded outward.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from engine import tree
+from engine.expressions import MAGNITUDE_MAX
+from engine.refusals import QueryRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from engine.catalog import Column, Table
+    from engine.tree import Expr, Scalar
+
+Number = int | Fraction | float
+
+DOUBLE_MAX = 2.0**900
+"""Every double an expression can reach stays below this, so that no product of two bounds is infinite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The values an expression can take.
+
+    Attributes:
+        low: least number; None where unbounded or not a number.
+        high: greatest number, likewise.
+        values: the possible values other than NULL, where they can be listed.
+        nullable: whether it can be NULL.
+    """
+
+    low: Number | None = None
+    high: Number | None = None
+    values: frozenset[Scalar] | None = None
+    nullable: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether it can be nothing but NULL (or nothing at all)."""
+        if self.values is not None:
+            return not self.values
+        return self.low is not None and self.high is not None and self.low > self.high
+
+    @property
+    def can_be_true(self) -> bool:
+        """Whether a condition can be true."""
+        return self.values is None or True in self.values
+
+    @property
+    def always_true(self) -> bool:
+        """Whether a condition is certainly true."""
+        return self.values == frozenset({True}) and not self.nullable
+
+
+EMPTY: frozenset[Scalar] = frozenset()
+
+
+def listed(values: Iterable[Scalar], *, nullable: bool = False) -> Range:
+    """The range of a value list."""
+    found = frozenset(values)
+    numbers = [value for value in found if isinstance(value, int | Fraction | float) and not isinstance(value, bool)]
+    if numbers and len(numbers) == len(found):
+        return Range(min(numbers), max(numbers), found, nullable)
+    return Range(None, None, found, nullable)
+
+
+def declared(column: Column) -> Range:
+    """What the catalog says of a column, enforced at load."""
+    if column.values is not None:
+        return listed(column.values, nullable=column.nullable)
+    if column.ranges is not None:
+        rows = column.ranges.rows
+        return Range(min(row[1] for row in rows), max(row[2] for row in rows), None, column.nullable)
+    return Range(column.low, column.high, None, column.nullable)
+
+
+def declared_environment(table: Table) -> dict[str, Range]:
+    """What the catalog says of every column of a table."""
+    return {name: declared(column) for name, column in table.columns.items() if column.on}
+
+
+# -- evaluation
+
+
+def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:
+    """The range of an expression.
+
+    Raises:
+        QueryRefused: `bounds_missing` where arithmetic meets a column without bounds, `too_large` where a
+            number could leave what the backend holds.
+    """
+    match expr:
+        case tree.Column(name, _):
+            return known[name]
+        case tree.Constant(value, _):
+            return Range(values=EMPTY, nullable=True) if value is None else listed([value])
+        case tree.Arithmetic(op, left, right, of):
+            return _arithmetic(op, left, right, of, known)
+        case tree.Compare(op, left, right, _):
+            return _compare(op, evaluate(left, known), evaluate(right, known))
+        case tree.Logic(op, args, _):
+            return _logic(op, [evaluate(arg, known) for arg in args])
+        case tree.Not(arg, _):
+            inner = evaluate(arg, known)
+            values = frozenset(not value for value in (inner.values or EMPTY))
+            return Range(values=values, nullable=inner.nullable)
+        case tree.IsNull(arg, _):
+            inner = evaluate(arg, known)
+            outcomes = [True] * inner.nullable + [False] * (not inner.empty)
+            return listed(outcomes)
+        case tree.InList(arg, values_in, _):
+            return _in_list(evaluate(arg, known), frozenset(constant.value for constant in values_in))
+        case tree.Case(branches, default, _):
+            return _case(branches, default, known)
+        case tree.Coalesce(args, _):
+            return _coalesce([evaluate(arg, known) for arg in args])
+        case tree.Cast(arg, of, low, high):
+            return _cast(evaluate(arg, known), arg.type, of, low, high)
+
+
+def union(ranges: Iterable[Range]) -> Range:
+    """The least range that holds several."""
+    every = list(ranges)
+    nullable = any(each.nullable for each in every)
+    filled = [each for each in every if not each.empty]
+    if not filled:
+        return Range(values=EMPTY, nullable=nullable)
+    if all(each.values is not None for each in filled):
+        return listed(itertools.chain.from_iterable(each.values or EMPTY for each in filled), nullable=nullable)
+    lows, highs = [each.low for each in filled], [each.high for each in filled]
+    low = None if None in lows else min(value for value in lows if value is not None)
+    high = None if None in highs else max(value for value in highs if value is not None)
+    return Range(low, high, None, nullable)
+
+
+def _arithmetic(op: str, left: Expr, right: Expr, of: tree.Type, known: Mapping[str, Range]) -> Range:
+    a, b = evaluate(left, known), evaluate(right, known)
+    nullable = a.nullable or b.nullable
+    if a.empty or b.empty:
+        return Range(values=EMPTY, nullable=True)
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        names = sorted(tree.columns_of(left) | tree.columns_of(right))
+        unbounded = [name for name in names if known[name].low is None or known[name].high is None] or names
+        raise QueryRefused(
+            "bounds_missing",
+            f"{', '.join(unbounded)} has no declared bounds, so arithmetic on it cannot be proved to fit.",
+            accepted="a column with bounds, or the bounds declared in the catalog",
+        )
+    if op == "/":
+        return _quotient(a, b, right)
+    if op == "+":
+        corners = [a.low + b.low, a.high + b.high]
+    elif op == "-":
+        corners = [a.low - b.high, a.high - b.low]
+    else:
+        corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
+    low, high = min(corners), max(corners)
+    if of == tree.DOUBLE:
+        return _fits_double(Range(math.nextafter(low, -math.inf), math.nextafter(high, math.inf), None, nullable))
+    return fits(Range(low, high, None, nullable), of)
+
+
+def _quotient(a: Range, b: Range, divisor: Expr) -> Range:
+    """A quotient of doubles; NULL where the divisor is 0.
+
+    A divisor that was exact before its cast is 0 or at least one unit of its scale away from it.
+    """
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        raise AssertionError
+    nullable = a.nullable or b.nullable
+    if not b.low <= 0 <= b.high:
+        corners = [float(x) / float(y) for x in (a.low, a.high) for y in (b.low, b.high)]
+        low, high = math.nextafter(min(corners), -math.inf), math.nextafter(max(corners), math.inf)
+        return _fits_double(Range(low, high, None, nullable))
+    if not isinstance(divisor, tree.Cast) or divisor.arg.type.kind != "exact":
+        raise QueryRefused(
+            "bounds_missing",
+            "The divisor can come arbitrarily near 0, so the quotient has no bounds.",
+            accepted="a divisor whose range leaves out 0, or an exact one (integer or decimal)",
+        )
+    most = float(max(abs(a.low), abs(a.high))) * float(10**divisor.arg.type.scale)
+    most = math.nextafter(most, math.inf)
+    return _fits_double(Range(-most, most, None, nullable=True))
+
+
+def _fits_double(found: Range) -> Range:
+    if found.low is None or found.high is None or not (-DOUBLE_MAX < found.low and found.high < DOUBLE_MAX):
+        raise QueryRefused("too_large", "A number in this question could grow too large.", accepted="smaller bounds")
+    return found
+
+
+def fits(found: Range, of: tree.Type) -> Range:
+    """The range of an exact number, on the proof that its whole number stays below 2**62.
+
+    Without decimal places a column needs no bounds: the loader keeps every whole number below 2**62.
+    """
+    unit = 10**of.scale
+    if found.empty or (of.scale == 0 and (found.low is None or found.high is None)):
+        return found
+    for bound in (found.low, found.high):
+        if bound is None or abs(bound) * unit >= MAGNITUDE_MAX:
+            raise QueryRefused(
+                "too_large",
+                "A number in this question could grow too large to be held exactly.",
+                accepted="columns with smaller bounds, or a CAST to DOUBLE",
+            )
+    return found
+
+
+def aligned(expr: Expr) -> tuple[tuple[Expr, int], ...]:
+    """The exact arguments that must be brought to more decimal places before the expression can use them.
+
+    The analysis proves that they fit there; the compiler does it.
+    """
+    match expr:
+        case tree.Arithmetic("+" | "-", left, right, of) if of.kind == "exact":
+            return tuple((arg, of.scale) for arg in (left, right))
+        case tree.Compare(_, left, right, _) if left.type.kind == "exact":
+            scale = max(left.type.scale, right.type.scale)
+            return ((left, scale), (right, scale))
+        case tree.InList(arg, values, _) if arg.type.kind == "exact":
+            scale = max(part.type.scale for part in (arg, *values))
+            return tuple((part, scale) for part in (arg, *values))
+        case tree.Case(branches, default, of) if of.kind == "exact":
+            return tuple((part, of.scale) for part in (*(then for _, then in branches), default))
+        case tree.Coalesce(args, of) if of.kind == "exact":
+            return tuple((arg, of.scale) for arg in args)
+        case tree.Cast(arg, of, _, _) if of.kind == arg.type.kind == "exact" and of.scale > arg.type.scale:
+            return ((arg, of.scale),)
+    return ()
+
+
+def _compare(op: str, a: Range, b: Range) -> Range:
+    nullable = a.nullable or b.nullable
+    if a.empty or b.empty:
+        return Range(values=EMPTY, nullable=True)
+    match op:
+        case "=":
+            outcomes = {True} if _may_meet(a, b) else set()
+            outcomes |= set() if _one_value(a, b) else {False}
+        case "<>":
+            outcomes = {False} if _may_meet(a, b) else set()
+            outcomes |= set() if _one_value(a, b) else {True}
+        case "<":
+            outcomes = _below(a, b, strict=True)
+        case "<=":
+            outcomes = _below(a, b, strict=False)
+        case ">":
+            outcomes = _below(b, a, strict=True)
+        case _:
+            outcomes = _below(b, a, strict=False)
+    return listed(outcomes, nullable=nullable)
+
+
+def _may_meet(a: Range, b: Range) -> bool:
+    if a.values is not None and b.values is not None:
+        return not a.values.isdisjoint(b.values)
+    below = a.high is not None and b.low is not None and a.high < b.low
+    above = a.low is not None and b.high is not None and a.low > b.high
+    return not (below or above)
+
+
+def _one_value(a: Range, b: Range) -> bool:
+    return a.values is not None and b.values is not None and len(a.values) == 1 and a.values == b.values
+
+
+def _below(a: Range, b: Range, *, strict: bool) -> set[bool]:
+    """The outcomes of a < b (or a <= b): by the ends of the ranges, or by the listed texts and booleans."""
+    a_low, a_high, b_low, b_high = *_ends(a), *_ends(b)
+    outcomes = set()
+    if a_low is None or b_high is None or a_low < b_high or (not strict and a_low == b_high):
+        outcomes.add(True)
+    if a_high is None or b_low is None or a_high > b_low or (strict and a_high == b_low):
+        outcomes.add(False)
+    return outcomes
+
+
+def _ends(a: Range) -> tuple[Number | None, Number | None]:
+    """Ends that compare with one another; texts have none, as collations differ."""
+    if a.low is None and a.high is None and a.values and all(isinstance(value, bool) for value in a.values):
+        return int(min(a.values)), int(max(a.values))  # type: ignore[type-var,arg-type]
+    return a.low, a.high
+
+
+def _logic(op: str, args: list[Range]) -> Range:
+    """Three-valued AND, OR over independent arguments, by all combinations of outcomes."""
+    dominant = op == "or"
+    outcomes: set[bool | None] = {not dominant}
+    for arg in args:
+        own: set[bool | None] = {bool(value) for value in (arg.values if arg.values is not None else (True, False))}
+        own |= {None} if arg.nullable else set()
+        outcomes = {
+            dominant if dominant in (a, b) else None if None in (a, b) else not dominant
+            for a, b in itertools.product(outcomes, own)
+        }
+    return Range(values=frozenset(outcomes - {None}), nullable=None in outcomes)
+
+
+def _in_list(arg: Range, constants: frozenset[Scalar]) -> Range:
+    if arg.empty:
+        return Range(values=EMPTY, nullable=True)
+    if arg.values is not None:
+        outcomes = [True] * (not arg.values.isdisjoint(constants)) + [False] * (not arg.values <= constants)
+        return listed(outcomes, nullable=arg.nullable)
+    return listed([True, False] if _may_meet(arg, listed(constants)) else [False], nullable=arg.nullable)
+
+
+def _case(branches: Iterable[tuple[Expr, Expr]], default: Expr, known: Mapping[str, Range]) -> Range:
+    found = []
+    for when, then in branches:
+        outcome = evaluate(when, known)
+        inside = assume((when,), known) if outcome.can_be_true else None
+        if inside is not None:
+            found.append(evaluate(then, inside))
+        if outcome.always_true:
+            return union(found)
+    return union([*found, evaluate(default, known)])
+
+
+def _coalesce(args: list[Range]) -> Range:
+    reached = list(itertools.takewhile(lambda arg: arg.nullable, args))
+    rest = args[len(reached) :]
+    found = union([replace(arg, nullable=False) for arg in (*reached, *rest[:1])])
+    return replace(found, nullable=not rest)
+
+
+def _cast(arg: Range, source: tree.Type, of: tree.Type, low: int | None, high: int | None) -> Range:
+    if arg.empty:
+        return Range(values=EMPTY, nullable=True)
+    if source == tree.BOOLEAN:
+        return listed([int(value) for value in arg.values or (False, True) if value is not None], nullable=arg.nullable)
+    if of == tree.DOUBLE:
+        if arg.values is not None:
+            return listed([float(value) for value in arg.values if value is not None], nullable=arg.nullable)
+        ends = [None if end is None else float(end) for end in (arg.low, arg.high)]
+        return Range(*ends, None, arg.nullable)
+    if of.kind != "exact":
+        return arg
+    unit = 10**of.scale
+    least, most = (rounded(end, of.scale) if end is not None else None for end in (arg.low, arg.high))
+    if source == tree.DOUBLE and of.scale and least is not None and most is not None:
+        least, most = least - 1, most + 1  # the product with 10**scale is itself rounded
+    nullable = arg.nullable
+    if low is not None and (least is None or least < low):
+        least, nullable = low, True
+    if high is not None and (most is None or most > high):
+        most, nullable = high, True
+    exact = [end if end is None else _plain(Fraction(end, unit)) for end in (least, most)]
+    return Range(*exact, None, nullable)
+
+
+def rounded(value: Number | str, scale: int) -> int:
+    """A number as a whole number of units 10**-scale, rounded half away from zero.
+
+    >>> rounded(2.5, 0), rounded(-2.5, 0), rounded(Fraction(5, 4), 1)
+    (3, -3, 13)
+    """
+    units = abs(Fraction(value) * 10**scale)
+    whole = math.floor(units + Fraction(1, 2))
+    return whole if Fraction(value) >= 0 else -whole
+
+
+def _plain(value: Fraction) -> int | Fraction:
+    return int(value) if value.denominator == 1 else value
+
+
+# -- assumptions
+
+
+def assume(conditions: Iterable[Expr], known: Mapping[str, Range]) -> dict[str, Range] | None:
+    """What is known of the columns on rows where the conditions are true; None where there are none.
+
+    Only conjuncts that compare a bare column with constants narrow a range; all others are left out, which
+    is sound.
+    """
+    found = dict(known)
+    for conjunct in tree.conjuncts(conditions):
+        narrowed = _narrow(conjunct, found)
+        if narrowed is None:
+            continue
+        name, left = narrowed
+        if left.empty and not left.nullable:
+            return None
+        found[name] = left
+    return found
+
+
+def _narrow(conjunct: Expr, known: Mapping[str, Range]) -> tuple[str, Range] | None:
+    match conjunct:
+        case tree.Compare(op, tree.Column(name, _), tree.Constant(value, _), _):
+            return name, _keep(op, known[name], value)
+        case tree.InList(tree.Column(name, _), constants, _):
+            wanted = frozenset(constant.value for constant in constants)
+            own = known[name]
+            kept = wanted if own.values is None else own.values & wanted
+            kept = frozenset(value for value in kept if _within(value, own))
+            return name, listed(kept)
+        case tree.Column(name, _):
+            return name, _keep("=", known[name], True)  # noqa: FBT003 - the value compared with
+        case tree.Not(tree.Column(name, _), _):
+            return name, _keep("=", known[name], False)  # noqa: FBT003 - the value compared with
+        case tree.IsNull(tree.Column(name, _), _):
+            return name, Range(values=EMPTY, nullable=known[name].nullable)
+        case tree.Not(tree.IsNull(tree.Column(name, _), _), _):
+            return name, replace(known[name], nullable=False)
+    return None
+
+
+def _within(value: Scalar, own: Range) -> bool:
+    if not isinstance(value, int | Fraction | float) or isinstance(value, bool):
+        return True
+    return not ((own.low is not None and value < own.low) or (own.high is not None and value > own.high))
+
+
+def _keep(op: str, own: Range, value: Scalar) -> Range:
+    """The part of a range on which `op value` is true."""
+    if value is None:
+        return Range(values=EMPTY)
+    if own.values is not None:
+        return listed(kept for kept in own.values if True in (_compare(op, listed([kept]), listed([value])).values or EMPTY))
+    if op == "=":
+        return listed([value]) if _within(value, own) else Range(values=EMPTY)
+    if op == "<>" or not isinstance(value, int | Fraction | float) or isinstance(value, bool):
+        return replace(own, nullable=False)
+    low, high = own.low, own.high
+    if op in ("<", "<="):
+        high = value if high is None else min(high, value)
+    else:
+        low = value if low is None else max(low, value)
+    if low is not None and high is not None and low > high:
+        return Range(values=EMPTY)
+    return Range(low, high, None, nullable=False)

@@ -1,0 +1,1 @@
+"""Where exact integers are computed: one adapter for each database that may hold the records."""

@@ -1,0 +1,138 @@
+"""How an answer is made from raw draws: linear forms, ratios of them, and smooth functions of those.
+
+A form is a fact about the plan: it says which draws an estimate uses and with which exact coefficients, so
+that its margin of error follows from the draws' known, independent noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Op = Literal["+", "-", "*", "/"]
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A constant plus exact multiples of draws.
+
+    Attributes:
+        terms: (position of the statistic in the plan, coefficient), by position, no zero coefficient.
+        constant: the constant.
+    """
+
+    terms: tuple[tuple[int, Fraction], ...] = ()
+    constant: Fraction = Fraction(0)
+
+    @staticmethod
+    def of(terms: Mapping[int, Fraction], constant: Fraction | int = 0) -> Linear:
+        """A linear form without zero terms."""
+        return Linear(tuple(sorted((p, c) for p, c in terms.items() if c)), Fraction(constant))
+
+    def plus(self, other: Linear, factor: Fraction | int = 1) -> Linear:
+        """self + factor · other."""
+        terms = dict(self.terms)
+        for position, coefficient in other.terms:
+            terms[position] = terms.get(position, Fraction(0)) + factor * coefficient
+        return Linear.of(terms, self.constant + factor * other.constant)
+
+    def times(self, factor: Fraction) -> Linear:
+        """Factor · self."""
+        return Linear().plus(self, factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A quotient of two linear forms.
+
+    Attributes:
+        of_count: the divisor is a count of rows (AVG): the ratio is NULL where it is not positive.
+        spread: for AVG, the half-width of the averaged values' range; used to foretell margins.
+    """
+
+    numerator: Linear
+    denominator: Linear
+    of_count: bool = False
+    spread: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The value of a GROUP BY column."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Smooth:
+    """Arithmetic that is neither linear nor a ratio."""
+
+    op: Op
+    left: Form
+    right: Form
+
+
+Form = Linear | Ratio | Key | Smooth
+
+
+def combine(op: Op, left: Form, right: Form) -> Form:
+    """Arithmetic on forms, kept as simple as it is."""
+    if isinstance(left, Linear) and isinstance(right, Linear):
+        return _linear(op, left, right)
+    if isinstance(left, Ratio) and _constant(right) is not None:
+        return _ratio_constant(op, left, _constant(right) or Fraction(0))
+    if isinstance(right, Ratio) and _constant(left) is not None and op != "/":
+        constant = _constant(left) or Fraction(0)
+        if op == "-":
+            return _ratio_constant("+", _ratio_constant("*", right, Fraction(-1)), constant)
+        return _ratio_constant(op, right, constant)
+    return Smooth(op, left, right)
+
+
+def _constant(form: Form) -> Fraction | None:
+    return form.constant if isinstance(form, Linear) and not form.terms else None
+
+
+def _linear(op: Op, left: Linear, right: Linear) -> Form:
+    a, b = _constant(left), _constant(right)
+    if op in ("+", "-"):
+        return left.plus(right, 1 if op == "+" else -1)
+    if op == "*" and b is not None:
+        return left.times(b)
+    if op == "*" and a is not None:
+        return right.times(a)
+    if op == "/" and b:
+        return left.times(1 / b)
+    if op == "/" and b is None:
+        return Ratio(left, right)
+    return Smooth(op, left, right)
+
+
+def _ratio_constant(op: Op, ratio: Ratio, constant: Fraction) -> Form:
+    if op in ("+", "-"):
+        shifted = ratio.numerator.plus(ratio.denominator, constant if op == "+" else -constant)
+        return Ratio(shifted, ratio.denominator, ratio.of_count, None if ratio.spread is None else ratio.spread + abs(constant))
+    if not constant:
+        return Smooth(op, ratio, Linear(constant=constant))
+    factor = constant if op == "*" else 1 / constant
+    spread = None if ratio.spread is None else ratio.spread * abs(factor)
+    return Ratio(ratio.numerator.times(factor), ratio.denominator, ratio.of_count, spread)
+
+
+def used(form: Form) -> Iterator[int]:
+    """Positions of the statistics a form uses."""
+    match form:
+        case Linear(terms, _):
+            yield from (position for position, _ in terms)
+        case Ratio(numerator, denominator, _, _):
+            yield from used(numerator)
+            yield from used(denominator)
+        case Smooth(_, left, right):
+            yield from used(left)
+            yield from used(right)
+        case Key():
+            return

@@ -1,0 +1,415 @@
+"""Query → Plan: which statistics are measured, how sensitive they are, and how the answer is made of them.
+
+A pure function of the question, the catalog and the cohorts that may be asked; no record is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from engine import forms, tree
+from engine.analysis.cohorts import touched
+from engine.analysis.contribution import Contribution, contribution
+from engine.analysis.intervals import Range, aligned, assume, declared_environment, evaluate, fits, rounded
+from engine.keysets import KeyList, key_list, partial_cells
+from engine.refusals import QueryRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from engine.analysis.intervals import Number
+    from engine.catalog import Catalog, Table
+    from engine.forms import Form
+    from engine.source import Source
+
+CELL_MAX = 2**62
+DOUBLE_STEPS = 20
+"""A sum of doubles is measured in steps of at most 2**-20 of the declared range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Centred:
+    """The exact integer one row contributes to a sum; NULL contributes 0, after centring.
+
+    The value is `multiplier · clamp(whole) − centre` for exact numbers, `floor((x − centre)·2**shift + 0.5)`
+    for doubles, clamped to ±bound.
+
+    Attributes:
+        low: least whole number (exact) or number (double) of the argument.
+        high: greatest, likewise.
+        unit: size of one integer step in the column's unit.
+        offset: the centre in the column's unit: argument = integer · unit + offset.
+        bound: B, the greatest magnitude of the integer.
+    """
+
+    arg: tree.Expr
+    low: int | float
+    high: int | float
+    multiplier: int
+    centre: int | float
+    shift: int
+    unit: Fraction
+    offset: Fraction
+    bound: int
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One vector of exact integers, one for each group, measured once.
+
+    Attributes:
+        conditions: the conjuncts a row must fulfil (WHERE, FILTER, and for counts that the argument is there).
+        centred: what a row contributes; None for 1.
+        cohorts: the cohorts whose rows are scanned, and which are charged.
+        contribution: what one student can bring.
+        keys_digest: of the key list.
+        label: what it is, in words a researcher knows.
+    """
+
+    table: str
+    conditions: tuple[tree.Expr, ...]
+    centred: Centred | None
+    cohorts: tuple[int, ...]
+    contribution: Contribution
+    keys_digest: str
+    label: str = field(compare=False)
+
+    @property
+    def bound(self) -> int:
+        """B, the greatest magnitude of one row's integer."""
+        return 1 if self.centred is None else self.centred.bound
+
+    @cached_property
+    def l2_squared(self) -> int:
+        """The squared L2 sensitivity; 0 means the vector is the constant 0."""
+        return self.contribution.l2_squared(self.bound) if self.cohorts else 0
+
+    @cached_property
+    def shape(self) -> str:
+        """A text that two statistics share only if they measure the same over the same cohorts."""
+        measure = "1"
+        if self.centred is not None:
+            c = self.centred
+            measure = f"{tree.canonical(c.arg)} {c.low!r} {c.high!r} {c.multiplier} {c.centre!r} {c.shift} {c.bound}"
+        conditions = " ".join(tree.canonical(condition) for condition in self.conditions)
+        return f"{self.table} [{conditions}] <{measure}> {self.keys_digest} {self.cohorts}"
+
+    def digest(self, epoch: str, population: str) -> str:
+        """SHA-256 by which the ledger knows the measurement."""
+        return _sha256(f"{self.shape} {epoch} {population}")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One column of the answer."""
+
+    name: str
+    role: Literal["key", "estimate", "derived"]
+    type: str
+    unit: str | None
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """One term of ORDER BY over forms."""
+
+    form: Form
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Clamping bounds that were used, in the column's unit."""
+
+    expression: str
+    low: Number
+    high: Number
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a question is answered.
+
+    Attributes:
+        statistics: what is measured; one of sensitivity 0 is the constant 0 and stands in no plan.
+        weights: relative shares of the loss, one for each statistic.
+        touched: every cohort the question touches, asked or not.
+        cohorts: those it is asked of.
+        partial: for each group the left-out cohorts that can occur in it.
+    """
+
+    table: str
+    keys: KeyList
+    statistics: tuple[Statistic, ...]
+    weights: tuple[Fraction, ...]
+    outputs: tuple[Output, ...]
+    order: tuple[Sorting, ...]
+    limit: int | None
+    offset: int
+    touched: tuple[int, ...]
+    cohorts: tuple[int, ...]
+    partial: tuple[tuple[int, ...], ...]
+    bounds: tuple[Bounds, ...]
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """Touched cohorts the question is not asked of."""
+        return tuple(cohort for cohort in self.touched if cohort not in self.cohorts)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what is measured and how the answer is made of it; names of columns do not matter."""
+        made = [[output.form for output in self.outputs], self.order, self.limit, self.offset]
+        return _sha256(repr([[s.shape for s in self.statistics], self.keys.digest, made]))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_plan(source: Source, query: tree.Query, catalog: Catalog, askable: Collection[int]) -> Plan:
+    """The plan of a question asked of the `askable` cohorts it touches.
+
+    Raises:
+        QueryRefused: where a bound, a key list or a size cannot be proved.
+    """
+    return _Planner(source, query, catalog, askable).plan()
+
+
+class _Planner:
+    """Collects the statistics of one question."""
+
+    def __init__(self, source: Source, query: tree.Query, catalog: Catalog, askable: Collection[int]) -> None:
+        self.source, self.query, self.catalog, self.askable = source, query, catalog, askable
+        self.table: Table = catalog.tables[query.table]
+        self.known = declared_environment(self.table)
+        self.prove(query.where, None)
+        touched_by_where = touched(catalog, self.table, query.where, self.known)
+        self.cohorts = tuple(cohort for cohort in touched_by_where if cohort in askable)
+        self.touched: set[int] = set()
+        self.keys = key_list(catalog, self.table, query, self.known, self.cohorts)
+        self.found: OrderedDict[str, Statistic] = OrderedDict()
+        self.sums: dict[tuple[int, int], Fraction] = {}
+        self.explicit: set[int] = set()
+        self.bounds: dict[str, Bounds] = {}
+
+    def plan(self) -> Plan:
+        """The plan."""
+        outputs = tuple(self.output(item) for item in self.query.items)
+        order = tuple(
+            Sorting(self.form(term.value), term.descending, term.nulls_first) for term in self.query.order
+        )
+        touched_all = tuple(sorted(self.touched))
+        left_out = [cohort for cohort in touched_all if cohort not in self.askable]
+        return Plan(
+            table=self.table.name,
+            keys=self.keys,
+            statistics=tuple(self.found.values()),
+            weights=self.weights(),
+            outputs=outputs,
+            order=order,
+            limit=self.query.limit,
+            offset=self.query.offset,
+            touched=touched_all,
+            cohorts=tuple(cohort for cohort in touched_all if cohort in self.askable),
+            partial=partial_cells(self.catalog, self.table, self.query.where, self.known, self.keys, left_out),
+            bounds=tuple(self.bounds.values()),
+        )
+
+    def prove(self, exprs: Sequence[tree.Expr], span: tree.Span | None) -> None:
+        """Prove that every number in the expressions fits, on every record whatever its cohort or group."""
+        try:
+            for expr in exprs:
+                for part in tree.walk(expr):
+                    evaluate(part, self.known)
+                    for child, scale in aligned(part):
+                        fits(evaluate(child, self.known), tree.Type("exact", scale))
+        except QueryRefused as refusal:
+            raise self.source.refusal(refusal.code, refusal.message, span, accepted=refusal.accepted) from None
+
+    # -- forms
+
+    def output(self, item: tree.Item) -> Output:
+        form = self.form(item.value)
+        match form:
+            case forms.Key(index):
+                return Output(item.name, "key", str(self.keys.columns[index].type), None, form)
+            case forms.Linear(terms, constant):
+                whole = constant.denominator == 1 and all(c.denominator == 1 for _, c in terms)
+                return Output(item.name, "estimate", "integer" if whole else "double", self.unit(item.value), form)
+            case forms.Ratio():
+                return Output(item.name, "estimate", "double", self.unit(item.value), form)
+            case forms.Smooth():
+                return Output(item.name, "derived", "double", None, form)
+
+    def unit(self, value: tree.Outer) -> str | None:
+        match value:
+            case tree.Aggregate("count"):
+                return "rows"
+            case tree.Aggregate(_, tree.Column(name, _)):
+                return self.table.columns[name].unit
+        return None
+
+    def form(self, value: tree.Outer) -> Form:
+        match value:
+            case tree.KeyRef(index):
+                return forms.Key(index)
+            case tree.Constant(number, _):
+                return forms.Linear(constant=Fraction(number if isinstance(number, int | Fraction) else 0))
+            case tree.OuterArithmetic(op, left, right):
+                return forms.combine(op, self.form(left), self.form(right))
+            case tree.Aggregate():
+                return self.aggregate(value)
+
+    def aggregate(self, asked: tree.Aggregate) -> Form:
+        condition = () if asked.condition is None else (asked.condition,)
+        argument = () if asked.arg is None else (asked.arg,)
+        self.prove((*condition, *argument), asked.span)
+        conditions = tree.conjuncts((*self.query.where, *condition))
+        if asked.arg is None:
+            return self.count(conditions, "COUNT(*)", explicit=True)
+        known = assume(conditions, self.known)
+        argument_range = Range(values=frozenset()) if known is None else evaluate(asked.arg, known)
+        counted = conditions
+        if argument_range.nullable:
+            counted = tree.conjuncts((*conditions, tree.Not(tree.IsNull(asked.arg))))
+        shown = _shown(asked.arg)
+        if asked.function == "count":
+            return self.count(counted, f"COUNT({shown})", explicit=True)
+        return self.sum_or_average(asked, conditions, counted, argument_range)
+
+    def sum_or_average(
+        self,
+        asked: tree.Aggregate,
+        conditions: tuple[tree.Expr, ...],
+        counted: tuple[tree.Expr, ...],
+        found: Range,
+    ) -> Form:
+        shown = _shown(asked.arg)
+        centred = self.centred(asked, found)
+        if centred is None:
+            return forms.Linear()
+        total = forms.Linear()
+        position = None
+        if centred.bound:
+            position = self.add(conditions, centred, f"SUM({shown}) centred at {float(centred.offset):g}")
+            total = forms.Linear.of({} if position is None else {position: centred.unit})
+        average = asked.function == "avg"
+        if centred.offset or average:
+            count = self.count(counted, f"COUNT({shown})", explicit=average)
+            total = total.plus(count, centred.offset)
+            if position is not None and count.terms:
+                half = centred.bound * centred.unit
+                self.sums[position, count.terms[0][0]] = abs(centred.offset) / half
+        if not average:
+            return total
+        return forms.Ratio(total, count, of_count=True, spread=centred.bound * centred.unit)
+
+    def centred(self, asked: tree.Aggregate, found: Range) -> Centred | None:
+        """The integers of a sum; None where the argument is always NULL."""
+        arg = asked.arg
+        if arg is None or found.empty:
+            return None
+        shown = _shown(arg)
+        if found.low is None or found.high is None:
+            raise self.source.refusal(
+                "bounds_missing",
+                f"{asked.function.upper()} needs to know how large {shown} can be.",
+                asked.span,
+                accepted=f"bounds in the question, such as {asked.function.upper()}"
+                f"(CASE WHEN {shown} BETWEEN 0 AND 100 THEN {shown} END), or in the catalog",
+            )
+        self.bounds[tree.canonical(arg)] = Bounds(shown, found.low, found.high)
+        return _centred_double(arg, found) if arg.type == tree.DOUBLE else _centred_exact(arg, found)
+
+    def count(self, conditions: tuple[tree.Expr, ...], label: str, *, explicit: bool) -> forms.Linear:
+        position = self.add(conditions, None, label)
+        if position is None:
+            return forms.Linear()
+        if explicit:
+            self.explicit.add(position)
+        return forms.Linear.of({position: Fraction(1)})
+
+    # -- statistics
+
+    def add(self, conditions: tuple[tree.Expr, ...], centred: Centred | None, label: str) -> int | None:
+        """The position of a statistic, new or known; None where it is the constant 0."""
+        every = touched(self.catalog, self.table, conditions, self.known)
+        self.touched |= set(every)
+        cohorts = tuple(cohort for cohort in every if cohort in self.askable)
+        known = assume(conditions, self.known)
+        if known is None or not cohorts or not self.keys.rows:
+            return None
+        statistic = Statistic(
+            table=self.table.name,
+            conditions=conditions,
+            centred=centred,
+            cohorts=cohorts,
+            contribution=contribution(self.catalog, self.table, known, self.keys.names, self.keys.rows),
+            keys_digest=self.keys.digest,
+            label=label,
+        )
+        if statistic.l2_squared == 0:
+            return None
+        if self.catalog.max_students * statistic.contribution.rows * statistic.bound >= CELL_MAX:
+            raise QueryRefused(
+                "too_large",
+                f"{label} over {self.catalog.max_students:,} students could grow too large to be held exactly.",
+                accepted="narrower bounds, such as CASE WHEN x BETWEEN 0 AND 100 THEN x END",
+            )
+        self.found.setdefault(statistic.shape, statistic)
+        return list(self.found).index(statistic.shape)
+
+    def weights(self) -> tuple[Fraction, ...]:
+        """Equal shares, but for a count that only serves to undo a sum's centring.
+
+        Such a count and its sum share |c| : h, which gives the sum the noise it would have had uncentred.
+        """
+        weights = [Fraction(1)] * len(self.found)
+        implicit: dict[int, Fraction] = {}
+        for (total, count), ratio in self.sums.items():
+            if count not in self.explicit:
+                weights[total] = 2 / (1 + ratio)
+                implicit[count] = max(implicit.get(count, Fraction(0)), 2 - weights[total])
+        return tuple(implicit.get(position, weight) for position, weight in enumerate(weights))
+
+
+def _centred_exact(arg: tree.Expr, found: Range) -> Centred:
+    unit = 10**arg.type.scale
+    low, high = (math.floor(Fraction(found.low or 0) * unit), math.ceil(Fraction(found.high or 0) * unit))
+    multiplier = 1 if (low + high) % 2 == 0 else 2
+    centre = (low + high) * multiplier // 2
+    step = Fraction(1, unit * multiplier)
+    return Centred(arg, low, high, multiplier, centre, 0, step, centre * step, (high - low) * multiplier // 2)
+
+
+def _centred_double(arg: tree.Expr, found: Range) -> Centred:
+    low, high = float(found.low or 0), float(found.high or 0)
+    centre = low + (high - low) / 2
+    width = high - low
+    shift = DOUBLE_STEPS - math.floor(math.log2(width)) if width > 0 else 0
+    unit = Fraction(2) ** -shift
+    half = max(Fraction(high) - Fraction(centre), Fraction(centre) - Fraction(low))
+    return Centred(arg, low, high, 1, centre, shift, unit, Fraction(centre), rounded(half / unit, 0))
+
+
+def _shown(expr: tree.Expr | None) -> str:
+    """An expression in few words, for labels and messages: column names and no constants."""
+    match expr:
+        case tree.Column(name, _):
+            return name
+        case tree.Case():
+            return "CASE …"
+        case None:
+            return "*"
+        case _:
+            names = ", ".join(sorted(tree.columns_of(expr)))
+            return f"expression of {names}" if names else "constant"

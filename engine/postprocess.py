@@ -1,0 +1,211 @@
+"""The answer's rows, made of noisy integers only: arithmetic, ORDER BY, LIMIT, standard errors, margins.
+
+A repeatable, total function of the plan and the stored draws. No record comes in, so nothing here costs budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import accuracy, forms
+from engine.forms import Key, Linear, Ratio, Smooth
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from engine.forms import Form
+    from engine.plan import Plan
+
+    Vector = NDArray[np.float64]
+
+WEAK_DIVISOR = "null where the noisy divisor cannot be told from 0"
+NO_ROWS = "null where the noisy count of rows is not positive"
+
+Cell = int | float | str | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The draws a plan uses, in the order of its statistics."""
+
+    values: tuple[NDArray[np.int64], ...]
+    scales: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """One column of the answer in the order of the key list.
+
+    Attributes:
+        cells: the values; None is NULL.
+        se: standard errors of the noise, shape (cells,), NaN where unknown.
+        moe90: 90 % margins, likewise.
+        moe95: 95 % margins, likewise.
+        reason: why some cells or margins are NULL.
+    """
+
+    cells: Sequence[Cell]
+    se: Vector
+    moe90: Vector
+    moe95: Vector
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The answer's rows, in the order asked for."""
+
+    rows: list[list[Cell]]
+    se: list[list[float | None]]
+    moe90: list[list[float | None]]
+    moe95: list[list[float | None]]
+    partial: list[list[int]]
+    reasons: list[str | None]
+
+
+def answer(plan: Plan, draws: Draws) -> Table:
+    """The rows of the answer with their margins."""
+    columns = [_estimated(plan, output.form, draws) for output in plan.outputs]
+    chosen = _ordered(plan, draws)[plan.offset :][: plan.limit]
+    return Table(
+        rows=[[column.cells[row] for column in columns] for row in chosen],
+        se=[[_float(column.se[row]) for column in columns] for row in chosen],
+        moe90=[[_float(column.moe90[row]) for column in columns] for row in chosen],
+        moe95=[[_float(column.moe95[row]) for column in columns] for row in chosen],
+        partial=[list(plan.partial[row]) for row in chosen],
+        reasons=[column.reason for column in columns],
+    )
+
+
+def _float(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _ordered(plan: Plan, draws: Draws) -> list[int]:
+    """Positions in the key list in the order asked for; ties keep the key list's order."""
+    rows = list(range(len(plan.keys.rows)))
+    for term in reversed(plan.order):
+        cells = _estimated(plan, term.form, draws).cells
+        present = [row for row in rows if cells[row] is not None]
+        absent = [row for row in rows if cells[row] is None]
+        present.sort(key=lambda row: cells[row], reverse=term.descending)  # type: ignore[arg-type,return-value]  # noqa: B023 - used at once
+        rows = absent + present if term.nulls_first else present + absent
+    return rows
+
+
+def _estimated(plan: Plan, form: Form, draws: Draws) -> Estimated:
+    size = len(plan.keys.rows)
+    nothing = np.full(size, np.nan)
+    match form:
+        case Key(index):
+            return Estimated([row[index] for row in plan.keys.rows], nothing, nothing, nothing, None)
+        case Linear():
+            se = np.full(size, accuracy.variance(form, draws.scales) ** 0.5)
+            return Estimated(_linear_cells(form, draws, size), se, se * accuracy.Z90, se * accuracy.Z95, None)
+        case Ratio():
+            return _ratio(form, draws, size)
+        case Smooth():
+            return _smooth(plan, form, draws)
+
+
+def _linear_cells(form: Linear, draws: Draws, size: int) -> list[Cell]:
+    """Whole numbers stay exact; the rest becomes floating point at the end."""
+    coefficients = [coefficient for _, coefficient in form.terms]
+    if form.constant.denominator == 1 and all(c.denominator == 1 for c in coefficients):
+        vectors = [(int(c), draws.values[p].tolist()) for p, c in form.terms]
+        return [int(form.constant) + sum(c * vector[row] for c, vector in vectors) for row in range(size)]
+    return [float(value) for value in _linear(form, draws, size)]
+
+
+def _linear(form: Linear, draws: Draws, size: int) -> Vector:
+    total: Vector = np.full(size, float(form.constant))
+    for position, coefficient in form.terms:
+        total += draws.values[position] * float(coefficient)
+    return total
+
+
+def _ratio(form: Ratio, draws: Draws, size: int) -> Estimated:
+    numerator, divisor = _linear(form.numerator, draws, size), _linear(form.denominator, draws, size)
+    absent = divisor <= 0 if form.of_count else divisor == 0
+    with np.errstate(all="ignore"):
+        ratio = np.where(absent, np.nan, numerator / divisor)
+    of_a, of_d = (accuracy.variance(part, draws.scales) for part in (form.numerator, form.denominator))
+    together = accuracy.covariance(form.numerator, form.denominator, draws.scales)
+    with np.errstate(all="ignore"):
+        delta = np.sqrt(np.maximum(of_a - 2 * ratio * together + ratio**2 * of_d, 0.0)) / np.abs(divisor)
+        firm = np.abs(divisor) >= accuracy.FIRM * of_d**0.5
+    margins = [
+        np.where(firm, z * delta, accuracy.fieller(ratio, divisor, (of_a, of_d, together), z))
+        for z in (accuracy.Z90, accuracy.Z95)
+    ]
+    reason = None
+    if absent.any():
+        reason = NO_ROWS if form.of_count else WEAK_DIVISOR
+    elif not np.isfinite(margins[1]).all():
+        reason = f"margin {WEAK_DIVISOR}"
+    return Estimated([_float(cell) for cell in ratio], delta, *margins, reason)
+
+
+# -- smooth functions, by forward differentiation
+
+
+@dataclass(frozen=True, slots=True)
+class _Dual:
+    """Values, their derivatives by each draw, and where the derivatives may be trusted."""
+
+    values: Vector
+    slopes: Mapping[int, Vector]
+    firm: NDArray[np.bool_]
+
+
+def _smooth(plan: Plan, form: Smooth, draws: Draws) -> Estimated:
+    dual = _dual(plan, form, draws)
+    spread = sum((slope * draws.scales[p]) ** 2 for p, slope in dual.slopes.items())
+    with np.errstate(all="ignore"):
+        se = np.where(dual.firm, np.sqrt(spread + np.zeros(len(dual.values))), np.nan)
+    reason = None if dual.firm.all() else WEAK_DIVISOR
+    cells = [_float(cell) for cell in dual.values]
+    return Estimated(cells, se, se * accuracy.Z90, se * accuracy.Z95, reason)
+
+
+def _dual(plan: Plan, form: Form, draws: Draws) -> _Dual:
+    size = len(plan.keys.rows)
+    match form:
+        case Key(index):
+            values = np.array([np.nan if row[index] is None else float(row[index]) for row in plan.keys.rows])  # type: ignore[arg-type]
+            return _Dual(values, {}, np.ones(size, dtype=bool))
+        case Linear(terms, _):
+            slopes = {p: np.full(size, float(c)) for p, c in terms}
+            return _Dual(_linear(form, draws, size), slopes, np.ones(size, dtype=bool))
+        case Ratio(numerator, denominator, of_count, _):
+            found = _combined("/", _dual(plan, numerator, draws), _dual(plan, denominator, draws), draws)
+            if not of_count:
+                return found
+            positive = _linear(denominator, draws, size) > 0
+            return _Dual(np.where(positive, found.values, np.nan), found.slopes, found.firm & positive)
+        case Smooth(op, left, right):
+            return _combined(op, _dual(plan, left, draws), _dual(plan, right, draws), draws)
+
+
+def _combined(op: forms.Op, a: _Dual, b: _Dual, draws: Draws) -> _Dual:
+    firm = a.firm & b.firm
+    zero = np.zeros(len(a.values))
+    positions = sorted({*a.slopes, *b.slopes})
+    with np.errstate(all="ignore"):
+        if op in ("+", "-"):
+            sign = 1.0 if op == "+" else -1.0
+            values, by_a, by_b = a.values + sign * b.values, np.ones(len(zero)), np.full(len(zero), sign)
+        elif op == "*":
+            values, by_a, by_b = a.values * b.values, b.values, a.values
+        else:
+            divisor = np.where(b.values == 0, np.nan, b.values)
+            values, by_a, by_b = a.values / divisor, 1 / divisor, -a.values / divisor**2
+            spread = sum((slope * draws.scales[p]) ** 2 for p, slope in b.slopes.items())
+            firm = firm & (np.abs(b.values) >= accuracy.FIRM * np.sqrt(spread + zero))
+        slopes = {p: by_a * a.slopes.get(p, zero) + by_b * b.slopes.get(p, zero) for p in positions}
+    return _Dual(values, slopes, firm & np.isfinite(values))

@@ -1,0 +1,303 @@
+"""The engine's own frozen query tree.
+
+Everything after `parse` works on this tree and on nothing else: what is analysed here is what is compiled
+and run. The researcher's text and sqlglot's nodes do not come in.
+
+An exact number is carried as a whole number and a decimal scale: value = whole / 10**scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Scalar = int | Fraction | float | str | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """The type of an expression.
+
+    Attributes:
+        kind: `exact` (integers and decimals), `double`, `boolean`, `text`, or `null` (the bare literal NULL).
+        scale: decimal places of an exact number; 0 for everything else.
+    """
+
+    kind: Literal["exact", "double", "boolean", "text", "null"]
+    scale: int = 0
+
+    @property
+    def is_number(self) -> bool:
+        """Whether arithmetic is defined on it."""
+        return self.kind in ("exact", "double")
+
+    def __str__(self) -> str:
+        if self.kind == "exact":
+            return "integer" if self.scale == 0 else f"decimal with {self.scale} places"
+        return self.kind
+
+
+INTEGER = Type("exact")
+DOUBLE = Type("double")
+BOOLEAN = Type("boolean")
+TEXT = Type("text")
+NULL = Type("null")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where in the researcher's text something stands: 0-based offsets, end excluded."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the scanned relation."""
+
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A constant; None is NULL. Exact numbers are int or Fraction, doubles are float."""
+
+    value: Scalar
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """`left op right`; division is on doubles, and NULL where the divisor is 0."""
+
+    op: Literal["+", "-", "*", "/"]
+    left: Expr
+    right: Expr
+    type: Type
+
+
+CompareOp = Literal["=", "<>", "<", "<=", ">", ">="]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A three-valued comparison of two numbers, two texts or two booleans."""
+
+    op: CompareOp
+    left: Expr
+    right: Expr
+    type: Type = BOOLEAN
+
+
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """A three-valued AND or OR over two or more arguments."""
+
+    op: Literal["and", "or"]
+    args: tuple[Expr, ...]
+    type: Type = BOOLEAN
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """A three-valued NOT."""
+
+    arg: Expr
+    type: Type = BOOLEAN
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull:
+    """True where the argument is NULL; never NULL itself."""
+
+    arg: Expr
+    type: Type = BOOLEAN
+
+
+@dataclass(frozen=True, slots=True)
+class InList:
+    """`arg IN (constants)`; no NULL among the constants, which are distinct and sorted."""
+
+    arg: Expr
+    values: tuple[Constant, ...]
+    type: Type = BOOLEAN
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The value of the first branch whose condition is true, else the default."""
+
+    branches: tuple[tuple[Expr, Expr], ...]
+    default: Expr
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Coalesce:
+    """The first argument that is not NULL."""
+
+    args: tuple[Expr, ...]
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """The argument as another type: rounded half away from zero, NULL where it does not fit [low, high]."""
+
+    arg: Expr
+    type: Type
+    low: int | None = None
+    high: int | None = None
+
+
+Expr = Column | Constant | Arithmetic | Compare | Logic | Not | IsNull | InList | Case | Coalesce | Cast
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One statistic asked for across students.
+
+    Attributes:
+        function: `count` of rows whose argument is not NULL (of all rows without one), `sum`, or `avg`.
+        arg: what is aggregated; None for COUNT(*).
+        condition: the FILTER, if any.
+        span: where it was written.
+    """
+
+    function: Literal["count", "sum", "avg"]
+    arg: Expr | None
+    condition: Expr | None
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRef:
+    """The value of a GROUP BY column in the answer's row."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class OuterArithmetic:
+    """Arithmetic above the aggregation: post-processing of noisy numbers."""
+
+    op: Literal["+", "-", "*", "/"]
+    left: Outer
+    right: Outer
+
+
+Outer = Aggregate | KeyRef | Constant | OuterArithmetic
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One column of the answer."""
+
+    name: str
+    value: Outer
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One term of ORDER BY, on an expression above the aggregation."""
+
+    value: Outer
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """An aggregate question over one private table.
+
+    Attributes:
+        table: the private table scanned.
+        where: the conjuncts of WHERE, in canonical order.
+        keys: the GROUP BY columns.
+        grouped: whether the question has a GROUP BY at all.
+        items: the answer's columns.
+        order: ORDER BY.
+        limit: LIMIT, if any.
+        offset: OFFSET.
+    """
+
+    table: str
+    where: tuple[Expr, ...]
+    keys: tuple[Column, ...]
+    items: tuple[Item, ...]
+    order: tuple[Order, ...] = ()
+    limit: int | None = None
+    offset: int = 0
+
+
+def parts(expr: Expr) -> tuple[Expr, ...]:
+    """The direct arguments of an expression."""
+    match expr:
+        case Column() | Constant():
+            return ()
+        case Arithmetic(_, left, right, _) | Compare(_, left, right, _):
+            return (left, right)
+        case Logic(_, args, _) | Coalesce(args, _):
+            return args
+        case Case(branches, default, _):
+            return (*(part for branch in branches for part in branch), default)
+        case Not(arg, _) | IsNull(arg, _) | Cast(arg, _, _, _):
+            return (arg,)
+        case InList(arg, values, _):
+            return (arg, *values)
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """The expression and everything in it."""
+    yield expr
+    for part in parts(expr):
+        yield from walk(part)
+
+
+def columns_of(expr: Expr) -> frozenset[str]:
+    """Names of the columns an expression reads."""
+    return frozenset(node.name for node in walk(expr) if isinstance(node, Column))
+
+
+def canonical(expr: Expr) -> str:
+    """A text that two expressions share only if they are equal.
+
+    >>> canonical(Compare("=", Column("school_year", INTEGER), Constant(2025, INTEGER)))
+    '(= school_year:exact0 2025:exact0)'
+    """
+    match expr:
+        case Column(name, of):
+            return f"{name}:{of.kind}{of.scale}"
+        case Constant(value, of):
+            shown = value.hex() if isinstance(value, float) else repr(str(value) if isinstance(value, Fraction) else value)
+            return f"{shown}:{of.kind}{of.scale}"
+        case Cast(arg, of, low, high):
+            return f"(cast {canonical(arg)} {of.kind}{of.scale} {low} {high})"
+        case Arithmetic(op, _, _, of):
+            head = f"{op} {of.kind}{of.scale}"
+        case Compare(op, _, _, _) | Logic(op, _, _):
+            head = op
+        case Case(_, _, of) | Coalesce(_, of):
+            head = f"{type(expr).__name__.lower()} {of.kind}{of.scale}"
+        case _:
+            head = type(expr).__name__.lower()
+    return f"({head} {' '.join(canonical(part) for part in parts(expr))})"
+
+
+def conjuncts(exprs: Iterable[Expr]) -> tuple[Expr, ...]:
+    """The distinct conjuncts of a conjunction, in canonical order: AND is commutative and idempotent."""
+    found: dict[str, Expr] = {}
+    pending = list(exprs)
+    while pending:
+        expr = pending.pop()
+        if isinstance(expr, Logic) and expr.op == "and":
+            pending.extend(expr.args)
+        else:
+            found[canonical(expr)] = expr
+    return tuple(found[key] for key in sorted(found))
