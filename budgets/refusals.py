@@ -7,7 +7,9 @@ Exception
 │   ├── QueryRefused     the SQL cannot be answered as written          (engine.refusals)
 │   └── CatalogRefused   a catalog or a source file cannot be used      (engine.refusals)
 ├── InternalFailure      anything else: one opaque answer with an incident id (engine.refusals)
-└── LedgerDamaged        the ledger contradicts itself, or is not one of ours: nothing is answered from it
+├── LedgerDamaged        the ledger contradicts itself, or is not one of ours: nothing is answered from it
+├── StaleBasis           the plan rests on what is no longer so: plan again, nothing was charged
+└── NotDrawing           this ledger instance does not draw for the entry: throw the noise away
 
 Nobody matches the text of an error: the fields are the interface. A refusal says what, where, and what would
 be accepted.
@@ -106,3 +108,21 @@ class AccessRefused(Refusal):
 
 class LedgerDamaged(Exception):  # noqa: N818 - says what happened
     """The ledger contradicts itself; nothing may be answered from it until a person has looked."""
+
+
+class StaleBasis(Exception):  # noqa: N818 - says what happened
+    """What the plan was made from has changed: another measurement, another budget year, another epoch.
+
+    Nothing was charged. Whoever planned waits, plans again and tries again; it is never shown.
+
+    Attributes:
+        reason: what has changed.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotDrawing(Exception):  # noqa: N818 - says what happened
+    """The entry is not being drawn by this ledger instance: what was drawn for it must be thrown away."""

@@ -17,7 +17,7 @@ from engine.expressions import MAGNITUDE_MAX
 from engine.refusals import QueryRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from engine.catalog import Catalog
     from engine.plan import Centred, Plan, Statistic
@@ -43,9 +43,11 @@ class Compiled:
     keyed: bool
 
 
-def compile_plan(plan: Plan, catalog: Catalog) -> Compiled:
-    """The statement that computes the exact integers of all drawn statistics."""
-    statistics = plan.statistics
+def compile_plan(plan: Plan, catalog: Catalog, statistics: Sequence[Statistic]) -> Compiled:
+    """The statement that computes the exact integers of some of a plan's statistics.
+
+    Every scan is restricted to the cohorts its statistics touch, which are those that are charged for them.
+    """
     common = _common(statistics)
     cohorts = sorted({cohort for statistic in statistics for cohort in statistic.cohorts})
     inner = [f"{quoted(column.name)} AS k{i}" for i, column in enumerate(plan.keys.columns)]

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine import tree
-from engine.analysis.cohorts import in_cohort, may_hold
+from engine.analysis.cohorts import may_hold, touched
 from engine.analysis.intervals import Range, assume, listed
 from engine.refusals import QueryRefused
 
@@ -137,7 +137,7 @@ def partial_cells(
     """For each group the left-out cohorts that can occur in it: such a cell is smaller than the whole."""
     if not left_out:
         return tuple(() for _ in keys.rows)
-    every = (*conditions, *table.checks)
+    every = tree.conjuncts((*conditions, *table.checks))
     used = frozenset().union(*(tree.columns_of(condition) for condition in every)) | {catalog.cohort}
     positions = [position for position, name in enumerate(keys.names) if name in used]
     found: dict[tuple[Value | None, ...], tuple[int, ...]] = {}
@@ -145,10 +145,6 @@ def partial_cells(
         part = tuple(row[p] for p in positions)
         if part not in found:
             cell = _at(known, [keys.names[p] for p in positions], part)
-            found[part] = tuple(c for c in left_out if _occurs(catalog, every, cell, c))
+            occurring = touched(catalog, table, conditions, cell)
+            found[part] = tuple(cohort for cohort in left_out if cohort in occurring)
     return tuple(found[tuple(row[p] for p in positions)] for row in keys.rows)
-
-
-def _occurs(catalog: Catalog, conditions: Sequence[Expr], cell: Mapping[str, Range], cohort: int) -> bool:
-    own = cell[catalog.cohort].values
-    return (own is None or cohort in own) and may_hold(conditions, in_cohort(catalog, cell, cohort))

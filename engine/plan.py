@@ -229,9 +229,11 @@ class _Planner:
         try:
             for expr in exprs:
                 for part in tree.walk(expr):
-                    evaluate(part, self.known)
+                    if isinstance(part, tree.Arithmetic):
+                        evaluate(part, self.known)
                     for child, scale in aligned(part):
-                        fits(evaluate(child, self.known), tree.Type("exact", scale))
+                        if scale > child.type.scale:
+                            fits(evaluate(child, self.known), tree.Type("exact", scale))
         except QueryRefused as refusal:
             raise self.source.refusal(refusal.code, refusal.message, span, accepted=refusal.accepted) from None
 

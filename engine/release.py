@@ -143,7 +143,10 @@ class Release:
         return asdict(self)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The answer as a table: its columns, then for each estimate `_se`, `_moe90` and `_moe95`."""
+        """The answer as a table: its columns, then for each estimate `_se`, `_moe90` and `_moe95`.
+
+        Where cohorts were left out, a last column `partial` names those that can occur in the row.
+        """
         table: dict[str, Any] = {}
         for position, column in enumerate(self.columns):
             table[column.name] = pd.Series([row[position] for row in self.rows], dtype=_dtype(column))
@@ -152,6 +155,9 @@ class Release:
                 for suffix, cells in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
                     values = [row[position] for row in cells]
                     table[f"{column.name}{suffix}"] = pd.Series(values, dtype="Float64")
+        if self.cohorts_left_out:
+            named = [" ".join(map(str, cohorts)) for cohorts in self.partial]
+            table["partial"] = pd.Series(named, dtype="string")
         return pd.DataFrame(table)
 
 

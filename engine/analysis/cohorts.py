@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from engine import tree
 from engine.analysis.intervals import assume, evaluate, listed
 
 if TYPE_CHECKING:
@@ -16,14 +18,9 @@ if TYPE_CHECKING:
 
 def may_hold(conditions: Iterable[Expr], known: Mapping[str, Range]) -> bool:
     """Whether some row may fulfil all conditions, as far as three-valued evaluation tells."""
-    every = tuple(conditions)
+    every = tree.conjuncts(conditions)
     narrowed = assume(every, known)
     return narrowed is not None and all(evaluate(condition, narrowed).can_be_true for condition in every)
-
-
-def in_cohort(catalog: Catalog, known: Mapping[str, Range], cohort: int) -> dict[str, Range]:
-    """What is known of the columns of one cohort's rows."""
-    return {**known, catalog.cohort: listed([cohort])}
 
 
 def touched(
@@ -31,7 +28,30 @@ def touched(
 ) -> tuple[int, ...]:
     """The cohorts that may have a row where the conditions are true.
 
-    The declared checks of the table help: they are true on every record, as the loader enforces.
+    Each cohort is tried with all else as the conditions leave it. The declared checks of the table help: they
+    are true on every record, as the loader enforces.
     """
-    every = (*conditions, *table.checks)
-    return tuple(c for c in catalog.cohorts if may_hold(every, in_cohort(catalog, known, c)))
+    every = tree.conjuncts((*conditions, *table.checks))
+    narrowed = assume(every, known)
+    if narrowed is None:
+        return ()
+    by_cohort = []
+    for condition in every:
+        used = tree.columns_of(condition)
+        if catalog.cohort in used:
+            by_cohort.append((condition, tuple((name, narrowed[name]) for name in sorted(used - {catalog.cohort}))))
+        elif not evaluate(condition, narrowed).can_be_true:
+            return ()
+    left = frozenset(narrowed[catalog.cohort].values or ())
+    for condition, others in by_cohort:
+        left = left & _cohorts_where(condition, catalog.cohort, catalog.cohorts, others)
+    return tuple(cohort for cohort in catalog.cohorts if cohort in left)
+
+
+@lru_cache(maxsize=4096)
+def _cohorts_where(
+    condition: Expr, column: str, cohorts: tuple[int, ...], others: tuple[tuple[str, Range], ...]
+) -> frozenset[int]:
+    """The cohorts for which a condition may be true, given what is known of its other columns."""
+    known = dict(others)
+    return frozenset(c for c in cohorts if evaluate(condition, {**known, column: listed([c])}).can_be_true)

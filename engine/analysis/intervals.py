@@ -9,22 +9,32 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from engine import tree
 from engine.expressions import MAGNITUDE_MAX
 from engine.refusals import QueryRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from engine.catalog import Column, Table
     from engine.tree import Expr, Scalar
 
 Number = int | Fraction | float
 
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 DOUBLE_MAX = 2.0**900
 """Every double an expression can reach stays below this, so that no product of two bounds is infinite."""
 
@@ -66,6 +76,16 @@ class Range:
 EMPTY: frozenset[Scalar] = frozenset()
 
 
+@lru_cache(maxsize=64)
+def _condition(values: frozenset[Scalar], nullable: bool) -> Range:  # noqa: FBT001 - the two facts of a condition
+    return Range(None, None, values, nullable)
+
+
+def outcomes(values: Iterable[bool], *, nullable: bool = False) -> Range:
+    """The range of a condition."""
+    return _condition(frozenset(values), nullable)
+
+
 def listed(values: Iterable[Scalar], *, nullable: bool = False) -> Range:
     """The range of a value list."""
     found = frozenset(values)
@@ -75,6 +95,7 @@ def listed(values: Iterable[Scalar], *, nullable: bool = False) -> Range:
     return Range(None, None, found, nullable)
 
 
+@lru_cache(maxsize=4096)
 def declared(column: Column) -> Range:
     """What the catalog says of a column, enforced at load."""
     if column.values is not None:
@@ -113,12 +134,10 @@ def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:
             return _logic(op, [evaluate(arg, known) for arg in args])
         case tree.Not(arg, _):
             inner = evaluate(arg, known)
-            values = frozenset(not value for value in (inner.values or EMPTY))
-            return Range(values=values, nullable=inner.nullable)
+            return outcomes((not value for value in inner.values or EMPTY), nullable=inner.nullable)
         case tree.IsNull(arg, _):
             inner = evaluate(arg, known)
-            outcomes = [True] * inner.nullable + [False] * (not inner.empty)
-            return listed(outcomes)
+            return outcomes([True] * inner.nullable + [False] * (not inner.empty))
         case tree.InList(arg, values_in, _):
             return _in_list(evaluate(arg, known), frozenset(constant.value for constant in values_in))
         case tree.Case(branches, default, _):
@@ -246,21 +265,18 @@ def _compare(op: str, a: Range, b: Range) -> Range:
     if a.empty or b.empty:
         return Range(values=EMPTY, nullable=True)
     match op:
-        case "=":
-            outcomes = {True} if _may_meet(a, b) else set()
-            outcomes |= set() if _one_value(a, b) else {False}
-        case "<>":
-            outcomes = {False} if _may_meet(a, b) else set()
-            outcomes |= set() if _one_value(a, b) else {True}
+        case "=" | "<>":
+            found = {op == "="} if _may_meet(a, b) else set()
+            found |= set() if _one_value(a, b) else {op != "="}
         case "<":
-            outcomes = _below(a, b, strict=True)
+            found = _below(a, b, strict=True)
         case "<=":
-            outcomes = _below(a, b, strict=False)
+            found = _below(a, b, strict=False)
         case ">":
-            outcomes = _below(b, a, strict=True)
+            found = _below(b, a, strict=True)
         case _:
-            outcomes = _below(b, a, strict=False)
-    return listed(outcomes, nullable=nullable)
+            found = _below(b, a, strict=False)
+    return outcomes(found, nullable=nullable)
 
 
 def _may_meet(a: Range, b: Range) -> bool:
@@ -278,12 +294,12 @@ def _one_value(a: Range, b: Range) -> bool:
 def _below(a: Range, b: Range, *, strict: bool) -> set[bool]:
     """The outcomes of a < b (or a <= b): by the ends of the ranges, or by the listed texts and booleans."""
     a_low, a_high, b_low, b_high = *_ends(a), *_ends(b)
-    outcomes = set()
+    found = set()
     if a_low is None or b_high is None or a_low < b_high or (not strict and a_low == b_high):
-        outcomes.add(True)
+        found.add(True)
     if a_high is None or b_low is None or a_high > b_low or (strict and a_high == b_low):
-        outcomes.add(False)
-    return outcomes
+        found.add(False)
+    return found
 
 
 def _ends(a: Range) -> tuple[Number | None, Number | None]:
@@ -296,24 +312,24 @@ def _ends(a: Range) -> tuple[Number | None, Number | None]:
 def _logic(op: str, args: list[Range]) -> Range:
     """Three-valued AND, OR over independent arguments, by all combinations of outcomes."""
     dominant = op == "or"
-    outcomes: set[bool | None] = {not dominant}
+    found: set[bool | None] = {not dominant}
     for arg in args:
         own: set[bool | None] = {bool(value) for value in (arg.values if arg.values is not None else (True, False))}
         own |= {None} if arg.nullable else set()
-        outcomes = {
+        found = {
             dominant if dominant in (a, b) else None if None in (a, b) else not dominant
-            for a, b in itertools.product(outcomes, own)
+            for a, b in itertools.product(found, own)
         }
-    return Range(values=frozenset(outcomes - {None}), nullable=None in outcomes)
+    return outcomes((value for value in found if value is not None), nullable=None in found)
 
 
 def _in_list(arg: Range, constants: frozenset[Scalar]) -> Range:
     if arg.empty:
         return Range(values=EMPTY, nullable=True)
     if arg.values is not None:
-        outcomes = [True] * (not arg.values.isdisjoint(constants)) + [False] * (not arg.values <= constants)
-        return listed(outcomes, nullable=arg.nullable)
-    return listed([True, False] if _may_meet(arg, listed(constants)) else [False], nullable=arg.nullable)
+        found = [True] * (not arg.values.isdisjoint(constants)) + [False] * (not arg.values <= constants)
+        return outcomes(found, nullable=arg.nullable)
+    return outcomes([True, False] if _may_meet(arg, listed(constants)) else [False], nullable=arg.nullable)
 
 
 def _case(branches: Iterable[tuple[Expr, Expr]], default: Expr, known: Mapping[str, Range]) -> Range:
@@ -428,7 +444,10 @@ def _keep(op: str, own: Range, value: Scalar) -> Range:
     if value is None:
         return Range(values=EMPTY)
     if own.values is not None:
-        return listed(kept for kept in own.values if True in (_compare(op, listed([kept]), listed([value])).values or EMPTY))
+        holds = _COMPARISONS[op]
+        if isinstance(value, str) and op not in ("=", "<>"):
+            return replace(own, nullable=False)  # how texts are ordered is the backend's business
+        return listed(kept for kept in own.values if holds(kept, value))
     if op == "=":
         return listed([value]) if _within(value, own) else Range(values=EMPTY)
     if op == "<>" or not isinstance(value, int | Fraction | float) or isinstance(value, bool):

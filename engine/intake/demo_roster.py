@@ -208,7 +208,7 @@ def _live(pupils: Pupils, people: People, schools: Schools, rng: np.random.Gener
     moves = rng.random(n) < 0.02 + 0.03 * pupils.econ
     redrawn = rng.random(n) < _sigmoid(people.econ_odds[pupils.person])
     leaves_el = rng.random(n) < np.where(pupils.grade > 0, 0.105, 0)
-    found = rng.random(n) < np.where((pupils.grade > 0) & (pupils.grade < FIRST_HIGH_GRADE), 0.0095, 0.0015)
+    found = rng.random(n) < np.where((pupils.grade > 0) & (pupils.grade < FIRST_HIGH_GRADE), 0.007, 0.0015)
     return replace(
         pupils,
         zone=np.where(moves, rng.choice(len(schools.weight), n, p=schools.weight), pupils.zone),

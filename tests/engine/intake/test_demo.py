@@ -47,6 +47,11 @@ def tables() -> Tables:
 
 
 @pytest.fixture(scope="module")
+def small() -> Tables:
+    return generate(50, 1)
+
+
+@pytest.fixture(scope="module")
 def sql(tables: Tables) -> Sql:
     return Sql(tables)
 
@@ -86,7 +91,7 @@ def outside(name: str, column: str, declared: dict[str, Any]) -> list[str]:
 
 
 def assert_keeps_every_declaration(tables: Tables) -> None:
-    """Columns, lists, bounds, NULLs, keys, caps and checks of the starter catalog, one query for each."""
+    """Columns, lists, bounds, NULLs, keys, caps and checks of the starter catalog."""
     sql = Sql(tables)
     assert set(tables) == set(ON)
     cohorts = STARTER["privacy"]["cohorts"]
@@ -97,8 +102,9 @@ def assert_keeps_every_declaration(tables: Tables) -> None:
         wrong = [f"{OWNER} IS NULL" for _ in owner]
         for column, declared in table["columns"].items():
             wrong += outside(name, column, declared)
-        for condition in wrong:
-            assert count(sql, name, condition) == 0, (name, condition)
+        counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in wrong)
+        found = dict(zip(wrong, sql.one(f"SELECT {counts} FROM {name}"), strict=True))
+        assert not any(found.values()), (name, found)
         if table.get("unique"):
             assert_at_most(sql, name, table["unique"], 1)
         if name in PRIVATE:
@@ -121,12 +127,12 @@ def assert_at_most(sql: Sql, name: str, columns: list[str], rows: int) -> None:
 
 def test_the_same_arguments_give_identical_tables() -> None:
     """Nothing but (students, seed) decides what is generated."""
-    first, again, other = generate(600, 7), generate(600, 7), generate(600, 8)
+    first, again, other = generate(300, 7), generate(300, 7), generate(300, 8)
     assert all(first[name].equals(again[name]) for name in first)
     assert not first["student_year"].equals(other["student_year"])
 
 
-@pytest.mark.parametrize("students", [20, 50, 300, STUDENTS])
+@pytest.mark.parametrize("students", [50, 300, STUDENTS])
 def test_every_declaration_of_the_starter_catalog_holds(students: int, tables: Tables) -> None:
     """No row breaks a list, bound, NULL rule, key, cap or check, in districts of any size."""
     assert_keeps_every_declaration(tables if students == STUDENTS else generate(students, 11))
@@ -143,14 +149,13 @@ def test_every_declaration_of_the_starter_catalog_holds(students: int, tables: T
         ("program", "program_type", None),
     ],
 )
-def test_a_broken_declaration_is_noticed(name: str, column: str, value: object) -> None:
+def test_a_broken_declaration_is_noticed(small: Tables, name: str, column: str, value: object) -> None:
     """One wrong column makes the test above fail: it does look."""
-    tables = generate(50, 1)
-    table = tables[name]
+    table = small[name]
     wrong = pa.array([value] * table.num_rows, table.schema.field(column).type)
-    tables[name] = table.set_column(table.schema.get_field_index(column), column, wrong)
+    broken = table.set_column(table.schema.get_field_index(column), column, wrong)
     with pytest.raises(AssertionError):
-        assert_keeps_every_declaration(tables)
+        assert_keeps_every_declaration({**small, name: broken})
 
 
 @pytest.mark.parametrize("students", [20, 50, 300])

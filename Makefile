@@ -1,0 +1,54 @@
+# make demo and make test do all the set-up themselves: a fresh machine needs Python 3.11+ and make.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test check lint types contracts slow statistical mutants prove bench clean
+
+.venv/core: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing (once)"
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/dev: .venv/core
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+demo: .venv/core  ## make an invented district and ask it real questions
+	@$(BIN)/homeroom demo
+
+test: .venv/dev  ## what a new user runs: under a minute, no services
+	@$(PYTEST) -q -n 2
+
+check: lint types contracts slow statistical mutants  ## everything a change must pass
+
+lint: .venv/dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/dev
+	@$(BIN)/mypy
+
+contracts: .venv/dev
+	@$(BIN)/lint-imports
+
+slow: .venv/dev
+	@$(PYTEST) -q -n 2 -m slow
+
+statistical: .venv/dev
+	@$(PYTEST) -q -n 2 -m statistical
+
+mutants: .venv/dev  ## each known privacy bug, planted in a copy, must turn its test red
+	@$(BIN)/python tests/mutants/run.py
+
+prove: .venv/dev  ## the same statistical and slow tests at full size, by hand
+	@HOMEROOM_PROVE=1 $(PYTEST) -q -n 2 -m 'slow or statistical'
+
+bench: .venv/dev  ## speed beside plain DuckDB and OpenDP alone, in one run
+	@$(BIN)/python tests/bench.py
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,288 @@
+"""The `homeroom` command.
+
+Exit codes: 0 answered, 2 usage, 3 the question, 4 the budget, 5 access, 6 catalog or load, 70 internal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+
+from api import demo as demonstration
+from api import present
+from budgets.clock import SystemClock
+from budgets.loss import nanorho_for
+from engine.district import LEDGER_FILE, District
+from engine.founding import found
+from engine.refusals import (
+    AccessRefused,
+    BudgetRefused,
+    CatalogRefused,
+    InternalFailure,
+    LedgerDamaged,
+    QueryRefused,
+    Refusal,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.release import Release
+
+EXIT_CODES: dict[type[Exception], int] = {
+    QueryRefused: 3,
+    BudgetRefused: 4,
+    AccessRefused: 5,
+    CatalogRefused: 6,
+    LedgerDamaged: 70,
+    InternalFailure: 70,
+}
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Private answers to SQL questions about students.")
+budget_app = typer.Typer(no_args_is_help=True, help="What each class of students may lose, and has lost.")
+app.add_typer(budget_app, name="budget")
+
+
+class Format(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+class TextFormat(StrEnum):
+    """How a preview or a budget is written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The district's folder.")]
+Question = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT; - reads it from standard input.")]
+Grant = Annotated[str | None, typer.Option(help="The grant to ask under; the district's own if none is named.")]
+Cohorts = Annotated[str | None, typer.Option(help="Ask only of these classes, such as 2030,2031.")]
+Epsilon = Annotated[float | None, typer.Option(help="Spend so much on this question instead of the default share.")]
+Moe = Annotated[str | None, typer.Option(hidden=True)]
+
+
+def main() -> None:
+    """Run the command; a refusal goes to standard error and sets the exit code."""
+    try:
+        app(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (Refusal, InternalFailure, LedgerDamaged) as error:
+        sys.exit(_refused(error, None))
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def _refused(error: Exception, sql: str | None) -> int:
+    console = Console(stderr=True)
+    if isinstance(error, Refusal):
+        present.refusal(console, error, sql)
+    else:
+        console.print(str(error), markup=False)
+    return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+
+
+def _guarded(sql: str | None, work: Callable[[], None]) -> None:
+    try:
+        work()
+    except (Refusal, InternalFailure, LedgerDamaged) as error:
+        raise typer.Exit(_refused(error, sql)) from None
+
+
+def _text(sql: str) -> str:
+    if sql != "-":
+        return sql
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError:
+        raise typer.BadParameter("standard input is not UTF-8 text") from None
+
+
+def _cohorts(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    years: list[int] = []
+    for part in text.split(","):
+        low, _, high = part.strip().partition("-")
+        if not low.isdecimal() or not (high or low).isdecimal() or not 0 <= int(high or low) - int(low) < 1000:  # noqa: PLR2004
+            raise typer.BadParameter(f"{part!r} is no class; write 2030,2031 or 2030-2035")
+        years += range(int(low), int(high or low) + 1)
+    return tuple(years)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where to make the district.")] = Path(
+        "homeroom-demo"
+    ),
+    students: Annotated[int, typer.Option(min=50, max=190_000, help="Students in the newest school year.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same district.")] = 2025,
+) -> None:
+    """Make an invented district and ask it real questions."""
+    console = Console()
+
+    def work() -> None:
+        if (folder / LEDGER_FILE).is_file():
+            console.print(f"{folder} is a district already: its budget stays spent and its answers stay the same.\n")
+        else:
+            demonstration.make(console, folder, students, seed)
+        demonstration.show(console, folder)
+
+    _guarded(None, work)
+
+
+@app.command()
+def init(
+    folder: Folder,
+    catalog: Annotated[Path, typer.Option(help="The district's catalog (YAML).")],
+    table: Annotated[list[str], typer.Option(metavar="NAME=PATH", help="A table's CSV or Parquet file; repeat.")],
+) -> None:
+    """Start a district from its own files; records stay in the folder."""
+    console = Console()
+    sources: dict[str, Path] = {}
+    for given in table:
+        name, separator, path = given.partition("=")
+        if not separator or not name or not path or name in sources:
+            raise typer.BadParameter(f"{given!r} is not NAME=PATH, each name once")
+        sources[name] = Path(path)
+
+    def work() -> None:
+        with demonstration.progress_bar(console) as step:
+            found(folder, catalog, sources, clock=SystemClock(), progress=step)
+        console.print(f"The district is in {folder}. What was taken and what was not: {folder / 'reports'}")
+        console.print(f'Next: homeroom ask {folder} "SELECT COUNT(*) FROM …"')
+
+    _guarded(None, work)
+
+
+@app.command()
+def preview(
+    folder: Folder,
+    sql: Question,
+    grant: Grant = None,
+    cohorts: Cohorts = None,
+    epsilon: Epsilon = None,
+    moe: Moe = None,
+    form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
+) -> None:
+    """Say what a question would cost and how sharp it would be. Free."""
+    text, named = _text(sql), _cohorts(cohorts)
+
+    def work() -> None:
+        with District.open(folder) as district:
+            foretold = district.preview(text, grant=grant, cohorts=named, epsilon=epsilon, moe=moe)
+        if form is TextFormat.JSON:
+            _write_json(foretold.to_dict())
+        else:
+            present.preview(Console(), foretold)
+
+    _guarded(text, work)
+
+
+@app.command()
+def ask(
+    folder: Folder,
+    sql: Question,
+    request_id: Annotated[
+        str | None, typer.Option(help="Your own id: asking again under it gives the same answer for free.")
+    ] = None,
+    grant: Grant = None,
+    cohorts: Cohorts = None,
+    epsilon: Epsilon = None,
+    moe: Moe = None,
+    form: Annotated[Format, typer.Option("--format")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+) -> None:
+    """Answer a question, charging the classes of students it touches."""
+    text, named = _text(sql), _cohorts(cohorts)
+    if form is Format.PARQUET and output is None and sys.stdout.isatty():
+        raise typer.BadParameter("parquet is binary: name a file with --output", param_hint="--format")
+
+    def work() -> None:
+        with District.open(folder) as district:
+            release = district.ask(
+                text, request_id=request_id, grant=grant, cohorts=named, epsilon=epsilon, moe=moe
+            )
+            if form is Format.TABLE:
+                _to_file_or_terminal(output, lambda console: present.answer(console, release, district.balances()))
+            else:
+                _write(release, form, output)
+
+    _guarded(text, work)
+
+
+def _to_file_or_terminal(output: Path | None, show: Callable[[Console], None]) -> None:
+    if output is None:
+        show(Console())
+        return
+    with output.open("w", encoding="utf-8") as file:
+        show(Console(file=file, width=160))
+
+
+def _write(release: Release, form: Format, output: Path | None) -> None:
+    if form is Format.JSON:
+        _write_json(release.to_dict(), output)
+    elif form is Format.CSV:
+        release.to_pandas().to_csv(output or sys.stdout, index=False)
+    else:
+        release.to_pandas().to_parquet(output or sys.stdout.buffer, index=False)
+
+
+def _write_json(body: dict[str, Any], output: Path | None = None) -> None:
+    text = json.dumps(body, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+@budget_app.command("show")
+def budget_show(
+    folder: Folder, form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE
+) -> None:
+    """What each class has spent and has left, this budget year and in its lifetime."""
+
+    def work() -> None:
+        with District.open(folder) as district:
+            balances, year = district.balances(), district.budget_year()
+        if form is TextFormat.JSON:
+            _write_json(present.budget_json(balances, year))
+        else:
+            present.budget(Console(), balances, year)
+
+    _guarded(None, work)
+
+
+@budget_app.command("set")
+def budget_set(
+    folder: Folder,
+    lifetime_epsilon: Annotated[float, typer.Option(min=0.0, max=100.0, help="The new lifetime ε (at δ 5e-8).")],
+    by: Annotated[str, typer.Option(help="Who decides this; it is written down.")],
+    cohorts: Annotated[str, typer.Option(help="The classes, such as 2030-2042.")],
+) -> None:
+    """Lower the lifetime budget of some classes. It can only be lowered."""
+    named = _cohorts(cohorts) or ()
+    nanorho = nanorho_for(lifetime_epsilon) if lifetime_epsilon > 0 else 0
+
+    def work() -> None:
+        with District.open(folder) as district:
+            district.lower_cap(named, nanorho, by)
+            present.budget(Console(), district.balances(), district.budget_year())
+
+    _guarded(None, work)

@@ -1,0 +1,216 @@
+"""How answers, budgets and refusals look in a terminal. Every piece of foreign text is made plain first."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from budgets.loss import epsilon_of, odds
+from budgets.policy import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import Console
+
+    from budgets.ledger import Balance
+    from engine.refusals import Refusal
+    from engine.release import Preview, Release, ReleaseColumn
+
+BAR_WIDTH = 24
+STANDING_WORDS = {
+    Standing.OPEN: "open",
+    Standing.MANDATED_ONLY: "mandated statistics only",
+    Standing.NOT_YET: "not open yet",
+    Standing.SEALED: "sealed",
+}
+
+
+def plain(text: str) -> str:
+    """Text without control characters, which could otherwise rewrite a terminal.
+
+    >>> plain("a\\x1b[2Jb")
+    'a·[2Jb'
+    """
+    return "".join(character if character.isprintable() else "·" for character in text)
+
+
+def bar(fraction: float) -> str:
+    """A bar of fixed width, filled to a fraction.
+
+    >>> bar(0.5)
+    '████████████░░░░░░░░░░░░'
+    """
+    filled = min(BAR_WIDTH, max(0, round(fraction * BAR_WIDTH)))
+    return "█" * filled + "░" * (BAR_WIDTH - filled)
+
+
+def answer(console: Console, release: Release, balances: dict[int, Balance]) -> None:
+    """An answer: estimates with their 90 % margins, what it cost, and what is left."""
+    console.print(_answer_table(release))
+    if release.charges:
+        most = max(charge.epsilon for charge in release.charges)
+        console.print(f"Charged: at most ε {most:.3g} (δ 5e-8) to each of {len(release.charges)} cohorts of students.")
+        _bars(console, [balances[charge.cohort] for charge in release.charges])
+    elif release.replayed and release.draws:
+        console.print("Free: everything in this answer had been measured already.")
+    notes(console, release.notes, [(each.cohort, each.reason) for each in release.cohorts_left_out])
+
+
+def _answer_table(release: Release) -> Table:
+    table = Table(header_style="bold")
+    for column in release.columns:
+        unit = f" ({plain(column.unit)})" if column.unit and column.role == "estimate" else ""
+        table.add_column(Text(plain(column.name) + unit), justify="left" if column.role == "key" else "right")
+    partial = bool(release.cohorts_left_out)
+    if partial:
+        table.add_column("partial: without classes")
+    for row, margins, without in zip(release.rows, release.moe90, release.partial, strict=True):
+        cells = [
+            _cell(value, margin, column)
+            for value, margin, column in zip(row, margins, release.columns, strict=True)
+        ]
+        table.add_row(*cells, *([Text(_years(without))] if partial else []))
+    table.caption = "estimate ± 90 % margin of error"
+    return table
+
+
+def _cell(value: object, margin: float | None, column: ReleaseColumn) -> Text:
+    if column.role == "key":
+        return Text("NULL" if value is None else plain(str(value)))
+    if not isinstance(value, int | float):
+        return Text("—", style="dim")
+    shown = _number(value, margin)
+    return Text(shown if margin is None else f"{shown} ± {_number(margin, margin)}")
+
+
+def _number(value: float, margin: float | None) -> str:
+    """As many decimal places as the margin makes meaningful: two figures of it."""
+    places = 0
+    while margin is not None and 0 < margin * 10**places < 10 and places < 6:  # noqa: PLR2004 - two figures
+        places += 1
+    return f"{value:,.{places if margin is not None else 4}f}"
+
+
+def _bars(console: Console, balances: Sequence[Balance]) -> None:
+    """A bar per cohort: what is used of its budget year; neighbours with the same bar share a line."""
+    shares = [(balance.cohort, balance.year_spent / balance.year_cap if balance.year_cap else 1.0) for balance in balances]
+    for share, group in groupby(shares, key=lambda each: round(each[1], 3)):
+        cohorts = [cohort for cohort, _ in group]
+        console.print(f"  class of {_years(cohorts):<11} {bar(share)} {share:6.1%} of this year's budget used")
+
+
+def _years(cohorts: Iterable[int]) -> str:
+    """Years in few words.
+
+    >>> _years([2020, 2021, 2022, 2025])
+    '2020-2022, 2025'
+    """
+    return ", ".join(_runs(sorted(cohorts)))
+
+
+def _runs(years: Sequence[int]) -> Iterator[str]:
+    for _, group in groupby(enumerate(years), key=lambda pair: pair[1] - pair[0]):
+        run = [year for _, year in group]
+        yield str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
+
+
+def notes(console: Console, texts: Sequence[str], left_out: Sequence[tuple[int, str]]) -> None:
+    """What else must be said of an answer."""
+    for text in texts:
+        console.print(Text(f"· {plain(text)}", style="dim"))
+    reasons = sorted({reason for _, reason in left_out})
+    for reason in reasons:
+        years = _years(cohort for cohort, own in left_out if own == reason)
+        console.print(Text(f"· left out: class of {years} ({reason})", style="dim"))
+
+
+def preview(console: Console, foretold: Preview) -> None:
+    """What a question would cost and how sharp it would be."""
+    table = Table(header_style="bold")
+    for title in ("column", "90 % margin", "at 30 rows", "at 100 rows", "at 1,000 rows"):
+        table.add_column(title, justify="left" if title == "column" else "right")
+    for each in foretold.expected:
+        margin = "—" if each.moe90 is None else f"± {_number(each.moe90, each.moe90)}"
+        sizes = each.moe90_at_n or {}
+        at_n = [f"± {_number(sizes[n], sizes[n])}" if n in sizes else "—" for n in ("30", "100", "1000")]
+        table.add_row(Text(plain(each.column)), margin, *at_n)
+    console.print(table)
+    if foretold.charges:
+        most = max(charge.epsilon for charge in foretold.charges)
+        years = _years(charge.cohort for charge in foretold.charges)
+        console.print(f"Would charge at most ε {most:.3g} (δ 5e-8) to each class of {years}.")
+    notes(console, foretold.notes, [(each.cohort, each.reason) for each in foretold.cohorts_left_out])
+
+
+def budget(console: Console, balances: dict[int, Balance], year: int) -> None:
+    """What each cohort has spent and has left."""
+    table = Table(title=f"Budget year {year} (1 July {year - 1} to 30 June {year})", header_style="bold")
+    for title in ("class of", "", "this year", "ε of the year", "lifetime", "ε of the lifetime"):
+        table.add_column(title, justify="left" if title in ("", "class of") else "right")
+    for balance in balances.values():
+        share = balance.year_spent / balance.year_cap if balance.year_cap else 0.0
+        words = bar(share) if balance.year_cap else STANDING_WORDS[balance.standing]
+        table.add_row(
+            str(balance.cohort),
+            words,
+            f"{share:.1%}" if balance.year_cap else "—",
+            f"{epsilon_of(balance.year_spent):.2f} of {epsilon_of(balance.year_cap):.2f}",
+            f"{balance.lifetime_spent / balance.lifetime_cap:.1%}" if balance.lifetime_cap else "—",
+            f"{epsilon_of(balance.lifetime_spent):.2f} of {epsilon_of(balance.lifetime_cap):.2f}",
+        )
+    console.print(table)
+    most = max((balance.lifetime_cap for balance in balances.values()), default=0)
+    console.print(
+        "Whatever is looked for in all answers until a class is sealed, it is at most "
+        f"{odds(most):g} times as likely with a child's records as without, or without as with, "
+        "plus at most one chance in ten million."
+    )
+
+
+def budget_json(balances: dict[int, Balance], year: int) -> dict[str, Any]:
+    """The same for programs; losses in nano-ρ."""
+    return {
+        "budget_year": year,
+        "cohorts": [
+            {
+                "cohort": balance.cohort,
+                "standing": balance.standing.value,
+                "year_cap_nanorho": balance.year_cap,
+                "year_spent_nanorho": balance.year_spent,
+                "lifetime_cap_nanorho": balance.lifetime_cap,
+                "lifetime_spent_nanorho": balance.lifetime_spent,
+                "allowance_cap_nanorho": balance.allowance_cap,
+                "allowance_spent_nanorho": balance.allowance_spent,
+            }
+            for balance in balances.values()
+        ],
+    }
+
+
+def refusal(console: Console, refused: Refusal, sql: str | None) -> None:
+    """A refusal: what, where with the excerpt underlined, and what would be accepted."""
+    file = getattr(refused, "file", None)
+    console.print(Text(f"Refused ({refused.code}): ", style="bold red") + Text(plain(refused.message)))
+    if file is not None:
+        console.print(Text(f"  in {plain(file)}" + (f", line {refused.line}" if refused.line else "")))
+    elif sql is not None and refused.line is not None:
+        _underlined(console, refused, sql)
+    if refused.accepted:
+        console.print(Text("  accepted: ", style="bold") + Text(plain(refused.accepted)))
+
+
+def _underlined(console: Console, refused: Refusal, sql: str) -> None:
+    lines = sql.split("\n")
+    number, column = refused.line or 1, refused.column or 1
+    if not 1 <= number <= len(lines):
+        return
+    start = max(0, column - 1 - 60)
+    shown = plain(lines[number - 1])[start : start + 110]
+    width = max(1, min(len(refused.excerpt or " "), len(shown) - (column - 1 - start)))
+    console.print(Text(f"  line {number}, column {column}", style="dim"))
+    console.print(Text(f"    {shown}"), soft_wrap=True)
+    console.print(Text("    " + " " * (column - 1 - start) + "^" * width, style="bold red"), soft_wrap=True)

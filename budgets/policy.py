@@ -1,0 +1,139 @@
+"""How a cohort's lifetime is spread over the years, and who may ask in which of them.
+
+Pure functions of whole numbers. A cohort is the class expected to graduate in the spring of year Y; budget year
+B runs from 1 July B−1 to 30 June B in the district's time zone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+from budgets.clock import in_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+Population = Literal["research", "mandated"]
+"""Whose records are counted: `research` leaves out those who opted out, `mandated` does not."""
+
+POPULATIONS: tuple[Population, ...] = ("research", "mandated")
+
+JULY = 7
+
+SCHOOL_SHARE = Fraction(6, 100)
+"""Of the lifetime, in each budget year from Y−13 to Y+1."""
+
+MANDATED_SHARE = Fraction(2, 100)
+"""Of the lifetime, in each of Y+2 to Y+6: late graduates are still counted, by law."""
+
+FIRST_YEAR, LAST_SCHOOL_YEAR, LAST_YEAR = -13, 1, 6
+
+DEFAULT_SHARE = Fraction(1, 60)
+"""Of the smallest budget year a question touches, spent by a question that names no accuracy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A lifetime budget an officer can choose by name.
+
+    Attributes:
+        name: the word for it.
+        epsilon: ε of a cohort's lifetime at `budgets.loss.SHOWN_DELTA`, for one person with all their records.
+    """
+
+    name: str
+    epsilon: float
+
+
+STANDARD = Preset("standard", 4.0)
+
+
+class Standing(StrEnum):
+    """What may be asked about a cohort in a budget year."""
+
+    NOT_YET = "not_yet"
+    OPEN = "open"
+    MANDATED_ONLY = "mandated_only"
+    SEALED = "sealed"
+
+    def allows(self, population: str) -> bool:
+        """Whether statistics of this population may be drawn.
+
+        >>> Standing.MANDATED_ONLY.allows("research"), Standing.OPEN.allows("research")
+        (False, True)
+        """
+        return self is Standing.OPEN or (self is Standing.MANDATED_ONLY and population == "mandated")
+
+
+def budget_year(moment: datetime, time_zone: str) -> int:
+    """The budget year a moment falls into, by the calendar of `time_zone`.
+
+    >>> from datetime import datetime, UTC
+    >>> budget_year(datetime(2025, 7, 1, 3, 59, tzinfo=UTC), "America/New_York")
+    2025
+    >>> budget_year(datetime(2025, 7, 1, 4, 0, tzinfo=UTC), "America/New_York")
+    2026
+
+    Raises:
+        ValueError: `moment` has no time zone.
+        zoneinfo.ZoneInfoNotFoundError: nobody knows the time zone (a KeyError).
+    """
+    local = in_utc(moment).astimezone(ZoneInfo(time_zone))
+    return local.year + (local.month >= JULY)
+
+
+def year_share(cohort: int, year: int) -> Fraction:
+    """The share of its lifetime a cohort may lose in a budget year; the shares of all years sum to 1.
+
+    >>> year_share(2030, 2025), year_share(2030, 2036), year_share(2030, 2037)
+    (Fraction(3, 50), Fraction(1, 50), Fraction(0, 1))
+    """
+    age = year - cohort
+    if FIRST_YEAR <= age <= LAST_SCHOOL_YEAR:
+        return SCHOOL_SHARE
+    if LAST_SCHOOL_YEAR < age <= LAST_YEAR:
+        return MANDATED_SHARE
+    return Fraction(0)
+
+
+def year_cap_nanorho(lifetime_nanorho: int, cohort: int, year: int) -> int:
+    """The most a cohort may lose in a budget year, in nano-ρ, rounded down.
+
+    >>> year_cap_nanorho(255_200_009, 2030, 2025)
+    15312000
+    """
+    return int(lifetime_nanorho * year_share(cohort, year))
+
+
+def standing(cohort: int, year: int) -> Standing:
+    """What may be asked about a cohort in a budget year, by the calendar alone.
+
+    >>> standing(2030, 2016), standing(2030, 2031), standing(2030, 2032), standing(2030, 2037)  # doctest: +ELLIPSIS
+    (<...NOT_YET...>, <...OPEN...>, <...MANDATED_ONLY...>, <...SEALED...>)
+    """
+    age = year - cohort
+    if age < FIRST_YEAR:
+        return Standing.NOT_YET
+    if age <= LAST_SCHOOL_YEAR:
+        return Standing.OPEN
+    return Standing.MANDATED_ONLY if age <= LAST_YEAR else Standing.SEALED
+
+
+def default_share_nanorho(year_caps: Iterable[int]) -> int:
+    """The loss of a question that names no accuracy, in nano-ρ: 1/60 of the smallest budget year it touches.
+
+    Args:
+        year_caps: the budget years of the touched cohorts, in nano-ρ.
+
+    Raises:
+        ValueError: no cohort is touched.
+
+    >>> default_share_nanorho([15_312_000, 5_104_000])
+    85066
+    """
+    return int(min(year_caps) * DEFAULT_SHARE)

@@ -1,0 +1,273 @@
+"""One SQLite file: durable, exact under several threads and processes, and never opened unless it is ours.
+
+WAL with `synchronous=FULL`: a commit has reached the disk when it returns. Every write takes the write lock
+first (BEGIN IMMEDIATE), so what it reads is what it changes.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import uuid
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from budgets.refusals import LedgerDamaged, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+APPLICATION_ID = 0x484D524D
+"""In the header of every ledger file: "HMRM"."""
+
+BUSY_TIMEOUT_S = 10.0
+MODE = 0o600
+
+PRAGMAS = (
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA recursive_triggers = ON",  # else INSERT OR REPLACE removes a row without its DELETE trigger
+    "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = ON",  # where fsync alone leaves the data in the drive's cache
+    "PRAGMA checkpoint_fullfsync = ON",
+)
+
+type_row = tuple[Any, ...]
+
+
+class Database:
+    """An open ledger file, shared by the threads of one process.
+
+    Reads and writes happen inside `reading()` and `writing()`. A forked child must open its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        for pragma in PRAGMAS:
+            self._connection.execute(pragma)
+
+    @classmethod
+    def found(cls, path: Path, fill: Callable[[Database], None]) -> None:
+        """Make a new ledger file, complete or not at all, with mode 0600.
+
+        Args:
+            path: where it will stand.
+            fill: writes the first rows, inside a transaction.
+
+        Raises:
+            Refusal: something stands there already (`load`).
+        """
+        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, MODE))
+        try:
+            cls._draft(draft, fill)
+            os.link(draft, path)
+        except FileExistsError:
+            message = f"{path.name} exists already; a district has one ledger, for ever."
+            raise Refusal("load", message, accepted="a folder without a ledger") from None
+        finally:
+            draft.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+    @classmethod
+    def _draft(cls, path: Path, fill: Callable[[Database], None]) -> None:
+        """The write-ahead log is switched on last and stays empty: the one file holds everything."""
+        database = cls(path)
+        try:
+            database.migrate()
+            with database.writing():
+                fill(database)
+            database.write_ahead()
+        finally:
+            database.close()
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        """Open a ledger file that is ours, and bring it to the newest schema.
+
+        Raises:
+            LedgerDamaged: there is no such file, it is no ledger, its schema is newer than this program, or
+                the schema is not the one its version stands for.
+        """
+        if not path.is_file():
+            raise LedgerDamaged(f"there is no ledger {path.name}")
+        database = cls._opened(path)
+        try:
+            database.check_ours()
+            database.migrate()
+            database.check_schema()
+            database.write_ahead()
+        except BaseException as failure:
+            database.close()
+            if _unreadable(failure):
+                raise LedgerDamaged(f"{path.name} is no readable database") from None
+            raise
+        return database
+
+    @classmethod
+    def _opened(cls, path: Path) -> Database:
+        try:
+            return cls(path)
+        except sqlite3.DatabaseError as failure:
+            if _unreadable(failure):
+                raise LedgerDamaged(f"{path.name} is no readable database") from None
+            raise
+
+    def close(self) -> None:
+        """Close the file; what was committed is on disk already."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A transaction that holds the write lock; committed and on disk at the end, or undone.
+
+        Raises:
+            RuntimeError: inside another transaction, or in a forked child.
+        """
+        with self._mine():
+            if self._connection.in_transaction:
+                raise RuntimeError("transactions of the ledger do not nest")
+            with self._transaction("BEGIN IMMEDIATE"):
+                yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A view of one moment; inside a transaction, that transaction's."""
+        with self._mine():
+            if self._connection.in_transaction:
+                yield
+                return
+            with self._transaction("BEGIN"):
+                yield
+
+    @contextmanager
+    def _mine(self) -> Iterator[None]:
+        if os.getpid() != self._process:
+            raise RuntimeError("a ledger is not carried through a fork: open it again")
+        with self._lock:
+            yield
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        try:
+            self._connection.execute(begin)
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def rows(self, sql: str, values: object = ()) -> list[type_row]:
+        """All rows of a SELECT."""
+        return self._connection.execute(sql, values).fetchall()  # type: ignore[arg-type]
+
+    def change(self, sql: str, values: object = ()) -> int:
+        """Run one INSERT or UPDATE; how many rows it changed."""
+        return self._connection.execute(sql, values).rowcount  # type: ignore[arg-type]
+
+    def insert(self, sql: str, values: object = ()) -> int:
+        """Run one INSERT; the id of the new row."""
+        return int(self._connection.execute(sql, values).lastrowid or 0)  # type: ignore[arg-type]
+
+    def change_each(self, sql: str, values: Iterable[Any]) -> int:
+        """Run an INSERT or UPDATE once for each of `values`; how many rows were changed together."""
+        return self._connection.executemany(sql, values).rowcount
+
+    def check_ours(self) -> None:
+        """Refuse a file of another program or of a later version of this one.
+
+        Raises:
+            LedgerDamaged: it is.
+        """
+        if self._number("application_id") != APPLICATION_ID:
+            raise LedgerDamaged("the file is not a ledger of this program")
+        if self._number("user_version") > len(migrations()):
+            raise LedgerDamaged("the ledger was written by a later version of this program")
+
+    def check_schema(self) -> None:
+        """Compare every table, index and trigger with those a new ledger has.
+
+        Raises:
+            LedgerDamaged: one is missing, changed or added.
+        """
+        if _schema(self._connection) != _schema_of_a_new_ledger():
+            raise LedgerDamaged("the tables or triggers of the ledger are not those of its version")
+
+    def migrate(self) -> None:
+        """Take the steps of the schema that were not taken yet, each in its own transaction."""
+        for number, script in enumerate(migrations(), start=1):
+            with self.writing():
+                if self._number("user_version") < number:
+                    _run(self._connection, number, script)
+
+    def write_ahead(self) -> None:
+        """Switch the write-ahead log on.
+
+        Raises:
+            LedgerDamaged: the file system does not allow it.
+        """
+        if self.rows("PRAGMA journal_mode = WAL") != [("wal",)]:
+            raise LedgerDamaged("the file system cannot keep a write-ahead log")
+
+    def _number(self, pragma: str) -> int:
+        return int(self.rows(f"PRAGMA {pragma}")[0][0])
+
+
+@cache
+def migrations() -> tuple[str, ...]:
+    """The steps of the schema in their order, as SQL text."""
+    folder = resources.files("budgets.stores") / "migrations"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return tuple((folder / name).read_text("utf-8") for name in names)
+
+
+def _run(connection: sqlite3.Connection, number: int, script: str) -> None:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _schema(connection: sqlite3.Connection) -> frozenset[type_row]:
+    return frozenset(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+
+
+@cache
+def _schema_of_a_new_ledger() -> frozenset[type_row]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        for number, script in enumerate(migrations(), start=1):
+            _run(connection, number, script)
+        return _schema(connection)
+    finally:
+        connection.close()
+
+
+def _unreadable(failure: BaseException) -> bool:
+    return isinstance(failure, sqlite3.DatabaseError) and not isinstance(failure, sqlite3.OperationalError)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name survives a power cut only once its folder has reached the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
