@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from engine.release import Release
 
+YEARS_MAX = 1000
 EXIT_CODES: dict[type[Exception], int] = {
     QueryRefused: 3,
     BudgetRefused: 4,
@@ -120,7 +121,7 @@ def _cohorts(text: str | None) -> tuple[int, ...] | None:
     years: list[int] = []
     for part in text.split(","):
         low, _, high = part.strip().partition("-")
-        if not low.isdecimal() or not (high or low).isdecimal() or not 0 <= int(high or low) - int(low) < 1000:  # noqa: PLR2004
+        if not low.isdecimal() or not (high or low).isdecimal() or not 0 <= int(high or low) - int(low) < YEARS_MAX:
             raise typer.BadParameter(f"{part!r} is no class; write 2030,2031 or 2030-2035")
         years += range(int(low), int(high or low) + 1)
     return tuple(years)
@@ -166,7 +167,7 @@ def init(
         with demonstration.progress_bar(console) as step:
             found(folder, catalog, sources, clock=SystemClock(), progress=step)
         console.print(f"The district is in {folder}. What was taken and what was not: {folder / 'reports'}")
-        console.print(f'Next: homeroom ask {folder} "SELECT COUNT(*) FROM …"')
+        console.print(f"Next: homeroom --help, or homeroom ask {folder} with a question")
 
     _guarded(None, work)
 
@@ -196,7 +197,7 @@ def preview(
 
 
 @app.command()
-def ask(
+def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
     folder: Folder,
     sql: Question,
     request_id: Annotated[
@@ -216,9 +217,7 @@ def ask(
 
     def work() -> None:
         with District.open(folder) as district:
-            release = district.ask(
-                text, request_id=request_id, grant=grant, cohorts=named, epsilon=epsilon, moe=moe
-            )
+            release = district.ask(text, request_id=request_id, grant=grant, cohorts=named, epsilon=epsilon, moe=moe)
             if form is Format.TABLE:
                 _to_file_or_terminal(output, lambda console: present.answer(console, release, district.balances()))
             else:
@@ -253,9 +252,7 @@ def _write_json(body: dict[str, Any], output: Path | None = None) -> None:
 
 
 @budget_app.command("show")
-def budget_show(
-    folder: Folder, form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE
-) -> None:
+def budget_show(folder: Folder, form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE) -> None:
     """What each class has spent and has left, this budget year and in its lifetime."""
 
     def work() -> None:

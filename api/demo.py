@@ -36,24 +36,31 @@ QUESTIONS = (
     ),
     (
         "Chronic absenteeism (EDFacts C195)",
-        "SELECT COUNT(*) AS students, SUM(CASE WHEN days_absent >= 0.10 * days_enrolled THEN 1 ELSE 0 END) "
-        "AS chronically_absent FROM student_year WHERE school_year = 2025 AND days_enrolled >= 10",
+        (
+            "SELECT COUNT(*) AS students, SUM(CASE WHEN days_absent >= 0.10 * days_enrolled THEN 1 ELSE 0 END) "
+            "AS chronically_absent FROM student_year WHERE school_year = 2025 AND days_enrolled >= 10"
+        ),
     ),
     (
         "Chronic absenteeism rate by grade and English learner status",
-        "SELECT grade_level, english_learner, "
-        "AVG(CASE WHEN days_absent >= 0.10 * days_enrolled THEN 1.0 ELSE 0.0 END) AS chronic_rate "
-        "FROM student_year WHERE school_year = 2025 AND days_enrolled >= 10 GROUP BY grade_level, english_learner",
+        (
+            "SELECT grade_level, english_learner, "
+            "AVG(CASE WHEN days_absent >= 0.10 * days_enrolled THEN 1.0 ELSE 0.0 END) AS chronic_rate "
+            "FROM student_year WHERE school_year = 2025 AND days_enrolled >= 10 GROUP BY grade_level, english_learner"
+        ),
     ),
     (
         "Four-year graduation rate of one cohort (EDFacts C150/C151)",
-        "SELECT COUNT(*) AS cohort, "
-        "SUM(CASE WHEN outcome = 'regular_diploma' AND years_to_outcome <= 4 THEN 1 ELSE 0 END) AS graduates "
-        "FROM graduation WHERE grad_cohort = 2025 AND cohort_status = 'in_cohort'",
+        (
+            "SELECT COUNT(*) AS cohort, "
+            "SUM(CASE WHEN outcome = 'regular_diploma' AND years_to_outcome <= 4 THEN 1 ELSE 0 END) AS graduates "
+            "FROM graduation WHERE grad_cohort = 2025 AND cohort_status = 'in_cohort'"
+        ),
     ),
 )
 GREEDY = "SELECT school_id, AVG(days_absent) AS absent FROM student_year WHERE school_year = 2025 GROUP BY school_id"
 GREEDY_EPSILON = 3.0
+TREND = "SELECT school_year, COUNT(*) AS students FROM student_year GROUP BY school_year"
 NOSY = "SELECT student_key, gpa FROM student_year WHERE school_year = 2025"
 
 
@@ -114,11 +121,10 @@ def _ask(console: Console, district: District, title: str, sql: str, epsilon: fl
 
 
 def _next(folder: Path) -> Panel:
-    return Panel(
-        f'homeroom preview {folder} "SELECT school_year, COUNT(*) FROM student_year GROUP BY 1"\n'
-        f'homeroom ask {folder} "SELECT school_year, COUNT(*) FROM student_year GROUP BY 1" --format csv\n'
-        f"homeroom budget show {folder}\n"
+    commands = (
+        f'homeroom preview {folder} "{TREND}"',
+        f'homeroom ask {folder} "{TREND}" --format csv',
+        f"homeroom budget show {folder}",
         "homeroom --help",
-        title="What to try next",
-        title_align="left",
     )
+    return Panel("\n".join(commands), title="What to try next", title_align="left")

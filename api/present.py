@@ -32,7 +32,7 @@ STANDING_WORDS = {
 def plain(text: str) -> str:
     """Text without control characters, which could otherwise rewrite a terminal.
 
-    >>> plain("a\\x1b[2Jb")
+    >>> plain("a" + chr(27) + "[2Jb")
     'a·[2Jb'
     """
     return "".join(character if character.isprintable() else "·" for character in text)
@@ -53,7 +53,9 @@ def answer(console: Console, release: Release, balances: dict[int, Balance]) -> 
     console.print(_answer_table(release))
     if release.charges:
         most = max(charge.epsilon for charge in release.charges)
-        console.print(f"Charged: at most ε {most:.3g} (δ 5e-8) to each of {len(release.charges)} cohorts of students.")
+        console.print(
+            f"Charged: at most ε {most:.3g} (δ 5e-8) to each of {len(release.charges)} cohorts of students."
+        )
         _bars(console, [balances[charge.cohort] for charge in release.charges])
     elif release.replayed and release.draws:
         console.print("Free: everything in this answer had been measured already.")
@@ -70,8 +72,7 @@ def _answer_table(release: Release) -> Table:
         table.add_column("partial: without classes")
     for row, margins, without in zip(release.rows, release.moe90, release.partial, strict=True):
         cells = [
-            _cell(value, margin, column)
-            for value, margin, column in zip(row, margins, release.columns, strict=True)
+            _cell(value, margin, column) for value, margin, column in zip(row, margins, release.columns, strict=True)
         ]
         table.add_row(*cells, *([Text(_years(without))] if partial else []))
     table.caption = "estimate ± 90 % margin of error"
@@ -97,7 +98,9 @@ def _number(value: float, margin: float | None) -> str:
 
 def _bars(console: Console, balances: Sequence[Balance]) -> None:
     """A bar per cohort: what is used of its budget year; neighbours with the same bar share a line."""
-    shares = [(balance.cohort, balance.year_spent / balance.year_cap if balance.year_cap else 1.0) for balance in balances]
+    shares = [
+        (balance.cohort, balance.year_spent / balance.year_cap if balance.year_cap else 1.0) for balance in balances
+    ]
     for share, group in groupby(shares, key=lambda each: round(each[1], 3)):
         cohorts = [cohort for cohort, _ in group]
         console.print(f"  class of {_years(cohorts):<11} {bar(share)} {share:6.1%} of this year's budget used")

@@ -1,6 +1,6 @@
 """The nouns of the ledger: what a question asks for, what it was charged, what was measured.
 
-Frozen values without effects. A statistic is known here by the SHA-256 of its canonical form and nothing else.
+Frozen values without effects. A statistic is known here by the SHA-256 of its canonical form, nothing else.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Draw:
         if not self.statistic or not (math.isfinite(self.scale) and self.scale > 0):
             raise ValueError("a draw has a statistic and a finite scale above 0")
         if self.loss.nanorho < 1:
-            raise ValueError("a draw costs at least one nano-ρ")
+            raise ValueError("a draw costs at least one nano-rho")
         if not self.cohorts or len(set(self.cohorts)) < len(self.cohorts):
             raise ValueError("a draw touches at least one cohort, and each of them once")
 

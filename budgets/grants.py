@@ -49,12 +49,12 @@ class Grant:
             raise ValueError("a grant's allowance is a fraction of the year, above 0 and at most 1")
 
     def allowance_nanorho(self, year_cap: int) -> int:
-        """The most this grant may use of a cohort's year, in nano-ρ, rounded down.
+        """The most this grant may use of a cohort's year, in nano-rho, rounded down.
 
         >>> district_grant().allowance_nanorho(15_312_009)
         1531200
         """
-        return int(year_cap * self.year_fraction)
+        return year_cap * self.year_fraction.numerator // self.year_fraction.denominator
 
 
 def district_grant(year_fraction: Fraction = DISTRICT_YEAR_FRACTION) -> Grant:

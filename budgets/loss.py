@@ -1,11 +1,11 @@
 """Privacy loss in whole numbers, and what it means to people.
 
-The ledger counts ρ of zero-concentrated differential privacy in nano-ρ and δ in atto-δ: integers only, charges
-rounded up, caps rounded down. The only module of this package that imports opendp, and only for the privacy
-profile that turns ρ into the ε shown to people. No balance is ever computed from an ε.
+The ledger counts rho of zero-concentrated differential privacy in nano-rho and δ in atto-δ: integers only,
+charges rounded up, caps rounded down. The only module of this package that imports opendp, and only for the
+privacy profile that turns rho into the ε shown to people. No balance is ever computed from an ε.
 
 Source: Bun and Steinke, "Concentrated Differential Privacy: Simplifications, Extensions, and Lower Bounds"
-(2016), for ρ and its addition under adaptive composition (Lemma 2.3).
+(2016), for rho and its addition under adaptive composition (Lemma 2.3).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import opendp.prelude as dp
 dp.enable_features("contrib")
 
 NANO = 10**9
-"""Nano-ρ in one ρ."""
+"""Nano-rho in one rho."""
 
 ATTO = 10**18
 """Atto-δ in one δ."""
@@ -37,16 +37,16 @@ PROFILE_NANORHO_MAX = 1_000 * NANO
 
 @dataclass(frozen=True, order=False, slots=True)
 class PrivacyLoss:
-    """What one release may cost a cohort: (ρ, δ)-approximate zCDP, in whole numbers.
+    """What one release may cost a cohort: (rho, δ)-approximate zCDP, in whole numbers.
 
-    Losses add up under adaptive composition, ρ to ρ and δ to δ. They have no order: the smaller ρ may come with
-    the larger δ.
+    Losses add up under adaptive composition, rho to rho and δ to δ. They have no order: the smaller rho may
+    come with the larger δ.
 
     >>> PrivacyLoss(3) + PrivacyLoss(4, 1)
     PrivacyLoss(nanorho=7, attodelta=1)
 
     Attributes:
-        nanorho: ρ in 1e-9.
+        nanorho: rho in 1e-9.
         attodelta: δ in 1e-18.
 
     Raises:
@@ -69,7 +69,7 @@ ZERO = PrivacyLoss(0)
 
 
 def charge_nanorho(rho: float) -> int:
-    """The nano-ρ charged for a loss of `rho`: the exact value of the float, rounded up.
+    """The nano-rho charged for a loss of `rho`: the exact value of the float, rounded up.
 
     >>> charge_nanorho(1e-12), charge_nanorho(0.0), charge_nanorho(2.0)
     (1, 0, 2000000000)
@@ -81,10 +81,10 @@ def charge_nanorho(rho: float) -> int:
 
 
 def cap_nanorho(rho: float) -> int:
-    """The nano-ρ granted by a cap of `rho`: the exact value of the float, rounded down.
+    """The nano-rho granted by a cap of `rho`: the exact value of the float, rounded down.
 
-    >>> cap_nanorho(0.2552), cap_nanorho(1e-12)
-    (255200000, 0)
+    >>> cap_nanorho(0.25), cap_nanorho(1e-12)
+    (250000000, 0)
 
     Raises:
         ValueError: `rho` is negative, infinite or not a number.
@@ -94,13 +94,13 @@ def cap_nanorho(rho: float) -> int:
 
 def _exact(rho: float) -> Fraction:
     if isinstance(rho, bool) or not math.isfinite(rho) or rho < 0:
-        raise ValueError("ρ is a finite number that is not negative")
+        raise ValueError("rho is a finite number that is not negative")
     return Fraction(rho)
 
 
 @lru_cache(maxsize=1)
 def _profiles() -> Any:
-    """Any zCDP measurement will do: its map takes d_in to ρ = d_in²/2, and the profile depends on ρ alone."""
+    """Any zCDP measurement will do: its map takes d_in to d_in²/2, and the profile depends on that alone."""
     space = dp.atom_domain(T=float, nan=False), dp.absolute_distance(T=float)
     return dp.c.make_zCDP_to_approxDP(dp.m.make_gaussian(*space, scale=1.0))
 
@@ -115,7 +115,7 @@ def _epsilon(nanorho: int, delta: float) -> float:
 
 
 def _epsilon_bound(nanorho: int, delta: float) -> float:
-    """An upper bound: ε ≤ ρ + 2·sqrt(ρ·ln(1/δ)) (Bun and Steinke 2016, Proposition 1.3)."""
+    """An upper bound: ε ≤ rho + 2·sqrt(rho·ln(1/δ)) (Bun and Steinke 2016, Proposition 1.3)."""
     try:
         rho = nanorho / NANO
     except OverflowError:
@@ -127,23 +127,24 @@ def _epsilon_bound(nanorho: int, delta: float) -> float:
 def epsilon_of(nanorho: int, delta: float = SHOWN_DELTA) -> float:
     """The ε at which a loss of `nanorho` is (ε, δ)-differentially private, for one person of the cohort.
 
-    For people only; charges and caps are ρ. Above ρ = 1,000 a closed upper bound stands in for the profile.
+    For people only; charges and caps are rho. Above 1,000 rho a closed upper bound stands in for the
+    profile.
 
     Args:
-        nanorho: ρ in 1e-9.
+        nanorho: rho in 1e-9.
         delta: the δ beside it, between 0 and 1.
 
     Raises:
         ValueError: a negative loss, or a δ that is not between 0 and 1.
     """
     if type(nanorho) is not int or nanorho < 0 or not 0 < delta < 1:
-        raise ValueError("ε is known for a loss in whole nano-ρ at a δ between 0 and 1")
+        raise ValueError("ε is known for a loss in whole nano-rho at a δ between 0 and 1")
     return _epsilon(nanorho, delta)
 
 
 @lru_cache(maxsize=1_024)
 def nanorho_for(epsilon: float, delta: float = SHOWN_DELTA) -> int:
-    """The greatest whole nano-ρ whose ε at `delta` is no more than `epsilon`.
+    """The greatest whole nano-rho whose ε at `delta` is no more than `epsilon`.
 
     >>> nanorho_for(4.0) // 10**5 / 10**4
     0.2552

@@ -21,7 +21,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from engine import tree
 from engine.catalog import Cap, Catalog, Column, RangeTable, Table
-from engine.expressions import MAGNITUDE_MAX, SCALE_MAX
+from engine.expressions import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX
 from engine.parse import parse_check
 from engine.refusals import CatalogRefused, QueryRefused
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from engine.catalog import Value
 
 LIST_VALUES_MAX = 100_000
 COHORTS_MAX = 200
@@ -39,7 +38,6 @@ DOUBLE_BOUND_MAX = 2.0**60
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")
 _RESERVED = ("homeroom_",)
-
 
 
 class _Strict(BaseModel):
@@ -115,7 +113,10 @@ class _Reader:
             line = None if error.problem_mark is None else error.problem_mark.line + 1
             problem = (error.problem or "it cannot be read").rstrip(".")
             raise CatalogRefused(
-                f"This is not valid YAML: {problem}.", file=file, line=line, accepted="plain YAML, each key once"
+                f"This is not valid YAML: {problem}.",
+                file=file,
+                line=line,
+                accepted="plain YAML, each key once",
             ) from None
         except (YAMLError, ValueError, RecursionError):
             raise CatalogRefused("This is not valid YAML.", file=file, accepted="plain YAML") from None
@@ -200,9 +201,7 @@ def catalog_of(text: str, file: str) -> Catalog:
     _head(reader, document)
     tables = {name: _table(reader, name, spec, document.privacy, cohorts) for name, spec in document.tables.items()}
     cohort_tables = [
-        name
-        for name, spec in document.tables.items()
-        if not spec.public and document.privacy.cohort in spec.columns
+        name for name, spec in document.tables.items() if not spec.public and document.privacy.cohort in spec.columns
     ]
     if len(cohort_tables) != 1:
         raise reader.refusal(
@@ -246,7 +245,9 @@ def _head(reader: _Reader, document: _Document) -> None:
 def _name(reader: _Reader, path: Sequence[str | int], name: str) -> None:
     if not _NAME.fullmatch(name) or name.startswith(_RESERVED):
         raise reader.refusal(
-            path, f"{name!r} is not a name.", "small letters, digits and _, at most 63, not beginning with homeroom_"
+            path,
+            f"{name!r} is not a name.",
+            "small letters, digits and _, at most 63, not beginning with homeroom_",
         )
 
 
@@ -290,7 +291,9 @@ def _table(reader: _Reader, name: str, spec: _Table, privacy: _Privacy, cohorts:
         declared = columns[privacy.cohort]
         if declared.type != tree.INTEGER or declared.nullable or declared.default is not None:
             raise reader.refusal(
-                (*path, "columns", privacy.cohort), "the cohort is a whole number, never NULL.", "{type: integer}"
+                (*path, "columns", privacy.cohort),
+                "the cohort is a whole number, never NULL.",
+                "{type: integer}",
             )
     cohort = columns.pop(privacy.cohort, Column(privacy.cohort, tree.INTEGER))
     columns[privacy.cohort] = dataclasses.replace(
@@ -399,14 +402,16 @@ def _is_table(declared: Any, keys: set[str]) -> bool:
     return isinstance(declared, dict) and set(declared) == keys and all(isinstance(v, str) for v in declared.values())
 
 
-def _type(reader: _Reader, path: Sequence[str | int], text: str) -> tuple[tree.Type, Fraction | None, Fraction | None]:
+def _type(
+    reader: _Reader, path: Sequence[str | int], text: str
+) -> tuple[tree.Type, Fraction | None, Fraction | None]:
     simple = {"integer": tree.INTEGER, "boolean": tree.BOOLEAN, "text": tree.TEXT, "double": tree.DOUBLE}
     if text in simple:
         return simple[text], None, None
     found = _DECIMAL.fullmatch(text)
     if found is not None:
         precision, scale = int(found[1]), int(found[2])
-        if 1 <= precision <= 18 and scale <= min(precision, SCALE_MAX):  # noqa: PLR2004 - what 64 bits hold
+        if 1 <= precision <= PRECISION_MAX and scale <= min(precision, SCALE_MAX):
             most = Fraction(10**precision - 1, 10**scale)
             return tree.Type("exact", scale), -most, most
     raise reader.refusal(
@@ -417,7 +422,12 @@ def _type(reader: _Reader, path: Sequence[str | int], text: str) -> tuple[tree.T
 
 
 def _typed(reader: _Reader, path: Sequence[str | int], of: tree.Type, values: Sequence[Any]) -> None:
-    kinds: dict[str, tuple[type, ...]] = {"boolean": (bool,), "text": (str,), "double": (int, float), "exact": (int,)}
+    kinds: dict[str, tuple[type, ...]] = {
+        "boolean": (bool,),
+        "text": (str,),
+        "double": (int, float),
+        "exact": (int,),
+    }
     for value in values:
         whole = type(value) in kinds[of.kind] or (of.scale > 0 and type(value) in (int, float))
         if not whole or (isinstance(value, str) and "\0" in value):
@@ -455,7 +465,9 @@ def _references(reader: _Reader, document: _Document) -> None:
         if _is_table(spec.values, {"table", "column"}):
             target = document.tables.get(spec.values["table"])
             if target is None or not target.public or spec.values["column"] not in target.columns:
-                raise reader.refusal((*path, "values"), "there is no such public table and column.", "{table, column}")
+                raise reader.refusal(
+                    (*path, "values"), "there is no such public table and column.", "{table, column}"
+                )
             if target.columns[spec.values["column"]].type != spec.type:
                 raise reader.refusal((*path, "values"), "the two columns differ in type.", "columns of one type")
         if _is_table(spec.bounds, {"table", "low", "high"}):
@@ -502,7 +514,9 @@ def resolve(catalog: Catalog, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -
         if _is_table(spec.bounds, {"table", "low", "high"}):
             column = dataclasses.replace(column, ranges=_ranges(catalog, spec.bounds, rows))
         tables[table] = dataclasses.replace(tables[table], columns={**tables[table].columns, name: column})
-    content = json.dumps([catalog.document, {name: list(rows[name]) for name in sorted(rows)}], sort_keys=True, default=str)
+    content = json.dumps(
+        [catalog.document, {name: list(rows[name]) for name in sorted(rows)}], sort_keys=True, default=str
+    )
     return dataclasses.replace(catalog, tables=tables, digest=hashlib.sha256(content.encode()).hexdigest())
 
 
@@ -519,7 +533,9 @@ def _public_values(
     return values
 
 
-def _ranges(catalog: Catalog, bounds: Mapping[str, str], rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> RangeTable:
+def _ranges(
+    catalog: Catalog, bounds: Mapping[str, str], rows: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> RangeTable:
     table, low, high = bounds["table"], bounds["low"], bounds["high"]
     keys = catalog.tables[table].unique[0]
     found = []
@@ -527,11 +543,15 @@ def _ranges(catalog: Catalog, bounds: Mapping[str, str], rows: Mapping[str, Sequ
         key = tuple(row[column] for column in keys)
         if None in key or row[low] is None or row[high] is None or row[low] > row[high]:
             raise CatalogRefused(
-                f"A row of the public table {table} gives no range.", file=catalog.district_id, accepted="low <= high"
+                f"A row of the public table {table} gives no range.",
+                file=catalog.district_id,
+                accepted="low <= high",
             )
         found.append((key, row[low], row[high]))
     if not found:
         raise CatalogRefused(
-            f"The public table {table} has no rows.", file=catalog.district_id, accepted=f"--table {table}=FILE"
+            f"The public table {table} has no rows.",
+            file=catalog.district_id,
+            accepted=f"--table {table}=FILE",
         )
     return RangeTable(table, keys, low, high, tuple(sorted(found)))

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 KEYS_TABLE = "homeroom_keys"
 SQL_CHARACTERS_MAX = 200_000
 
-_SQL_TYPES = {"exact": "BIGINT", "double": "DOUBLE", "boolean": "BOOLEAN", "text": "VARCHAR", "null": "BIGINT"}
+_SQL_TYPES = {
+    "exact": "BIGINT",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "text": "VARCHAR",
+    "null": "BIGINT",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,8 @@ def centred(measure: Centred, name: str) -> str:
     if measure.arg.type == tree.DOUBLE:
         steps = f"floor(({name} - {_double(float(measure.centre))}) * {_double(2.0**measure.shift)} + 0.5)"
         most = _double(float(measure.bound))
-        return f"CASE WHEN {name} IS NULL THEN 0 ELSE CAST(LEAST(GREATEST({steps}, -{most}), {most}) AS BIGINT) END"
+        clamped = f"LEAST(GREATEST({steps}, -{most}), {most})"
+        return f"CASE WHEN {name} IS NULL THEN 0 ELSE CAST({clamped} AS BIGINT) END"
     low, high = _whole(int(measure.low)), _whole(int(measure.high))
     clamped = f"LEAST(GREATEST({name}, {low}), {high})"
     value = f"{_whole(measure.multiplier)} * {clamped} - {_whole(int(measure.centre))}"
@@ -165,7 +172,7 @@ def _bounded(text: str) -> str:
     return text
 
 
-def _sql(expr: tree.Expr) -> str:
+def _sql(expr: tree.Expr) -> str:  # noqa: C901, PLR0911 - one line for each kind of node
     match expr:
         case tree.Column(name, _):
             return quoted(name)

@@ -30,7 +30,10 @@ MAGNITUDE_MAX = 2**62
 
 LITERAL_DIGITS_MAX = 40
 
-_COMPARISONS: dict[type[exp.Expression], tree.CompareOp] = {
+PRECISION_MAX = 18
+"""Most digits of a decimal: what 64 bits hold."""
+
+_COMPARISONS: dict[type[exp.Expr], tree.CompareOp] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
     exp.LT: "<",
@@ -38,8 +41,15 @@ _COMPARISONS: dict[type[exp.Expression], tree.CompareOp] = {
     exp.GT: ">",
     exp.GTE: ">=",
 }
-_MIRRORED: dict[tree.CompareOp, tree.CompareOp] = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_ARITHMETIC: dict[type[exp.Expression], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+_MIRRORED: dict[tree.CompareOp, tree.CompareOp] = {
+    "=": "=",
+    "<>": "<>",
+    "<": ">",
+    "<=": ">=",
+    ">": "<",
+    ">=": "<=",
+}
+_ARITHMETIC: dict[type[exp.Expr], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _INTEGER_BITS = {
     exp.DType.TINYINT: 8,
     exp.DType.SMALLINT: 16,
@@ -69,7 +79,9 @@ class Scope:
         """The column a name means."""
         this, table = self.source.consume(node, "this", "table")
         if not isinstance(this, exp.Identifier):
-            raise self.source.refusal("unsupported", "A row cannot be named as a whole.", node, accepted="a column name")
+            raise self.source.refusal(
+                "unsupported", "A row cannot be named as a whole.", node, accepted="a column name"
+            )
         name = this.name.lower()
         if table is not None and table.name.lower() not in self.relations:
             raise self.source.refusal(
@@ -102,7 +114,7 @@ class Scope:
         return self.columns[name]
 
 
-def convert(scope: Scope, node: exp.Expression) -> Expr:
+def convert(scope: Scope, node: exp.Expr) -> Expr:
     """A scalar expression over the columns of one relation.
 
     Raises:
@@ -114,12 +126,12 @@ def convert(scope: Scope, node: exp.Expression) -> Expr:
     return converter(scope, node)
 
 
-def condition(scope: Scope, node: exp.Expression) -> Expr:
+def condition(scope: Scope, node: exp.Expr) -> Expr:
     """An expression that must be a condition."""
     return _as_boolean(scope, convert(scope, node), node)
 
 
-def _unaccepted(scope: Scope, node: exp.Expression) -> Exception:
+def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
     source = scope.source
     if isinstance(node, exp.Window):
         return source.refusal(
@@ -162,22 +174,22 @@ def _column(scope: Scope, node: exp.Column) -> Expr:
     return scope.column(node)
 
 
-def _paren(scope: Scope, node: exp.Expression) -> Expr:
+def _paren(scope: Scope, node: exp.Expr) -> Expr:
     (this,) = scope.source.consume(node, "this")
     return convert(scope, this)
 
 
-def _null(scope: Scope, node: exp.Expression) -> Expr:
+def _null(scope: Scope, node: exp.Expr) -> Expr:
     scope.source.consume(node)
     return Constant(None, NULL)
 
 
-def _boolean(scope: Scope, node: exp.Expression) -> Expr:
+def _boolean(scope: Scope, node: exp.Expr) -> Expr:
     (this,) = scope.source.consume(node, "this")
     return Constant(bool(this), BOOLEAN)
 
 
-def _literal(scope: Scope, node: exp.Expression) -> Expr:
+def _literal(scope: Scope, node: exp.Expr) -> Expr:
     this, is_string = scope.source.consume(node, "this", "is_string")
     if is_string:
         return Constant(str(this), TEXT)
@@ -192,7 +204,7 @@ def _literal(scope: Scope, node: exp.Expression) -> Expr:
     return exact(scope, number, node)
 
 
-def exact(scope: Scope, number: Decimal | Fraction, node: exp.Expression) -> Constant:
+def exact(scope: Scope, number: Decimal | Fraction, node: exp.Expr) -> Constant:
     """An exact constant with as few decimal places as it needs."""
     too_fine = scope.source.refusal(
         "too_large",
@@ -200,7 +212,9 @@ def exact(scope: Scope, number: Decimal | Fraction, node: exp.Expression) -> Con
         node,
         accepted=f"numbers below 4.6e18 with at most {SCALE_MAX} decimal places",
     )
-    if isinstance(number, Decimal) and (not number.is_finite() or not -LITERAL_DIGITS_MAX < number.adjusted() < LITERAL_DIGITS_MAX):
+    if isinstance(number, Decimal) and (
+        not number.is_finite() or not -LITERAL_DIGITS_MAX < number.adjusted() < LITERAL_DIGITS_MAX
+    ):
         raise too_fine
     fraction = Fraction(number)
     for scale in range(SCALE_MAX + 1):
@@ -215,7 +229,7 @@ def exact(scope: Scope, number: Decimal | Fraction, node: exp.Expression) -> Con
 # -- logic
 
 
-def _as_boolean(scope: Scope, expr: Expr, node: exp.Expression) -> Expr:
+def _as_boolean(scope: Scope, expr: Expr, node: exp.Expr) -> Expr:
     if expr.type == NULL:
         return Constant(None, BOOLEAN)
     if expr.type != BOOLEAN:
@@ -228,10 +242,10 @@ def _as_boolean(scope: Scope, expr: Expr, node: exp.Expression) -> Expr:
     return expr
 
 
-def _connective(scope: Scope, node: exp.Expression) -> Expr:
+def _connective(scope: Scope, node: exp.Expr) -> Expr:
     op: Any = "and" if isinstance(node, exp.And) else "or"
     args: list[Expr] = []
-    pending: list[exp.Expression] = [node]
+    pending: list[exp.Expr] = [node]
     while pending:
         part = pending.pop()
         if isinstance(part, exp.Paren) and isinstance(part.this, type(node)):
@@ -246,13 +260,13 @@ def _connective(scope: Scope, node: exp.Expression) -> Expr:
     return tree.Logic(op, tuple(distinct[key] for key in sorted(distinct)))
 
 
-def _not(scope: Scope, node: exp.Expression) -> Expr:
+def _not(scope: Scope, node: exp.Expr) -> Expr:
     (this,) = scope.source.consume(node, "this")
     inner = condition(scope, this)
     return inner.arg if isinstance(inner, tree.Not) else tree.Not(inner)
 
 
-def _is(scope: Scope, node: exp.Expression) -> Expr:
+def _is(scope: Scope, node: exp.Expr) -> Expr:
     this, other = scope.source.consume(node, "this", "expression")
     arg = convert(scope, this)
     if isinstance(other, exp.Null):
@@ -262,14 +276,17 @@ def _is(scope: Scope, node: exp.Expression) -> Expr:
         wanted = inner if _boolean(scope, other) == Constant(value=True, type=BOOLEAN) else tree.Not(inner)
         return tree.Coalesce((wanted, Constant(value=False, type=BOOLEAN)), BOOLEAN)
     raise scope.source.refusal(
-        "unsupported", "IS takes NULL, TRUE or FALSE.", node, accepted="IS NULL, IS NOT NULL, IS TRUE or IS FALSE"
+        "unsupported",
+        "IS takes NULL, TRUE or FALSE.",
+        node,
+        accepted="IS NULL, IS NOT NULL, IS TRUE or IS FALSE",
     )
 
 
 # -- comparisons
 
 
-def comparison(scope: Scope, op: tree.CompareOp, left: Expr, right: Expr, node: exp.Expression) -> Expr:
+def comparison(scope: Scope, op: tree.CompareOp, left: Expr, right: Expr, node: exp.Expr) -> Expr:
     """A comparison in canonical form: a constant stands right, equal sides are ordered."""
     left, right = _comparable(scope, left, right, node)
     if NULL in (left.type, right.type):
@@ -280,7 +297,7 @@ def comparison(scope: Scope, op: tree.CompareOp, left: Expr, right: Expr, node: 
     return tree.Compare(_MIRRORED[op], right, left) if flip else tree.Compare(op, left, right)
 
 
-def _comparable(scope: Scope, left: Expr, right: Expr, node: exp.Expression) -> tuple[Expr, Expr]:
+def _comparable(scope: Scope, left: Expr, right: Expr, node: exp.Expr) -> tuple[Expr, Expr]:
     kinds = {left.type.kind, right.type.kind} - {"null"}
     if len(kinds) <= 1:
         return left, right
@@ -297,12 +314,12 @@ def _comparable(scope: Scope, left: Expr, right: Expr, node: exp.Expression) -> 
     )
 
 
-def _compare(scope: Scope, node: exp.Expression) -> Expr:
+def _compare(scope: Scope, node: exp.Expr) -> Expr:
     this, other = scope.source.consume(node, "this", "expression")
     return comparison(scope, _COMPARISONS[type(node)], convert(scope, this), convert(scope, other), node)
 
 
-def _between(scope: Scope, node: exp.Expression) -> Expr:
+def _between(scope: Scope, node: exp.Expr) -> Expr:
     this, low, high = scope.source.consume(node, "this", "low", "high")
     arg = convert(scope, this)
     lower = comparison(scope, ">=", arg, convert(scope, low), node)
@@ -310,7 +327,9 @@ def _between(scope: Scope, node: exp.Expression) -> Expr:
     return tree.Logic("and", tuple(sorted((lower, upper), key=tree.canonical)))
 
 
-def _in(scope: Scope, node: exp.Expression) -> Expr:
+def _in(scope: Scope, node: exp.Expr) -> Expr:
+    if node.args.get("query") is not None:
+        raise _unaccepted(scope, node.args["query"])
     this, expressions = scope.source.consume(node, "this", "expressions")
     arg = convert(scope, this)
     values: dict[str, Constant] = {}
@@ -351,12 +370,15 @@ def cast(expr: Expr, to: Type, low: int | None = None, high: int | None = None) 
     return tree.Cast(expr, to, low, high)
 
 
-def arithmetic_type(scope: Scope, op: str, left: Type, right: Type, node: exp.Expression) -> Type:
+def arithmetic_type(scope: Scope, op: str, left: Type, right: Type, node: exp.Expr) -> Type:
     """The type of a sum, difference, product or quotient."""
     for of in (left, right):
         if not of.is_number and of != NULL:
             raise scope.source.refusal(
-                "unsupported", f"{op} needs numbers, and this is {of}.", node, accepted="numbers, or a CAST to a number"
+                "unsupported",
+                f"{op} needs numbers, and this is {of}.",
+                node,
+                accepted="numbers, or a CAST to a number",
             )
     if "double" in (left.kind, right.kind) or op == "/":
         return DOUBLE
@@ -379,14 +401,14 @@ def fold(op: str, left: Constant, right: Constant) -> Fraction | None:
     return Fraction(a + b if op == "+" else a - b if op == "-" else a * b)
 
 
-def _arithmetic(scope: Scope, node: exp.Expression) -> Expr:
+def _arithmetic(scope: Scope, node: exp.Expr) -> Expr:
     names = ("this", "expression", "typed", "safe") if isinstance(node, exp.Div) else ("this", "expression")
     this, other, *_ = scope.source.consume(node, *names)
     op = _ARITHMETIC[type(node)]
     return _combine(scope, op, convert(scope, this), convert(scope, other), node)
 
 
-def _combine(scope: Scope, op: Any, left: Expr, right: Expr, node: exp.Expression) -> Expr:
+def _combine(scope: Scope, op: Any, left: Expr, right: Expr, node: exp.Expr) -> Expr:
     of = arithmetic_type(scope, op, left.type, right.type, node)
     if NULL in (left.type, right.type):
         return Constant(None, of)
@@ -401,12 +423,12 @@ def _combine(scope: Scope, op: Any, left: Expr, right: Expr, node: exp.Expressio
     return tree.Arithmetic(op, left, right, of)
 
 
-def _negate(scope: Scope, node: exp.Expression) -> Expr:
+def _negate(scope: Scope, node: exp.Expr) -> Expr:
     (this,) = scope.source.consume(node, "this")
     return _combine(scope, "-", Constant(0, INTEGER), convert(scope, this), node)
 
 
-def _cast(scope: Scope, node: exp.Expression) -> Expr:
+def _cast(scope: Scope, node: exp.Expr) -> Expr:
     this, to, _safe = scope.source.consume(node, "this", "to", "safe")
     arg = convert(scope, this)
     target, low, high = _target(scope, to)
@@ -428,14 +450,14 @@ def _cast(scope: Scope, node: exp.Expression) -> Expr:
     return cast(arg, target, low, high)
 
 
-def _target(scope: Scope, to: exp.Expression) -> tuple[Type, int | None, int | None]:
+def _target(scope: Scope, to: exp.Expr) -> tuple[Type, int | None, int | None]:
     kind, sizes, _nested = scope.source.consume(to, "this", "expressions", "nested")
     if kind in _INTEGER_BITS and not sizes:
         half = min(2 ** (_INTEGER_BITS[kind] - 1), MAGNITUDE_MAX)
         return INTEGER, -half, half - 1
     if kind == exp.DType.DECIMAL and len(sizes or ()) == 2:  # noqa: PLR2004 - DECIMAL(p, s)
         precision, scale = (int(size.name) if size.name.isdigit() else -1 for size in sizes)
-        if 1 <= precision <= 18 and 0 <= scale <= min(precision, SCALE_MAX):
+        if 1 <= precision <= PRECISION_MAX and 0 <= scale <= min(precision, SCALE_MAX):
             return Type("exact", scale), 1 - 10**precision, 10**precision - 1
     if kind in (exp.DType.DOUBLE, exp.DType.FLOAT) and not sizes:
         return DOUBLE, None, None
@@ -454,7 +476,7 @@ def _target(scope: Scope, to: exp.Expression) -> tuple[Type, int | None, int | N
 # -- choices
 
 
-def _unify(scope: Scope, args: Sequence[Expr], node: exp.Expression) -> tuple[tuple[Expr, ...], Type]:
+def _unify(scope: Scope, args: Sequence[Expr], node: exp.Expr) -> tuple[tuple[Expr, ...], Type]:
     """The common type of alternatives, and the alternatives as that type."""
     types = {arg.type for arg in args} - {NULL}
     kinds = {of.kind for of in types}
@@ -476,14 +498,16 @@ def _unify(scope: Scope, args: Sequence[Expr], node: exp.Expression) -> tuple[tu
     return tuple(Constant(None, common) if arg.type == NULL else arg for arg in args), common
 
 
-def _choice(scope: Scope, conditions: Sequence[Expr], values: Sequence[Expr], default: Expr, node: exp.Expression) -> Expr:
+def _choice(
+    scope: Scope, conditions: Sequence[Expr], values: Sequence[Expr], default: Expr, node: exp.Expr
+) -> Expr:
     alternatives, common = _unify(scope, (*values, default), node)
     if common == NULL:
         return Constant(None, NULL)
     return tree.Case(tuple(zip(conditions, alternatives[:-1], strict=True)), alternatives[-1], common)
 
 
-def _case(scope: Scope, node: exp.Expression) -> Expr:
+def _case(scope: Scope, node: exp.Expr) -> Expr:
     this, ifs, default = scope.source.consume(node, "this", "ifs", "default")
     operand = None if this is None else convert(scope, this)
     conditions, values = [], []
@@ -498,13 +522,13 @@ def _case(scope: Scope, node: exp.Expression) -> Expr:
     return _choice(scope, conditions, values, otherwise, node)
 
 
-def _if(scope: Scope, node: exp.Expression) -> Expr:
+def _if(scope: Scope, node: exp.Expr) -> Expr:
     when, then, default = scope.source.consume(node, "this", "true", "false")
     otherwise = Constant(None, NULL) if default is None else convert(scope, default)
     return _choice(scope, [condition(scope, when)], [convert(scope, then)], otherwise, node)
 
 
-def _coalesce(scope: Scope, node: exp.Expression) -> Expr:
+def _coalesce(scope: Scope, node: exp.Expr) -> Expr:
     this, expressions = scope.source.consume(node, "this", "expressions")
     args = [convert(scope, part) for part in (this, *(expressions or ()))]
     unified, common = _unify(scope, args, node)
@@ -513,14 +537,14 @@ def _coalesce(scope: Scope, node: exp.Expression) -> Expr:
     return unified[0] if len(unified) == 1 else tree.Coalesce(unified, common)
 
 
-def _nullif(scope: Scope, node: exp.Expression) -> Expr:
+def _nullif(scope: Scope, node: exp.Expr) -> Expr:
     this, other = scope.source.consume(node, "this", "expression")
     arg = convert(scope, this)
     same = comparison(scope, "=", arg, convert(scope, other), node)
     return arg if arg.type == NULL else tree.Case(((same, Constant(None, arg.type)),), arg, arg.type)
 
 
-_CONVERTERS: dict[type[exp.Expression], Callable[[Scope, Any], Expr]] = {
+_CONVERTERS: dict[type[exp.Expr], Callable[[Scope, Any], Expr]] = {
     exp.Column: _column,
     exp.Literal: _literal,
     exp.Paren: _paren,

@@ -34,14 +34,14 @@ class Linear:
         return Linear(tuple(sorted((p, c) for p, c in terms.items() if c)), Fraction(constant))
 
     def plus(self, other: Linear, factor: Fraction | int = 1) -> Linear:
-        """self + factor · other."""
+        """Add factor · other."""
         terms = dict(self.terms)
         for position, coefficient in other.terms:
             terms[position] = terms.get(position, Fraction(0)) + factor * coefficient
         return Linear.of(terms, self.constant + factor * other.constant)
 
     def times(self, factor: Fraction) -> Linear:
-        """Factor · self."""
+        """Multiply by a factor."""
         return Linear().plus(self, factor)
 
 
@@ -88,7 +88,8 @@ def combine(op: Op, left: Form, right: Form) -> Form:
     if isinstance(right, Ratio) and _constant(left) is not None and op != "/":
         constant = _constant(left) or Fraction(0)
         if op == "-":
-            return _ratio_constant("+", _ratio_constant("*", right, Fraction(-1)), constant)
+            opposite = Ratio(right.numerator.times(Fraction(-1)), right.denominator, right.of_count, right.spread)
+            return _ratio_constant("+", opposite, constant)
         return _ratio_constant(op, right, constant)
     return Smooth(op, left, right)
 
@@ -115,7 +116,12 @@ def _linear(op: Op, left: Linear, right: Linear) -> Form:
 def _ratio_constant(op: Op, ratio: Ratio, constant: Fraction) -> Form:
     if op in ("+", "-"):
         shifted = ratio.numerator.plus(ratio.denominator, constant if op == "+" else -constant)
-        return Ratio(shifted, ratio.denominator, ratio.of_count, None if ratio.spread is None else ratio.spread + abs(constant))
+        return Ratio(
+            shifted,
+            ratio.denominator,
+            ratio.of_count,
+            None if ratio.spread is None else ratio.spread + abs(constant),
+        )
     if not constant:
         return Smooth(op, ratio, Linear(constant=constant))
     factor = constant if op == "*" else 1 / constant

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from budgets.ledger import Epoch, Founding, Ledger
-from budgets.loss import ATTO, nanorho_for
+from budgets.loss import nanorho_for
 from budgets.policy import STANDARD
 from engine.catalog_file import read_catalog
 from engine.district import CATALOG_FILE, KEYS_FOLDER, LEDGER_FILE, REPORTS_FOLDER, VAULT_FOLDER
@@ -106,9 +106,7 @@ def _build(
     for name in (VAULT_FOLDER, KEYS_FOLDER, REPORTS_FOLDER):
         (folder / name).mkdir(mode=0o700)
     owner_key = _new_key(folder / KEYS_FOLDER / OWNER_KEY_FILE)
-    loaded = load(
-        catalog, sources, folder / VAULT_FOLDER, owner_key=owner_key, known_cohorts={}, progress=progress
-    )
+    loaded = load(catalog, sources, folder / VAULT_FOLDER, owner_key=owner_key, known_cohorts={}, progress=progress)
     loaded.report.write(folder / REPORTS_FOLDER)
     founding = Founding(
         district_id=catalog.district_id,

@@ -32,7 +32,6 @@ CUT_MAX = 20_000
 """Most combinations one condition is evaluated on; beyond it the condition cuts nothing, which is safe."""
 
 
-
 @dataclass(frozen=True)
 class KeyList:
     """The groups of a question.
@@ -114,7 +113,9 @@ def _allowed(
     if math.prod(len(lists[p]) for p in positions) > CUT_MAX:
         return None
     combinations = itertools.product(*(lists[p] for p in positions))
-    return positions, {row for row in combinations if may_hold((conjunct,), _at(known, [names[p] for p in positions], row))}
+    return positions, {
+        row for row in combinations if may_hold((conjunct,), _at(known, [names[p] for p in positions], row))
+    }
 
 
 def _at(known: Mapping[str, Range], names: Sequence[str], row: Sequence[Value | None]) -> dict[str, Range]:

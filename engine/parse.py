@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from engine import tree
 from engine.expressions import Scope, condition, convert, exact, fold
@@ -29,13 +29,14 @@ TEXT_BYTES_MAX = 20_000
 TOKENS_MAX = 4_000
 DEPTH_MAX = 60
 COLUMNS_MAX = 200
-LIMIT_MAX = 10**9
+LIMIT_DIGITS_MAX = 9
 
 # sqlglot logs pieces of the question at WARNING; nothing of a question goes to a log.
 logging.getLogger("sqlglot").addHandler(logging.NullHandler())
 logging.getLogger("sqlglot").propagate = False
 
-_OUTER_ARITHMETIC: dict[type[exp.Expression], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+_DIALECT = sqlglot.Dialect.get_or_raise("duckdb")
+_OUTER_ARITHMETIC: dict[type[exp.Expr], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _NOT_HERE = {
     "distinct": ("DISTINCT", "the question without DISTINCT: its groups are distinct already"),
     "having": ("HAVING", "the question without HAVING; leave rows out of the answer afterwards"),
@@ -66,7 +67,7 @@ def parse(text: str, catalog: Catalog) -> Query:
 def parse_check(text: str, columns: Mapping[str, tree.Column]) -> tree.Expr:
     """A row check of the catalog, as a condition over the table's columns."""
     source = Source(text)
-    _limits(source)
+    _tokens(source)
     try:
         node = sqlglot.parse_one(text, read="duckdb", into=exp.Condition)
     except SqlglotError as error:
@@ -74,17 +75,16 @@ def parse_check(text: str, columns: Mapping[str, tree.Column]) -> tree.Expr:
     return condition(Scope(source, columns, owner="", relations=frozenset()), node)
 
 
-def _limits(source: Source) -> None:
+def _tokens(source: Source) -> list[Any]:
+    """The tokens of a text that keeps the limits on bytes, tokens and depth."""
     text = source.text
     if "\0" in text:
         raise source.refusal("syntax", "The text has a NUL character.", Span(text.index("\0"), text.index("\0") + 1))
     if len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES_MAX:
-        raise source.refusal(
-            "too_large", "The text is too long.", accepted=f"at most {TEXT_BYTES_MAX:,} bytes"
-        )
+        raise source.refusal("too_large", "The text is too long.", accepted=f"at most {TEXT_BYTES_MAX:,} bytes")
     try:
         text.encode("utf-8")
-        tokens = sqlglot.tokenize(text, read="duckdb")
+        tokens = list(_DIALECT.tokenize(text))
     except (SqlglotError, UnicodeEncodeError):
         raise source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT") from None
     if len(tokens) > TOKENS_MAX:
@@ -102,6 +102,7 @@ def _limits(source: Source) -> None:
                 Span(token.start, token.end + 1),
                 accepted=f"at most {DEPTH_MAX} levels",
             )
+    return tokens
 
 
 def _unreadable(source: Source, error: SqlglotError) -> QueryRefused:
@@ -121,9 +122,9 @@ def _unreadable(source: Source, error: SqlglotError) -> QueryRefused:
 
 
 def _statement(source: Source) -> exp.Select:
-    _limits(source)
+    tokens = _tokens(source)
     try:
-        statements = [node for node in sqlglot.parse(source.text, read="duckdb") if node is not None]
+        statements = [node for node in _DIALECT.parser().parse(tokens, source.text) if node is not None]
     except SqlglotError as error:
         raise _unreadable(source, error) from None
     except (ValueError, TypeError, AttributeError, KeyError, IndexError):
@@ -147,6 +148,7 @@ class _Above:
     """What expressions above the aggregation may use."""
 
     scope: Scope
+    table: Table
     keys: list[tree.Column]
 
 
@@ -169,9 +171,9 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
     if where is not None:
         (this,) = source.consume(where, "this")
         conjuncts = tree.conjuncts([condition(scope, this)])
-    above = _Above(scope, [])
+    above = _Above(scope, table, [])
     selected = _selected(source, expressions)
-    grouped = _group(above, group, selected, table)
+    grouped = _group(above, group, selected)
     items = tuple(Item(name, _outer(above, value)) for name, value in selected)
     if not grouped and not any(_aggregates(item.value) for item in items):
         raise source.refusal(
@@ -233,7 +235,7 @@ def _relation(source: Source, from_: exp.From, catalog: Catalog) -> tuple[Table,
     return table, Scope(source, columns, catalog.owner, frozenset(names), off)
 
 
-def _selected(source: Source, expressions: list[exp.Expression]) -> list[tuple[str, exp.Expression]]:
+def _selected(source: Source, expressions: list[exp.Expr]) -> list[tuple[str, exp.Expr]]:
     """The answer's columns: distinct names, and what is asked for."""
     if len(expressions) > COLUMNS_MAX:
         raise source.refusal("too_large", "Too many columns.", accepted=f"at most {COLUMNS_MAX}")
@@ -249,7 +251,7 @@ def _selected(source: Source, expressions: list[exp.Expression]) -> list[tuple[s
     return selected
 
 
-def _named(source: Source, node: exp.Expression) -> tuple[str, exp.Expression]:
+def _named(source: Source, node: exp.Expr) -> tuple[str, exp.Expr]:
     if isinstance(node, exp.Alias):
         this, alias = source.consume(node, "this", "alias")
         return alias.name, this
@@ -263,17 +265,17 @@ def _named(source: Source, node: exp.Expression) -> tuple[str, exp.Expression]:
     return "_".join(words)[:60].lower() or "column", node
 
 
-def _group(
-    above: _Above, group: exp.Group | None, selected: list[tuple[str, exp.Expression]], table: Table
-) -> bool:
+def _group(above: _Above, group: exp.Group | None, selected: list[tuple[str, exp.Expr]]) -> bool:
     """Find the GROUP BY columns; whether there is a GROUP BY."""
     if group is None:
         return False
-    source = above.scope.source
+    source, table = above.scope.source, above.table
     terms, everything = source.consume(group, "expressions", "all")
     nodes = list(terms or ())
     if everything:
-        nodes += [value for _, value in selected if not value.find(exp.AggFunc) and not isinstance(value, exp.Literal)]
+        nodes += [
+            value for _, value in selected if not value.find(exp.AggFunc) and not isinstance(value, exp.Literal)
+        ]
     for term in nodes:
         node = _resolve(source, term, selected, prefer=above.scope.columns)
         while isinstance(node, exp.Paren):
@@ -301,15 +303,18 @@ def _group(
 
 def _resolve(
     source: Source,
-    term: exp.Expression,
-    selected: list[tuple[str, exp.Expression]],
+    term: exp.Expr,
+    selected: list[tuple[str, exp.Expr]],
     prefer: Mapping[str, tree.Column],
-) -> exp.Expression:
+) -> exp.Expr:
     """What an ordinal or an alias stands for; in GROUP BY a column's name goes before an alias."""
     if isinstance(term, exp.Literal) and not term.is_string:
         if not term.name.isdigit() or not 1 <= int(term.name) <= len(selected):
             raise source.refusal(
-                "syntax", "There is no such column to point at.", term, accepted=f"a number from 1 to {len(selected)}"
+                "syntax",
+                "There is no such column to point at.",
+                term,
+                accepted=f"a number from 1 to {len(selected)}",
             )
         return selected[int(term.name) - 1][1]
     if isinstance(term, exp.Column) and not term.table and term.name.lower() not in prefer:
@@ -320,7 +325,7 @@ def _resolve(
 
 
 def _order(
-    above: _Above, order: exp.Order, selected: list[tuple[str, exp.Expression]], items: tuple[Item, ...]
+    above: _Above, order: exp.Order, selected: list[tuple[str, exp.Expr]], items: tuple[Item, ...]
 ) -> tuple[Order, ...]:
     source = above.scope.source
     (terms,) = source.consume(order, "expressions")
@@ -340,9 +345,16 @@ def _whole(source: Source, node: exp.Limit | exp.Offset | None) -> int | None:
     if node is None:
         return None
     (value,) = source.consume(node, "expression")
-    if not isinstance(value, exp.Literal) or value.is_string or not value.name.isdigit() or len(value.name) > 10:  # noqa: PLR2004
-        raise source.refusal("unsupported", "LIMIT and OFFSET take a whole number.", node, accepted="such as LIMIT 10")
-    return min(int(value.name), LIMIT_MAX)
+    if (
+        not isinstance(value, exp.Literal)
+        or value.is_string
+        or not value.name.isdigit()
+        or len(value.name) > LIMIT_DIGITS_MAX
+    ):
+        raise source.refusal(
+            "unsupported", "LIMIT and OFFSET take a whole number.", node, accepted="such as LIMIT 10"
+        )
+    return int(value.name)
 
 
 # -- above the aggregation
@@ -358,18 +370,20 @@ def _aggregates(value: Outer) -> bool:
             return False
 
 
-def _outer(above: _Above, node: exp.Expression) -> Outer:
+def _outer(above: _Above, node: exp.Expr) -> Outer:
     source = above.scope.source
     if type(node) in _AGGREGATES or isinstance(node, exp.Filter):
         return _aggregate(above.scope, node, None)
     if isinstance(node, exp.Column):
         column = above.scope.column(node)
         if column not in above.keys:
+            listed = above.table.columns[column.name].values is not None
+            instead = "in GROUP BY, or in an aggregate" if listed else "in an aggregate, such as AVG"
             raise source.refusal(
                 "unsupported",
                 f"{column.name} stands outside an aggregate and is not in GROUP BY.",
                 node,
-                accepted=f"GROUP BY {column.name}, or an aggregate of it",
+                accepted=f"{column.name} {instead}",
             )
         return KeyRef(above.keys.index(column))
     if type(node) is exp.Paren:
@@ -388,14 +402,14 @@ def _outer(above: _Above, node: exp.Expression) -> Outer:
     raise _no_outer(source, node)
 
 
-def _constant(scope: Scope, node: exp.Expression) -> Constant:
+def _constant(scope: Scope, node: exp.Expr) -> Constant:
     value = convert(scope, node)
     if not isinstance(value, Constant):
         raise _no_outer(scope.source, node)
     return value
 
 
-def _outer_arithmetic(above: _Above, op: Any, left: Outer, right: Outer, node: exp.Expression) -> Outer:
+def _outer_arithmetic(above: _Above, op: Any, left: Outer, right: Outer, node: exp.Expr) -> Outer:
     for side in (left, right):
         if isinstance(side, KeyRef) and not above.keys[side.index].type.is_number:
             raise above.scope.source.refusal(
@@ -408,7 +422,7 @@ def _outer_arithmetic(above: _Above, op: Any, left: Outer, right: Outer, node: e
     return OuterArithmetic(op, left, right)
 
 
-def _no_outer(source: Source, node: exp.Expression) -> QueryRefused:
+def _no_outer(source: Source, node: exp.Expr) -> QueryRefused:
     if isinstance(node, exp.Max | exp.Min):
         return source.refusal(
             "unsupported",
@@ -436,7 +450,7 @@ def _no_outer(source: Source, node: exp.Expression) -> QueryRefused:
     )
 
 
-def _aggregate(scope: Scope, node: exp.Expression, where: tree.Expr | None) -> Aggregate:
+def _aggregate(scope: Scope, node: exp.Expr, where: tree.Expr | None) -> Aggregate:
     source = scope.source
     if isinstance(node, exp.Filter):
         this, clause = source.consume(node, "this", "expression")
@@ -446,8 +460,18 @@ def _aggregate(scope: Scope, node: exp.Expression, where: tree.Expr | None) -> A
         return _aggregate(scope, this, condition(scope, this_where))
     this, _big = source.consume(node, "this", "big_int")
     if isinstance(this, exp.Distinct):
+        if any(column.name.lower() == scope.owner.lower() for column in this.find_all(exp.Column)):
+            raise source.refusal(
+                "unsupported",
+                "Students cannot be counted one by one here.",
+                node,
+                accepted="COUNT(*) of a table with one row per student, or of one school year",
+            )
         raise source.refusal(
-            "unsupported", "DISTINCT inside an aggregate is not accepted.", node, accepted="the aggregate without it"
+            "unsupported",
+            "DISTINCT inside an aggregate is not accepted.",
+            node,
+            accepted="the aggregate without it",
         )
     function = _AGGREGATES[type(node)]
     span = span_of(node)
@@ -464,12 +488,15 @@ def _aggregate(scope: Scope, node: exp.Expression, where: tree.Expr | None) -> A
             arg = tree.Cast(arg, tree.INTEGER)
         if not arg.type.is_number:
             raise source.refusal(
-                "unsupported", f"{function.upper()} needs a number, and this is {arg.type}.", this, accepted="COUNT"
+                "unsupported",
+                f"{function.upper()} needs a number, and this is {arg.type}.",
+                this,
+                accepted="COUNT",
             )
     return Aggregate(function, arg, where, span)
 
 
-_AGGREGATES: dict[type[exp.Expression], Any] = {
+_AGGREGATES: dict[type[exp.Expr], Any] = {
     exp.Count: "count",
     exp.CountIf: "count",
     exp.Sum: "sum",

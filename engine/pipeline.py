@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 import traceback
 from dataclasses import dataclass
@@ -20,33 +19,21 @@ from typing import TYPE_CHECKING
 
 from budgets.ledger import Draw, Question, StaleBasis, State
 from budgets.loss import PrivacyLoss, epsilon_of
-from budgets.policy import Standing, default_share_nanorho
-from engine import accuracy, mechanisms, postprocess
+from engine import accuracy, mechanisms, postprocess, preparation
 from engine.backends import duckdb as backend
 from engine.compile import compile_plan
-from engine.forms import Ratio
 from engine.mechanisms import Gaussian, d_in_of
-from engine.parse import parse
-from engine.plan import make_plan
-from engine.refusals import AccessRefused, BudgetRefused, InternalFailure, LedgerDamaged, QueryRefused, Refusal
-from engine.release import (
-    ClampingBounds,
-    CohortCharge,
-    CohortLeftOut,
-    Expected,
-    Noise,
-    Preview,
-    Release,
-    ReleaseColumn,
-)
-from engine.source import Source
+from engine.preparation import Books, Prepared
+from engine.refusals import AccessRefused, InternalFailure, LedgerDamaged, Refusal
+from engine.release import CohortCharge, CohortLeftOut, Expected, Preview, Release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import TypeVar
 
-    from budgets.ledger import Balance, Entry, Ledger, Measurement
+    from budgets.grants import Grant
+    from budgets.ledger import Entry, Ledger
     from engine.accuracy import Priced
     from engine.catalog import Catalog
     from engine.plan import Plan, Statistic
@@ -58,12 +45,6 @@ if TYPE_CHECKING:
 VERSION = version("homeroom")
 WAIT_S = 30.0
 POLL_S = 0.01
-
-LEFT_OUT_REASONS = {
-    Standing.SEALED: "sealed: its last budget year is over",
-    Standing.NOT_YET: "not open yet: its first budget year has not begun",
-    Standing.MANDATED_ONLY: "open for mandated statistics only",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +59,6 @@ class House:
     def catalog(self) -> Catalog:
         """The catalog the vault was verified against; everything is derived from this copy."""
         return self.vault.catalog
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A question understood, before anything is charged."""
-
-    plan: Plan
-    population: str
-    askable: tuple[int, ...]
-    left_out: tuple[tuple[int, str], ...]
-    digests: tuple[str, ...]
 
 
 def preview(house: House, request: Request) -> Preview:
@@ -124,108 +94,22 @@ def _guarded(house: House, work: Callable[[], Result]) -> Result:
 # -- before the charge
 
 
-def _prepare(house: House, asked: Asked, balances: Mapping[int, Balance], population: str) -> Prepared:
-    """The plan of a question for the cohorts that are open to it now."""
-    catalog, ledger = house.catalog, house.ledger
-    if asked.cohorts is not None:
-        _named_cohorts(catalog, asked.cohorts, balances, population)
-    reasons: dict[int, str] = {}
-    for cohort in catalog.cohorts:
-        if asked.cohorts is not None and cohort not in asked.cohorts:
-            reasons[cohort] = "not named in the request"
-        elif not _open(balances[cohort], population):
-            reasons[cohort] = LEFT_OUT_REASONS[balances[cohort].standing]
-    askable = tuple(cohort for cohort in catalog.cohorts if cohort not in reasons)
-    plan = _planned(house, asked.sql, askable)
-    if plan.touched and not plan.cohorts:
-        raise BudgetRefused(
-            "cohort_sealed",
-            f"No cohort that this question touches ({_years(plan.touched)}) can be asked: "
-            f"{reasons[plan.touched[-1]]}.",
-            accepted=f"a question about other cohorts; the budget year is {ledger.year()}",
-        )
-    left_out = tuple((cohort, reasons[cohort]) for cohort in plan.left_out)
-    return _prepared(house, plan, population, askable, left_out)
-
-
-def _prepared(
-    house: House, plan: Plan, population: str, askable: tuple[int, ...], left_out: tuple[tuple[int, str], ...]
-) -> Prepared:
-    digests = tuple(statistic.digest(house.vault.epoch, population) for statistic in plan.statistics)
-    return Prepared(plan, population, askable, left_out, digests)
-
-
-def _planned(house: House, sql: str, askable: Sequence[int]) -> Plan:
-    return make_plan(Source(sql), parse(sql, house.catalog), house.catalog, frozenset(askable))
-
-
-def _open(balance: Balance, population: str) -> bool:
-    mandated = balance.standing == Standing.MANDATED_ONLY and population == "mandated"
-    return balance.standing == Standing.OPEN or mandated
-
-
-def _named_cohorts(
-    catalog: Catalog, named: Sequence[int], balances: Mapping[int, Balance], population: str
-) -> None:
-    """A request that names cohorts must name known, open ones."""
-    unknown = [cohort for cohort in named if cohort not in catalog.cohorts]
-    if unknown:
-        raise QueryRefused(
-            "unknown_name", f"There is no cohort {_years(unknown)}.", accepted=f"cohorts={_years(catalog.cohorts)}"
-        )
-    closed = [cohort for cohort in named if not _open(balances[cohort], population)]
-    if closed:
-        left = [cohort for cohort in catalog.cohorts if _open(balances[cohort], population)]
-        raise BudgetRefused(
-            "cohort_sealed",
-            f"{_years(closed)} cannot be asked: {LEFT_OUT_REASONS[balances[closed[0]].standing]}.",
-            accepted=f"cohorts={_years(left)}",
-        )
-
-
-def _years(cohorts: Sequence[int]) -> str:
-    return ",".join(map(str, cohorts))
-
-
-def _priced(asked: Asked, prepared: Prepared, balances: Mapping[int, Balance], stored: Mapping[str, Measurement]) -> Priced:
-    plan = prepared.plan
-    if not plan.statistics:
-        return accuracy.Priced((), {})
-    nanorho = asked.nanorho
-    if nanorho is None:
-        nanorho = default_share_nanorho(balances[cohort].year_cap for cohort in plan.cohorts)
-    known = {
-        position: (stored[digest].loss.nanorho, stored[digest].id)
-        for position, digest in enumerate(prepared.digests)
-        if digest in stored
-    }
-    return accuracy.price(plan, nanorho, known)
-
-
-def _charges(plan: Plan, priced: Priced, year: int) -> dict[int, int]:
-    """What each cohort pays: all of the loss of every statistic that scans it."""
-    del year
-    paid: dict[int, int] = {}
-    for position, noise in priced.drawn:
-        for cohort in plan.statistics[position].cohorts:
-            paid[cohort] = paid.get(cohort, 0) + noise.nanorho
-    return dict(sorted(paid.items()))
+def _books(house: House, grant: Grant) -> Books:
+    return Books(house.catalog, house.vault.epoch, grant.population, house.ledger.balances(grant.id))
 
 
 def _preview(house: House, asked: Asked) -> Preview:
-    ledger = house.ledger
-    grant = ledger.grant(asked.grant)
-    balances = ledger.balances(grant.id)
-    prepared = _prepare(house, asked, balances, grant.population)
-    plan = prepared.plan
-    stored = ledger.measured(prepared.digests)
-    priced = _priced(asked, prepared, balances, stored)
-    scales = _foretold_scales(prepared, priced, stored)
-    charges = _charges(plan, priced, ledger.year())
-    notes = _notes(plan, prepared.left_out)
-    short = [cohort for cohort, nanorho in charges.items() if nanorho > balances[cohort].left]
+    grant = house.ledger.grant(asked.grant)
+    books = _books(house, grant)
+    prepared = preparation.prepare(asked, books)
+    stored = house.ledger.measured(prepared.digests)
+    priced = preparation.price(asked, prepared, books, stored)
+    plan, scales = prepared.plan, preparation.foretold_scales(prepared, priced, stored)
+    charges = preparation.charges(plan, priced)
+    notes = preparation.notes(plan, prepared.left_out)
+    short = [cohort for cohort, nanorho in charges.items() if nanorho > books.balances[cohort].left]
     if short:
-        notes.append(f"Asked now, it would be refused: cohorts {_years(short)} cannot pay.")
+        notes.append(f"Asked now, it would be refused: classes {preparation.years(short)} cannot pay.")
     if plan.statistics and not priced.drawn:
         notes.append("Everything it needs has been measured already: it is free.")
     return Preview(
@@ -235,26 +119,18 @@ def _preview(house: House, asked: Asked) -> Preview:
         epoch=house.vault.epoch,
         population=prepared.population,
         grant=grant.id,
-        columns=_columns(plan, [None] * len(plan.outputs)),
+        columns=preparation.columns(plan, [None] * len(plan.outputs)),
         partial=[list(cohorts) for cohorts in plan.partial],
         charges=[CohortCharge(cohort, n, 0, epsilon_of(n)) for cohort, n in charges.items()],
         cohorts_left_out=[CohortLeftOut(*each) for each in prepared.left_out],
-        noise=_noise(plan, scales),
-        bounds=_bounds(plan),
+        noise=preparation.noise(plan, scales),
+        bounds=preparation.bounds(plan),
         notes=notes,
         expected=[
             Expected(output.name, *accuracy.foretold(output.form, scales))
             for output in plan.outputs
             if output.role != "key"
         ],
-    )
-
-
-def _foretold_scales(prepared: Prepared, priced: Priced, stored: Mapping[str, Measurement]) -> tuple[float, ...]:
-    drawn = {position: noise.scale for position, noise in priced.drawn}
-    return tuple(
-        drawn[position] if position in drawn else stored[digest].scale
-        for position, digest in enumerate(prepared.digests)
     )
 
 
@@ -269,10 +145,10 @@ def _ask(house: House, asked: Asked) -> Release:
         entry = ledger.find(grant.id, asked.request_id)
         if entry is not None:
             return _resume(house, asked, entry, deadline)
-        balances = ledger.balances(grant.id)
-        prepared = _prepare(house, asked, balances, grant.population)
+        books = _books(house, grant)
+        prepared = preparation.prepare(asked, books)
         stored = ledger.measured(prepared.digests)
-        priced = _priced(asked, prepared, balances, stored)
+        priced = preparation.price(asked, prepared, books, stored)
         wanted = [prepared.digests[position] for position, _ in priced.drawn]
         if not ledger.in_flight(wanted):
             question = _question(house, asked, prepared, priced)
@@ -335,7 +211,7 @@ def _resume(house: House, asked: Asked, entry: Entry, deadline: float) -> Releas
             accepted="the question under a new request id",
         )
     stored = json.loads(entry.plan)
-    plan = _planned(house, asked.sql, stored["askable"])
+    plan = preparation.planned(house.catalog, asked.sql, stored["askable"])
     if _request_hash(asked, plan) != entry.request_hash:
         raise AccessRefused(
             "request_id_reused",
@@ -343,7 +219,8 @@ def _resume(house: House, asked: Asked, entry: Entry, deadline: float) -> Releas
             accepted="a new request id",
         )
     left_out = tuple((cohort, reason) for cohort, reason in stored["left_out"])
-    prepared = _prepared(house, plan, entry.population, tuple(stored["askable"]), left_out)
+    digests = preparation.digests(plan, entry.epoch, entry.population)
+    prepared = Prepared(plan, entry.population, tuple(stored["askable"]), left_out, digests)
     return _complete(house, asked, prepared, entry, deadline)
 
 
@@ -381,7 +258,11 @@ def _measure(house: House, prepared: Prepared, entry: Entry) -> Entry | None:
     ]
     _assert_paid(entry, statistics, noises)
     compiled = compile_plan(prepared.plan, house.catalog, statistics)
-    exact = backend.run(house.vault.cursor(), compiled, prepared.plan.keys, len(statistics))
+    try:
+        exact = backend.run(house.vault.cursor(), compiled, prepared.plan.keys, len(statistics))
+    except BaseException:
+        house.ledger.let_go(entry.id)
+        raise
     if not house.ledger.start_drawing(entry.id):
         return None
     try:
@@ -428,7 +309,7 @@ def _release(house: House, asked: Asked, prepared: Prepared, entry: Entry, *, re
         grant=entry.grant,
         rehearsal=False,
         replayed=replayed,
-        columns=_columns(plan, table.reasons),
+        columns=preparation.columns(plan, table.reasons),
         rows=table.rows,
         se=table.se,
         moe90=table.moe90,
@@ -436,44 +317,11 @@ def _release(house: House, asked: Asked, prepared: Prepared, entry: Entry, *, re
         partial=table.partial,
         draws=ids,
         charges=[
-            CohortCharge(c.cohort, c.loss.nanorho, c.loss.attodelta, epsilon_of(c.loss.nanorho)) for c in entry.charges
+            CohortCharge(c.cohort, c.loss.nanorho, c.loss.attodelta, epsilon_of(c.loss.nanorho))
+            for c in entry.charges
         ],
         cohorts_left_out=[CohortLeftOut(*each) for each in prepared.left_out],
-        noise=_noise(plan, draws.scales),
-        bounds=_bounds(plan),
-        notes=_notes(plan, prepared.left_out),
+        noise=preparation.noise(plan, draws.scales),
+        bounds=preparation.bounds(plan),
+        notes=preparation.notes(plan, prepared.left_out),
     )
-
-
-# -- what is told about a plan
-
-
-def _columns(plan: Plan, reasons: Sequence[str | None]) -> list[ReleaseColumn]:
-    return [
-        ReleaseColumn(output.name, output.role, output.type, output.unit, reason)
-        for output, reason in zip(plan.outputs, reasons, strict=True)
-    ]
-
-
-def _noise(plan: Plan, scales: Sequence[float]) -> list[Noise]:
-    return [
-        Noise(statistic.label, "discrete_gaussian", scale, math.sqrt(statistic.l2_squared))
-        for statistic, scale in zip(plan.statistics, scales, strict=True)
-    ]
-
-
-def _bounds(plan: Plan) -> list[ClampingBounds]:
-    return [ClampingBounds(bound.expression, float(bound.low), float(bound.high)) for bound in plan.bounds]
-
-
-def _notes(plan: Plan, left_out: Sequence[tuple[int, str]]) -> list[str]:
-    notes = []
-    if plan.statistics:
-        notes.append("Margins cover the noise added for privacy, not sampling.")
-    else:
-        notes.append("No student can be in this answer: it is made of public knowledge and costs nothing.")
-    if any(isinstance(output.form, Ratio) for output in plan.outputs):
-        notes.append("A ratio is biased by about the square of its divisor's relative standard error.")
-    if left_out:
-        notes.append("Some cohorts were left out; cells in which they can occur are marked partial.")
-    return notes

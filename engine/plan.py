@@ -204,9 +204,7 @@ class _Planner:
     def plan(self) -> Plan:
         """The plan."""
         outputs = tuple(self.output(item) for item in self.query.items)
-        order = tuple(
-            Sorting(self.form(term.value), term.descending, term.nulls_first) for term in self.query.order
-        )
+        order = tuple(Sorting(self.form(term.value), term.descending, term.nulls_first) for term in self.query.order)
         touched_all = tuple(sorted(self.touched))
         left_out = [cohort for cohort in touched_all if cohort not in self.askable]
         return Plan(
@@ -283,9 +281,8 @@ class _Planner:
         counted = conditions
         if argument_range.nullable:
             counted = tree.conjuncts((*conditions, tree.Not(tree.IsNull(asked.arg))))
-        shown = _shown(asked.arg)
         if asked.function == "count":
-            return self.count(counted, f"COUNT({shown})", explicit=True)
+            return self.count(counted, _count_label(asked.arg, argument_range), explicit=True)
         return self.sum_or_average(asked, conditions, counted, argument_range)
 
     def sum_or_average(
@@ -306,7 +303,7 @@ class _Planner:
             total = forms.Linear.of({} if position is None else {position: centred.unit})
         average = asked.function == "avg"
         if centred.offset or average:
-            count = self.count(counted, f"COUNT({shown})", explicit=average)
+            count = self.count(counted, _count_label(asked.arg, found), explicit=average)
             total = total.plus(count, centred.offset)
             if position is not None and count.terms:
                 half = centred.bound * centred.unit
@@ -401,6 +398,11 @@ def _centred_double(arg: tree.Expr, found: Range) -> Centred:
     unit = Fraction(2) ** -shift
     half = max(Fraction(high) - Fraction(centre), Fraction(centre) - Fraction(low))
     return Centred(arg, low, high, 1, centre, shift, unit, Fraction(centre), rounded(half / unit, 0))
+
+
+def _count_label(arg: tree.Expr | None, found: Range) -> str:
+    """COUNT(*) where the argument cannot be NULL."""
+    return f"COUNT({_shown(arg)})" if found.nullable else "COUNT(*)"
 
 
 def _shown(expr: tree.Expr | None) -> str:

@@ -93,7 +93,7 @@ def _ordered(plan: Plan, draws: Draws) -> list[int]:
         cells = _estimated(plan, term.form, draws).cells
         present = [row for row in rows if cells[row] is not None]
         absent = [row for row in rows if cells[row] is None]
-        present.sort(key=lambda row: cells[row], reverse=term.descending)  # type: ignore[arg-type,return-value]  # noqa: B023 - used at once
+        present.sort(key=lambda row: cells[row], reverse=term.descending)  # type: ignore[arg-type,return-value]
         rows = absent + present if term.nulls_first else present + absent
     return rows
 
@@ -139,16 +139,16 @@ def _ratio(form: Ratio, draws: Draws, size: int) -> Estimated:
     with np.errstate(all="ignore"):
         delta = np.sqrt(np.maximum(of_a - 2 * ratio * together + ratio**2 * of_d, 0.0)) / np.abs(divisor)
         firm = np.abs(divisor) >= accuracy.FIRM * of_d**0.5
-    margins = [
+    moe90, moe95 = (
         np.where(firm, z * delta, accuracy.fieller(ratio, divisor, (of_a, of_d, together), z))
         for z in (accuracy.Z90, accuracy.Z95)
-    ]
+    )
     reason = None
     if absent.any():
         reason = NO_ROWS if form.of_count else WEAK_DIVISOR
-    elif not np.isfinite(margins[1]).all():
+    elif not np.isfinite(moe95).all():
         reason = f"margin {WEAK_DIVISOR}"
-    return Estimated([_float(cell) for cell in ratio], delta, *margins, reason)
+    return Estimated([_float(cell) for cell in ratio], delta, moe90, moe95, reason)
 
 
 # -- smooth functions, by forward differentiation

@@ -38,7 +38,13 @@ class CatalogRefused(Refusal):
     """
 
     def __init__(
-        self, message: str, *, file: str, line: int | None = None, accepted: str | None = None, load: bool = False
+        self,
+        message: str,
+        *,
+        file: str,
+        line: int | None = None,
+        accepted: str | None = None,
+        load: bool = False,
     ) -> None:
         super().__init__("load" if load else "catalog", message, accepted=accepted, line=line)
         self.file = file

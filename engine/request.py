@@ -106,6 +106,8 @@ def _nanorho(epsilon: float | None) -> int | None:
     nanorho = nanorho_for(float(epsilon)) if fits else 0
     if nanorho <= 0:
         raise QueryRefused(
-            "unsupported", "This epsilon cannot be spent.", accepted=f"a number between 0.001 and {EPSILON_MAX:g}"
+            "unsupported",
+            "This epsilon cannot be spent.",
+            accepted=f"a number between 0.001 and {EPSILON_MAX:g}",
         )
     return nanorho

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.refusals import RefusalCode
 
 
-def span_of(node: exp.Expression) -> Span | None:
+def span_of(node: exp.Expr) -> Span | None:
     """Where a node stands: the hull of the positions sqlglot kept in it."""
     metas = [part.meta for part in node.walk() if "start" in part.meta]
     if not metas:
@@ -38,7 +38,7 @@ class Source:
         self,
         code: RefusalCode,
         message: str,
-        at: exp.Expression | Span | None = None,
+        at: exp.Expr | Span | None = None,
         *,
         accepted: str | None = None,
     ) -> QueryRefused:
@@ -62,7 +62,7 @@ class Source:
             end += 1
         return self.text[span.start : end]
 
-    def consume(self, node: exp.Expression, *names: str) -> tuple[Any, ...]:
+    def consume(self, node: exp.Expr, *names: str) -> tuple[Any, ...]:
         """The named args of a node, on the promise that it has no other: any other non-empty arg refuses.
 
         A handled class is not a handled node: TABLESAMPLE, DISTINCT ON and the like hang on args of nodes

@@ -275,7 +275,11 @@ def canonical(expr: Expr) -> str:
         case Column(name, of):
             return f"{name}:{of.kind}{of.scale}"
         case Constant(value, of):
-            shown = value.hex() if isinstance(value, float) else repr(str(value) if isinstance(value, Fraction) else value)
+            shown = (
+                value.hex()
+                if isinstance(value, float)
+                else repr(str(value) if isinstance(value, Fraction) else value)
+            )
             return f"{shown}:{of.kind}{of.scale}"
         case Cast(arg, of, low, high):
             return f"(cast {canonical(arg)} {of.kind}{of.scale} {low} {high})"
@@ -290,6 +294,9 @@ def canonical(expr: Expr) -> str:
     return f"({head} {' '.join(canonical(part) for part in parts(expr))})"
 
 
+_TRUE = Constant(value=True, type=BOOLEAN)
+
+
 def conjuncts(exprs: Iterable[Expr]) -> tuple[Expr, ...]:
     """The distinct conjuncts of a conjunction, in canonical order: AND is commutative and idempotent."""
     found: dict[str, Expr] = {}
@@ -298,6 +305,6 @@ def conjuncts(exprs: Iterable[Expr]) -> tuple[Expr, ...]:
         expr = pending.pop()
         if isinstance(expr, Logic) and expr.op == "and":
             pending.extend(expr.args)
-        else:
+        elif expr != _TRUE:
             found[canonical(expr)] = expr
     return tuple(found[key] for key in sorted(found))

@@ -10,6 +10,7 @@ import os
 import sqlite3
 import threading
 import uuid
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -35,7 +36,8 @@ PRAGMAS = (
     "PRAGMA checkpoint_fullfsync = ON",
 )
 
-type_row = tuple[Any, ...]
+Row = tuple[Any, ...]
+Values = Sequence[Any] | Mapping[str, Any]
 
 
 class Database:
@@ -170,17 +172,17 @@ class Database:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def rows(self, sql: str, values: object = ()) -> list[type_row]:
+    def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows of a SELECT."""
-        return self._connection.execute(sql, values).fetchall()  # type: ignore[arg-type]
+        return self._connection.execute(sql, values).fetchall()
 
-    def change(self, sql: str, values: object = ()) -> int:
+    def change(self, sql: str, values: Values = ()) -> int:
         """Run one INSERT or UPDATE; how many rows it changed."""
-        return self._connection.execute(sql, values).rowcount  # type: ignore[arg-type]
+        return self._connection.execute(sql, values).rowcount
 
-    def insert(self, sql: str, values: object = ()) -> int:
+    def insert(self, sql: str, values: Values = ()) -> int:
         """Run one INSERT; the id of the new row."""
-        return int(self._connection.execute(sql, values).lastrowid or 0)  # type: ignore[arg-type]
+        return int(self._connection.execute(sql, values).lastrowid or 0)
 
     def change_each(self, sql: str, values: Iterable[Any]) -> int:
         """Run an INSERT or UPDATE once for each of `values`; how many rows were changed together."""
@@ -209,9 +211,13 @@ class Database:
     def migrate(self) -> None:
         """Take the steps of the schema that were not taken yet, each in its own transaction."""
         for number, script in enumerate(migrations(), start=1):
-            with self.writing():
-                if self._number("user_version") < number:
-                    _run(self._connection, number, script)
+            if self._number("user_version") < number:
+                self._step(number, script)
+
+    def _step(self, number: int, script: str) -> None:
+        with self.writing():
+            if self._number("user_version") < number:
+                _run(self._connection, number, script)
 
     def write_ahead(self) -> None:
         """Switch the write-ahead log on.
@@ -245,12 +251,12 @@ def _run(connection: sqlite3.Connection, number: int, script: str) -> None:
     connection.execute(f"PRAGMA user_version = {number}")
 
 
-def _schema(connection: sqlite3.Connection) -> frozenset[type_row]:
+def _schema(connection: sqlite3.Connection) -> frozenset[Row]:
     return frozenset(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
 
 
 @cache
-def _schema_of_a_new_ledger() -> frozenset[type_row]:
+def _schema_of_a_new_ledger() -> frozenset[Row]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
         for number, script in enumerate(migrations(), start=1):

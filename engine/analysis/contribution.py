@@ -102,7 +102,9 @@ def contribution(
     rows = rows_max(catalog, table, known)
     constant = student_columns(catalog, table)
     moving = [position for position, name in enumerate(keys) if name not in constant]
-    reachable = math.prod(len(values) + known[keys[p]].nullable for p in moving if (values := known[keys[p]].values) is not None)
+    reachable = math.prod(
+        len(values) + known[keys[p]].nullable for p in moving if (values := known[keys[p]].values) is not None
+    )
     groups = min(reachable, len(key_rows)) if keys else 1
     if len(moving) < len(keys) and len(moving) > 0:
         groups = min(groups, len({tuple(row[p] for p in moving) for row in key_rows}))

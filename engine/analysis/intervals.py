@@ -114,7 +114,7 @@ def declared_environment(table: Table) -> dict[str, Range]:
 # -- evaluation
 
 
-def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:
+def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:  # noqa: PLR0911 - one line for each kind of node
     """The range of an expression.
 
     Raises:
@@ -208,13 +208,13 @@ def _quotient(a: Range, b: Range, divisor: Expr) -> Range:
             "The divisor can come arbitrarily near 0, so the quotient has no bounds.",
             accepted="a divisor whose range leaves out 0, or an exact one (integer or decimal)",
         )
-    most = float(max(abs(a.low), abs(a.high))) * float(10**divisor.arg.type.scale)
+    most = max(abs(float(a.low)), abs(float(a.high))) * float(10**divisor.arg.type.scale)
     most = math.nextafter(most, math.inf)
     return _fits_double(Range(-most, most, None, nullable=True))
 
 
 def _fits_double(found: Range) -> Range:
-    if found.low is None or found.high is None or not (-DOUBLE_MAX < found.low and found.high < DOUBLE_MAX):
+    if found.low is None or found.high is None or found.low <= -DOUBLE_MAX or found.high >= DOUBLE_MAX:
         raise QueryRefused("too_large", "A number in this question could grow too large.", accepted="smaller bounds")
     return found
 
@@ -294,11 +294,11 @@ def _one_value(a: Range, b: Range) -> bool:
 def _below(a: Range, b: Range, *, strict: bool) -> set[bool]:
     """The outcomes of a < b (or a <= b): by the ends of the ranges, or by the listed texts and booleans."""
     a_low, a_high, b_low, b_high = *_ends(a), *_ends(b)
-    found = set()
+    found: set[bool] = set()
     if a_low is None or b_high is None or a_low < b_high or (not strict and a_low == b_high):
-        found.add(True)
+        found |= {True}
     if a_high is None or b_low is None or a_high > b_low or (strict and a_high == b_low):
-        found.add(False)
+        found |= {False}
     return found
 
 
@@ -355,12 +355,14 @@ def _cast(arg: Range, source: tree.Type, of: tree.Type, low: int | None, high: i
     if arg.empty:
         return Range(values=EMPTY, nullable=True)
     if source == tree.BOOLEAN:
-        return listed([int(value) for value in arg.values or (False, True) if value is not None], nullable=arg.nullable)
+        return listed(
+            [int(value) for value in arg.values or (False, True) if value is not None], nullable=arg.nullable
+        )
     if of == tree.DOUBLE:
         if arg.values is not None:
             return listed([float(value) for value in arg.values if value is not None], nullable=arg.nullable)
-        ends = [None if end is None else float(end) for end in (arg.low, arg.high)]
-        return Range(*ends, None, arg.nullable)
+        low_end, high_end = (None if end is None else float(end) for end in (arg.low, arg.high))
+        return Range(low_end, high_end, None, arg.nullable)
     if of.kind != "exact":
         return arg
     unit = 10**of.scale
@@ -372,8 +374,8 @@ def _cast(arg: Range, source: tree.Type, of: tree.Type, low: int | None, high: i
         least, nullable = low, True
     if high is not None and (most is None or most > high):
         most, nullable = high, True
-    exact = [end if end is None else _plain(Fraction(end, unit)) for end in (least, most)]
-    return Range(*exact, None, nullable)
+    exact_low, exact_high = (end if end is None else _plain(Fraction(end, unit)) for end in (least, most))
+    return Range(exact_low, exact_high, None, nullable)
 
 
 def rounded(value: Number | str, scale: int) -> int:
@@ -382,7 +384,7 @@ def rounded(value: Number | str, scale: int) -> int:
     >>> rounded(2.5, 0), rounded(-2.5, 0), rounded(Fraction(5, 4), 1)
     (3, -3, 13)
     """
-    units = abs(Fraction(value) * 10**scale)
+    units = abs(Fraction(value) * Fraction(10) ** scale)
     whole = math.floor(units + Fraction(1, 2))
     return whole if Fraction(value) >= 0 else -whole
 
@@ -423,9 +425,9 @@ def _narrow(conjunct: Expr, known: Mapping[str, Range]) -> tuple[str, Range] | N
             kept = frozenset(value for value in kept if _within(value, own))
             return name, listed(kept)
         case tree.Column(name, _):
-            return name, _keep("=", known[name], True)  # noqa: FBT003 - the value compared with
+            return name, _keep("=", known[name], value=True)
         case tree.Not(tree.Column(name, _), _):
-            return name, _keep("=", known[name], False)  # noqa: FBT003 - the value compared with
+            return name, _keep("=", known[name], value=False)
         case tree.IsNull(tree.Column(name, _), _):
             return name, Range(values=EMPTY, nullable=known[name].nullable)
         case tree.Not(tree.IsNull(tree.Column(name, _), _), _):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
@@ -46,11 +46,15 @@ def run(
     finally:
         if compiled.keyed:
             cursor.unregister(KEYS_TABLE)
-    vectors = [found[f"s{position}"] for position in range(statistics)]
-    for vector in vectors:
-        if isinstance(vector, np.ma.MaskedArray) or vector.dtype != np.int64 or vector.shape != (len(keys.rows),):
-            raise ValueError
-    return vectors
+    return [_vector(found[f"s{position}"], len(keys.rows)) for position in range(statistics)]
+
+
+def _vector(found: Any, groups: int) -> NDArray[np.int64]:
+    whole = isinstance(found, np.ndarray) and not isinstance(found, np.ma.MaskedArray)
+    if not whole or found.dtype != np.int64 or found.shape != (groups,):
+        raise ValueError
+    vector: NDArray[np.int64] = found
+    return vector
 
 
 def _second_opinion(cursor: duckdb.DuckDBPyConnection, compiled: Compiled) -> None:

@@ -143,9 +143,7 @@ def _student(people: People, keys: Any) -> pa.Table:
     )
 
 
-def _student_year(
-    years: Years, absent: Ints, gpa: Ints, common: Callable[[Years], dict[str, Any]]
-) -> pa.Table:
+def _student_year(years: Years, absent: Ints, gpa: Ints, common: Callable[[Years], dict[str, Any]]) -> pa.Table:
     """The table `student_year`."""
     ungraded = (gpa < 0) | (years.grade < demo_schools.FIRST_HIGH_GRADE)
     return pa.table(
@@ -173,9 +171,7 @@ def _graduation(people: People, years: Years, keys: Any, schools: Schools) -> pa
     cohort = end.first_ninth + 3
     due = (end.first_ninth > 0) & ((cohort <= YEARS[-1]) | (end.exit != demo_roster.STAYS))
     end, cohort = end.take(due), cohort[due]
-    status, outcome, dated = (
-        np.array(column) for column in zip(*map(_ending, range(len(_ENDINGS))), strict=True)
-    )
+    status, outcome, dated = (np.array(column) for column in zip(*map(_ending, range(len(_ENDINGS))), strict=True))
     return pa.table(
         {
             "student_key": keys.take(pa.array(end.person)),

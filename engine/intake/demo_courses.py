@@ -33,9 +33,7 @@ _CORE, _SLOTS = 4, 8
 _ELECTIVES = np.array([4, 5, 6, 7, 8])
 _ELECTIVE_SHARE = np.array([0.24, 0.26, 0.26, 0.14, 0.1])
 _HALF_CREDIT = np.isin(np.arange(len(SUBJECT_AREAS)), [6, 8])  # health and other electives last half a year
-_POINTS = np.array(
-    [0, 100, 130, 170, 200, 230, 270, 300, 330, 370, 400]
-)  # F, D, D+, C-, ... A, in hundredths
+_POINTS = np.array([0, 100, 130, 170, 200, 230, 270, 300, 330, 370, 400])  # F, D, D+, C-, ... A, in hundredths
 _POINT_EDGES = np.array([95, 120, 150, 185, 215, 250, 285, 315, 350, 385])
 _BONUS = np.array([0, 50, 100, 100, 0])  # by course level, in hundredths
 
@@ -64,12 +62,7 @@ def courses(
     taken = np.arange(_SLOTS) < (5 + rng.choice(4, n, p=[0.05, 0.35, 0.42, 0.18]))[:, None]
     area = _areas(cte[rows], rng)
     level = _levels(takers.grade, ability, area, rng)
-    mark = (
-        262
-        + 54 * ability
-        - 22 * people.absence[takers.person]
-        - 420 * np.minimum(absent_share[rows] - 0.06, 0.3)
-    )
+    mark = 262 + 54 * ability - 22 * people.absence[takers.person] - 420 * np.minimum(absent_share[rows] - 0.06, 0.3)
     mark += rng.normal(0, 26, n) - 95 * takers.held - 70 * (takers.exit == DROPS_OUT)
     marks = mark[:, None] + rng.normal(0, 52, (n, _SLOTS)) + 18 * (area > _CORE)
     base = _POINTS[np.searchsorted(_POINT_EDGES, marks)]
@@ -117,9 +110,7 @@ def _levels(grade: Ints, ability: Floats, area: Ints, rng: np.random.Generator) 
     return level
 
 
-def memberships(
-    people: People, years: Years, schools: Schools, rng: np.random.Generator
-) -> tuple[Flags, ...]:
+def memberships(people: People, years: Years, schools: Schools, rng: np.random.Generator) -> tuple[Flags, ...]:
     """For each programme type which rows of `years` take part."""
     n = len(years.person)
     grade, ability = years.grade, people.ability[years.person]
@@ -143,7 +134,5 @@ def program_table(
     parts = []
     for code, flags in enumerate(taking_part):
         columns = owner_and_year(years.take(flags))
-        parts.append(
-            pa.table({**columns, "program_type": text(np.full(int(flags.sum()), code), PROGRAM_TYPES)})
-        )
+        parts.append(pa.table({**columns, "program_type": text(np.full(int(flags.sum()), code), PROGRAM_TYPES)}))
     return pa.concat_tables(parts)

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 YEARS = range(2020, 2026)
 RACES = ("AM7", "AS7", "BL7", "HI7", "MU7", "PI7", "WH7", "unknown")
 SEXES = ("F", "M", "X", "unknown")
-STAYS, LEAVES, DROPS_OUT, DIPLOMA, ALT_DIPLOMA, EQUIVALENCY, CERTIFICATE, EMIGRATES, PRISON, DIES, LOST = (
-    range(11)
-)
+STAYS, LEAVES, DROPS_OUT, DIPLOMA, ALT_DIPLOMA, EQUIVALENCY, CERTIFICATE, EMIGRATES, PRISON, DIES, LOST = range(11)
 
 _LAST_GRADE = 12
 _RETENTIONS_MAX = 3
@@ -36,9 +34,7 @@ _SHARE = np.array([2.0, 7.35, 7.4, *[7.3] * 7, 7.8, 7.45, 7.1, 6.9])  # of all s
 _RETAINED = np.array([0, 4.2, 3, 1.8, *[1.4] * 6, 4.4, 2.2, 1.8, 0]) / 100  # by grade, PK to 12
 _DROPOUT = np.array([*[0.0] * 10, 0.55, 0.9, 1.1, 1.3]) / 100
 _RACE_SHARE = np.array([1.2, 6, 17, 27, 5, 0.6, 42.7, 0.5])
-_RACE_POVERTY = np.array(
-    [0.4, -0.4, 0.5, 0.5, 0.0, 0.2, -0.5, 0.0]
-)  # pull of a poor neighbourhood, log scale
+_RACE_POVERTY = np.array([0.4, -0.4, 0.5, 0.5, 0.0, 0.2, -0.5, 0.0])  # pull of a poor neighbourhood, log scale
 _RACE_ECON = np.array([0.5, -0.4, 0.5, 0.45, 0.0, 0.4, -0.4, 0.0])  # log odds
 _RACE_LEARNER = np.array([0.05, 0.34, 0.06, 0.6, 0.05, 0.3, 0.03, 0.12])  # in kindergarten
 

@@ -90,9 +90,7 @@ def build(students: int, rng: np.random.Generator) -> Schools:
     zones = counts[0]
     weight = rng.uniform(0.8, 1.2, zones)
     weight /= weight.sum()
-    poverty = np.sort(
-        rng.normal(size=zones)
-    )  # near neighbourhoods are alike, so middle and high schools differ too
+    poverty = np.sort(rng.normal(size=zones))  # near neighbourhoods are alike, so middle and high schools differ too
     poverty = (poverty - poverty.mean()) / max(poverty.std(), 1.0)
     level = np.repeat(np.arange(4), counts)
     feeds = _feeds(weight, counts)

@@ -84,9 +84,7 @@ def outside(name: str, column: str, declared: dict[str, Any]) -> list[str]:
         keys = ON[bounds["table"]]["unique"]
         same = " AND ".join(f"r.{key} = {name}.{key}" for key in keys)
         inside = f"{name}.{column} BETWEEN r.{bounds['low']} AND r.{bounds['high']}"
-        found.append(
-            f"NOT EXISTS (SELECT 1 FROM {bounds['table']} r WHERE {same} AND ({inside}) IS NOT FALSE)"
-        )
+        found.append(f"NOT EXISTS (SELECT 1 FROM {bounds['table']} r WHERE {same} AND ({inside}) IS NOT FALSE)")
     return found
 
 
@@ -339,9 +337,7 @@ def test_scores_are_plausible(sql: Sql) -> None:
     assert 15 < by_econ[False] - by_econ[True] < 35
     by_learner = sql.pairs(f"SELECT english_learner,{fifth}")
     assert 20 < by_learner[False] - by_learner[True] < 50
-    growth = sql.pairs(
-        "SELECT grade_tested, avg(scale_score) FROM assessment WHERE subject = 'math' GROUP BY 1"
-    )
+    growth = sql.pairs("SELECT grade_tested, avg(scale_score) FROM assessment WHERE subject = 'math' GROUP BY 1")
     assert [growth[grade] for grade in sorted(growth)] == sorted(growth.values())
 
 

@@ -1,0 +1,145 @@
+"""The transaction that pays for a question: all cohorts and the grant, or nobody.
+
+Runs inside one write transaction of the store; whatever it raises undoes all of it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from budgets.cohorts import balance_of, short_refusal, standing_refusal
+from budgets.entries import Charge, Entry, Question, State, charges_of
+from budgets.refusals import AccessRefused, LedgerDamaged, StaleBasis
+from budgets.stores import balances, district, releases
+from budgets.stores.balances import BalanceRow, Cost
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from budgets.grants import Grant
+    from budgets.holders import Holder
+    from budgets.stores.sqlite import Database
+
+
+class Short(Exception):  # noqa: N818 - a decision inside this package, made into a refusal before it leaves it
+    """Some balance does not cover its charge; carries what the refusal is made of."""
+
+    def __init__(self, rows: Sequence[BalanceRow], charges: Sequence[Charge]) -> None:
+        super().__init__()
+        self.rows = rows
+        self.charges = charges
+
+
+def repeated(database: Database, question: Question) -> Entry | None:
+    """The entry the same request has already, in whatever state; None if the request is new.
+
+    Raises:
+        AccessRefused: the id was used for another question (`request_id_reused`).
+    """
+    number = releases.find(database, question.grant, question.request_id)
+    if number is None:
+        return None
+    entry = releases.entry(database, number)
+    if entry.request_hash != question.request_hash:
+        message = f"The request id {question.request_id!r} was used for another question."
+        raise AccessRefused("request_id_reused", message, accepted="a new request_id")
+    return entry
+
+
+def check_basis(
+    database: Database, holder: Holder, question: Question, basis: Mapping[str, int | None], year: int
+) -> None:
+    """Make sure that the plan rests on what is so at this moment.
+
+    Raises:
+        StaleBasis: it does not.
+        ValueError: a statistic is to be drawn of which the basis says nothing, or a reused measurement is not
+            one of its statistic.
+    """
+    drawn = {draw.statistic for draw in question.draws}
+    if not drawn <= basis.keys():
+        raise ValueError("the basis says of every statistic to be drawn what is measured of it")
+    if question.year != year:
+        raise StaleBasis(f"the budget year is {year}, not {question.year}")
+    current = district.current_epoch(database)
+    if current is None or current.id != question.epoch:
+        raise StaleBasis("the epoch is not the current one")
+    best = releases.best(database, list(basis))
+    if any(best.get(statistic) != believed for statistic, believed in basis.items()):
+        raise StaleBasis("a statistic was measured since")
+    if in_flight(database, holder, drawn):
+        raise StaleBasis("a statistic is being measured")
+    _check_reused(database, question.reused)
+
+
+def _check_reused(database: Database, reused: Mapping[str, int]) -> None:
+    stored = releases.measurements(database, list(reused.values()))
+    for statistic, number in reused.items():
+        if number not in stored or stored[number].statistic != statistic:
+            raise ValueError("a reused measurement is one of its statistic")
+
+
+def in_flight(database: Database, holder: Holder, statistics: Collection[str]) -> frozenset[str]:
+    """Those of the statistics that are paid for and not measured yet, by somebody who lives."""
+    rows = releases.unfinished(database, statistics)
+    alive = {token for token in {token for _, token in rows} if holder.lives(token)}
+    return frozenset(statistic for statistic, token in rows if token in alive)
+
+
+def enter(database: Database, holder: Holder, grant: Grant, question: Question, at_us: int) -> Entry:
+    """Pay for the question and enter it: `charged`, or `measured` if nothing has to be drawn.
+
+    Raises:
+        BudgetRefused: a cohort may not be asked about in this year (`cohort_sealed`).
+        Short: a cohort, its year or the grant's allowance cannot pay.
+        ValueError: a cohort the ledger does not keep.
+        LedgerDamaged: what was written is not what the draws cost.
+    """
+    charges = charges_of(question.draws, question.year)
+    _check_cohorts(database, charges, question)
+    if charges:
+        _pay(database, grant, charges)
+    number = releases.insert(database, question, uuid.uuid4().hex, at_us)
+    releases.add_charges(database, number, charges)
+    state = State.CHARGED if charges else State.MEASURED
+    releases.begin(database, number, state, holder.token if charges else None)
+    return releases.entry(database, number)
+
+
+def _check_cohorts(database: Database, charges: Sequence[Charge], question: Question) -> None:
+    cohorts = [charge.cohort for charge in charges]
+    unknown = set(cohorts) - district.cohorts(database)
+    if unknown:
+        raise ValueError(f"the ledger keeps no cohort {min(unknown)}")
+    refusal = standing_refusal(cohorts, question.year, question.population)
+    if refusal is not None:
+        raise refusal
+
+
+def _pay(database: Database, grant: Grant, charges: Sequence[Charge]) -> None:
+    """The database decides, by conditional updates; the balances read before serve the refusal."""
+    rows = {row.cohort: row for row in balances.select(database, grant.id, charges[0].year)}
+    costs = [_cost(charge, rows[charge.cohort], grant) for charge in charges]
+    if not balances.spend(database, grant.id, costs):
+        raise Short(list(rows.values()), charges)
+
+
+def _cost(charge: Charge, row: BalanceRow, grant: Grant) -> Cost:
+    balance = balance_of(row, grant, charge.year)
+    return Cost(
+        charge.cohort,
+        charge.year,
+        charge.loss.nanorho,
+        charge.loss.attodelta,
+        balance.year_cap if row.year_cap is None else None,
+        balance.allowance_cap if row.allowance_cap is None else None,
+    )
+
+
+def refusal_of(short: Short, grant: Grant) -> Exception:
+    """What to tell the asker; a ledger that refuses without a reason is damaged."""
+    year = short.charges[0].year
+    known = {row.cohort: balance_of(row, grant, year) for row in short.rows}
+    refusal = short_refusal(known, short.charges, grant.id)
+    return refusal or LedgerDamaged("a balance refused a charge that it covers")

@@ -1,0 +1,156 @@
+"""What changes a ledger besides questions: its founding, loads, and caps that are lowered.
+
+Each runs inside one write transaction and leaves an event. Events never count students.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from budgets.clock import in_utc
+from budgets.grants import district_grant
+from budgets.policy import year_cap_nanorho
+from budgets.refusals import BudgetRefused
+from budgets.stores import balances, district
+from budgets.stores.district import IdentityRow
+from budgets.stores.times import to_micros
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from fractions import Fraction
+
+    from budgets.entries import Epoch
+    from budgets.stores.sqlite import Database
+
+CAP_MAX = 2**62
+"""Caps are smaller, so that sums of a balance and a cost that fits cannot leave the integers of the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """The terms a district starts with.
+
+    Attributes:
+        district_id: of the district.
+        time_zone: IANA name; budget years begin by its calendar.
+        cohorts: the cohorts the ledger keeps, each once.
+        lifetime_nanorho: what each may lose, ever, in 1e-9.
+        lifetime_attodelta: what each may lose by thresholds, ever, in 1e-18.
+        district_year_fraction: what the built-in grant may use of each cohort's year.
+        as_of: the moment a district of invented records lives in; None for a real one.
+
+    Raises:
+        ValueError: terms that say nothing, twice, or too much.
+    """
+
+    district_id: str
+    time_zone: str
+    cohorts: tuple[int, ...]
+    lifetime_nanorho: int
+    lifetime_attodelta: int
+    district_year_fraction: Fraction
+    as_of: datetime | None
+
+    def __post_init__(self) -> None:
+        if not self.district_id or not self.cohorts or len(set(self.cohorts)) < len(self.cohorts):
+            raise ValueError("a district has an id, and cohorts, each of them once")
+        _check_cap(self.lifetime_nanorho, least=1)
+        _check_cap(self.lifetime_attodelta, least=0)
+        district_grant(self.district_year_fraction)
+        _check_time(self.time_zone, self.as_of)
+
+
+def _check_cap(cap: int, least: int) -> None:
+    if type(cap) is not int or not least <= cap < CAP_MAX:
+        raise ValueError(f"a cap is a whole number from {least} to {CAP_MAX - 1}")
+
+
+def _check_time(time_zone: str, as_of: datetime | None) -> None:
+    try:
+        ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, OSError):
+        raise ValueError(f"no time zone is called {time_zone!r}") from None
+    if as_of is not None:
+        in_utc(as_of)
+
+
+def write_founding(database: Database, terms: Founding, ledger_id: str, at_us: int) -> None:
+    """The first rows of a ledger."""
+    as_of_us = None if terms.as_of is None else to_micros(terms.as_of)
+    district.add_identity(database, IdentityRow(terms.district_id, ledger_id, terms.time_zone, as_of_us))
+    balances.add_cohorts(database, terms.cohorts, terms.lifetime_nanorho, terms.lifetime_attodelta)
+    district.add_grant(database, district_grant(terms.district_year_fraction))
+    body = {
+        "district_id": terms.district_id,
+        "ledger_id": ledger_id,
+        "time_zone": terms.time_zone,
+        "cohorts": sorted(terms.cohorts),
+        "lifetime_nanorho": terms.lifetime_nanorho,
+        "lifetime_attodelta": terms.lifetime_attodelta,
+        "district_year_fraction": str(terms.district_year_fraction),
+        "as_of": None if terms.as_of is None else terms.as_of.isoformat(),
+    }
+    district.add_event(database, at_us, "init", body)
+
+
+def open_epoch(database: Database, epoch: Epoch, persons: Iterable[tuple[bytes, int]], at_us: int) -> None:
+    """Append an epoch, which makes it current, and the persons the register does not know.
+
+    Raises:
+        ValueError: the epoch is known, a person has another cohort in the register, or a cohort is not kept.
+    """
+    if district.epoch(database, epoch.id) is not None:
+        raise ValueError("an epoch is opened once")
+    district.add_persons(database, _unknown(database, persons))
+    district.add_epoch(database, epoch)
+    body = {"epoch": epoch.id, "file": epoch.file, "catalog_digest": epoch.catalog_digest}
+    district.add_event(database, at_us, "load", body)
+
+
+def _unknown(database: Database, persons: Iterable[tuple[bytes, int]]) -> list[tuple[bytes, int]]:
+    """Who is not in the register, by key. A dict keeps its order, so the new stand behind the known."""
+    register = district.known_cohorts(database)
+    registered = len(register)
+    for person, cohort in persons:
+        if register.setdefault(person, cohort) != cohort:
+            raise ValueError("a person keeps the cohort of the first sight")
+    fresh = sorted(islice(register.items(), registered, None))
+    if not {cohort for _, cohort in fresh} <= district.cohorts(database):
+        raise ValueError("a person has a cohort that the ledger does not keep")
+    return fresh
+
+
+def lower_caps(database: Database, cohorts: Sequence[int], lifetime_nanorho: int, by: str, at_us: int) -> None:
+    """Lower lifetime caps; years and allowances already begun follow, never below what is spent.
+
+    Raises:
+        BudgetRefused: a cap would not fall, or would fall below what is spent (`budget_lifetime`).
+        ValueError: no cohort, one the ledger does not keep, no name, or a cap that is no whole number.
+    """
+    _check_cap(lifetime_nanorho, least=0)
+    if not by or not cohorts or not set(cohorts) <= district.cohorts(database):
+        raise ValueError("caps of known cohorts are lowered by somebody")
+    for cohort in sorted(set(cohorts)):
+        if not balances.lower_lifetime(database, cohort, lifetime_nanorho):
+            raise _not_lower(database, cohort)
+        _lower_years(database, cohort, lifetime_nanorho)
+    body = {"cohorts": sorted(set(cohorts)), "lifetime_nanorho": lifetime_nanorho, "by": by}
+    district.add_event(database, at_us, "cap_lowered", body)
+
+
+def _lower_years(database: Database, cohort: int, lifetime_nanorho: int) -> None:
+    for year in balances.years(database, cohort):
+        cap = year_cap_nanorho(lifetime_nanorho, cohort, year)
+        balances.lower_year(database, cohort, year, cap)
+        for grant in district.grants(database):
+            balances.lower_allowance(database, grant.id, cohort, year, grant.allowance_nanorho(cap))
+
+
+def _not_lower(database: Database, cohort: int) -> BudgetRefused:
+    cap, spent = balances.lifetime(database, cohort)
+    message = f"Of the lifetime cap of cohort {cohort}, {cap} nano-rho, {spent} are spent: it may only fall."
+    return BudgetRefused("budget_lifetime", message, accepted=f"from {spent} to {cap - 1} nano-rho")

@@ -1,0 +1,340 @@
+"""The ledger of a district: every question is paid for here before anything is drawn, once and for ever.
+
+The rooms behind it: `budgets.charging` (the transaction that pays), `budgets.holders` (who is alive),
+`budgets.stores` (the file). Charges are whole numbers; nothing is ever given back.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from budgets import charging
+from budgets.clock import Clock, FixedClock, in_utc
+from budgets.cohorts import Balance, balance_of
+from budgets.entries import Charge, Draw, Entry, Epoch, Measurement, Question, State
+from budgets.founding import Founding, lower_caps, open_epoch, write_founding
+from budgets.grants import find_grant
+from budgets.holders import Holder
+from budgets.loss import PrivacyLoss
+from budgets.policy import budget_year
+from budgets.refusals import AccessRefused, LedgerDamaged, NotDrawing, StaleBasis
+from budgets.stores import balances, district, releases
+from budgets.stores.sqlite import Database
+from budgets.stores.times import from_micros, to_micros
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from budgets.grants import Grant
+
+__all__ = [
+    "Balance",
+    "Charge",
+    "Draw",
+    "Entry",
+    "Epoch",
+    "Founding",
+    "Identity",
+    "Ledger",
+    "Measurement",
+    "NotDrawing",
+    "PrivacyLoss",
+    "Question",
+    "StaleBasis",
+    "State",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a ledger is.
+
+    Attributes:
+        district_id: of the district it belongs to.
+        ledger_id: random, given at the founding.
+        time_zone: IANA name; budget years begin by its calendar.
+        as_of: the moment a district of invented records lives in; None for a real one.
+    """
+
+    district_id: str
+    ledger_id: str
+    time_zone: str
+    as_of: datetime | None
+
+
+class Ledger:
+    """An open ledger, shared by the threads of one process; other processes open their own on the same file.
+
+    Build it with `create` or `open`. Methods that read or charge may be called from several threads at once.
+    """
+
+    def __init__(self, database: Database, holder: Holder, clock: Clock) -> None:
+        self._database = database
+        self._holder = holder
+        with database.reading():
+            row = district.identity(database)
+            self._grants = district.grants(database)
+        if row is None:
+            raise LedgerDamaged("the ledger does not say whose it is")
+        as_of = None if row.as_of_us is None else from_micros(row.as_of_us)
+        self._identity = Identity(row.district_id, row.ledger_id, row.time_zone, as_of)
+        self._clock = clock if as_of is None else FixedClock(as_of)
+
+    @classmethod
+    def create(cls, path: Path, terms: Founding, clock: Clock) -> Self:
+        """Found the ledger of a district, and open it.
+
+        Args:
+            path: where the file will stand; its folder exists.
+            terms: cohorts and caps it starts with.
+            clock: what time it is, unless the terms fix it.
+
+        Raises:
+            Refusal: a file stands there already (`load`).
+        """
+        at_us = to_micros(terms.as_of or clock.now())
+        ledger_id = uuid.uuid4().hex
+        Database.found(path, lambda database: write_founding(database, terms, ledger_id, at_us))
+        return cls.open(path, clock)
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock) -> Self:
+        """Open a ledger, check it, and give up the drawings of the dead.
+
+        Raises:
+            LedgerDamaged: the file is no ledger of this version, or a balance is not the sum of its charges.
+        """
+        path = path.resolve()
+        database = Database.open(path)
+        holder = None
+        try:
+            _check_balances(database)
+            holder = Holder(path.parent / "locks")
+            ledger = cls(database, holder, clock)
+            ledger.reap()
+            holder.sweep()
+        except BaseException:
+            database.close()
+            if holder is not None:
+                holder.close()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Close the file and be dead: what this instance was drawing is lost."""
+        self._database.close()
+        self._holder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def identity(self) -> Identity:
+        """Who this ledger is."""
+        return self._identity
+
+    def grant(self, name: str) -> Grant:
+        """The grant of this name.
+
+        Raises:
+            AccessRefused: there is none (`grant_missing`).
+        """
+        return find_grant(self._grants, name)
+
+    def now(self) -> datetime:
+        """Ledger time in UTC: the clock's, never earlier than the newest row."""
+        with self._database.reading():
+            newest = from_micros(district.newest_us(self._database))
+        return max(in_utc(self._clock.now()), newest)
+
+    def year(self) -> int:
+        """The budget year of this moment."""
+        return budget_year(self.now(), self._identity.time_zone)
+
+    def balances(self, grant_id: str, year: int | None = None) -> dict[int, Balance]:
+        """What every cohort has left under a grant, in a budget year (this one, unless named).
+
+        Raises:
+            AccessRefused: there is no such grant (`grant_missing`).
+        """
+        grant = self.grant(grant_id)
+        with self._database.reading():
+            asked = self.year() if year is None else year
+            rows = balances.select(self._database, grant.id, asked)
+        return {row.cohort: balance_of(row, grant, asked) for row in rows}
+
+    def known_cohorts(self, persons: Sequence[bytes] | None = None) -> dict[bytes, int]:
+        """The register: keyed hash of a person → cohort, of all or of the known among `persons`."""
+        with self._database.reading():
+            return district.known_cohorts(self._database, persons)
+
+    def open_epoch(self, epoch: Epoch, persons: Iterable[tuple[bytes, int]]) -> None:
+        """Make `epoch` the current one and register its persons, in one transaction.
+
+        Raises:
+            ValueError: the epoch is known, a person has another cohort in the register, or a cohort is not
+                kept.
+        """
+        with self._database.writing():
+            open_epoch(self._database, epoch, persons, to_micros(self.now()))
+
+    def current_epoch(self) -> Epoch | None:
+        """The epoch questions are answered from; None before the first load."""
+        with self._database.reading():
+            return district.current_epoch(self._database)
+
+    def epoch(self, epoch_id: str) -> Epoch | None:
+        """An epoch by its id; None if there was none."""
+        with self._database.reading():
+            return district.epoch(self._database, epoch_id)
+
+    def find(self, grant: str, request_id: str) -> Entry | None:
+        """The entry of a request; drawings of the dead are given up first."""
+        self.reap()
+        with self._database.reading():
+            number = releases.find(self._database, grant, request_id)
+            return None if number is None else releases.entry(self._database, number)
+
+    def measured(self, statistics: Sequence[str]) -> dict[str, Measurement]:
+        """The stored measurement with the greatest loss of each statistic that has one."""
+        with self._database.reading():
+            best = releases.best(self._database, statistics)
+            stored = releases.measurements(self._database, list(best.values()))
+        return {statistic: stored[number] for statistic, number in best.items()}
+
+    def measurements(self, ids: Collection[int]) -> dict[int, Measurement]:
+        """Stored measurements by id."""
+        with self._database.reading():
+            return releases.measurements(self._database, ids)
+
+    def in_flight(self, statistics: Collection[str]) -> frozenset[str]:
+        """Those of the statistics that are paid for and not measured yet, by somebody who lives."""
+        with self._database.reading():
+            return charging.in_flight(self._database, self._holder, statistics)
+
+    def charges(self, entry_id: int) -> tuple[Charge, ...]:
+        """What each cohort paid for an entry."""
+        with self._database.reading():
+            return releases.charges(self._database, entry_id)
+
+    def charge(self, question: Question, basis: Mapping[str, int | None]) -> Entry:
+        """Pay for a question: every touched cohort and the grant, in one transaction, on disk at return.
+
+        A request that was charged before is returned as it stands and pays nothing. One that draws nothing is
+        entered as `measured`.
+
+        Args:
+            question: what is asked for.
+            basis: statistic → the best stored measurement the plan knew of, None for none; of every
+                statistic to be drawn.
+
+        Raises:
+            StaleBasis: plan again; nothing was charged.
+            BudgetRefused: a cohort or the allowance cannot pay (`budget_lifetime`, `budget_year`), or a
+                cohort may not be asked about (`cohort_sealed`); `accepted` names the cohorts that could
+                pay.
+            AccessRefused: no such grant, another population than the grant's, or the request id was used for
+                another question (`grant_missing`, `grant_scope`, `request_id_reused`).
+            ValueError: a question that contradicts itself or names what the ledger does not keep.
+        """
+        grant = self.grant(question.grant)
+        try:
+            with self._database.writing():
+                known = charging.repeated(self._database, question)
+                return known or self._enter(grant, question, basis)
+        except charging.Short as short:
+            raise charging.refusal_of(short, grant) from None
+
+    def _enter(self, grant: Grant, question: Question, basis: Mapping[str, int | None]) -> Entry:
+        if question.population != grant.population:
+            message = f"The grant {grant.id!r} counts the {grant.population} population."
+            raise AccessRefused("grant_scope", message, accepted=f"population={grant.population}")
+        now = self.now()
+        year = budget_year(now, self._identity.time_zone)
+        charging.check_basis(self._database, self._holder, question, basis, year)
+        return charging.enter(self._database, self._holder, grant, question, to_micros(now))
+
+    def start_drawing(self, entry_id: int) -> bool:
+        """Take a charged entry for drawing, on disk at return; True for one caller only, ever.
+
+        False: somebody else draws or has drawn. Without True no random number may be drawn.
+        """
+        with self._database.writing():
+            return releases.move(self._database, releases.START, entry_id, self._holder.token)
+
+    def finish(self, entry_id: int, values: Mapping[str, NDArray[np.int64]]) -> Entry:
+        """Store what was drawn for an entry, and end its drawing, on disk at return.
+
+        Args:
+            entry_id: of an entry this instance draws.
+            values: statistic → noisy integers, shape (groups,), of all its draws and no other.
+
+        Raises:
+            NotDrawing: this instance does not draw for the entry (any more); nothing was stored.
+            ValueError: other statistics than were paid for, or no vectors of int64; nothing was stored.
+        """
+        if not all(vector.dtype == np.int64 and vector.ndim == 1 for vector in values.values()):
+            raise ValueError("a measurement is a vector of int64")
+        with self._database.writing():
+            if not releases.move(self._database, releases.FINISH, entry_id, self._holder.token):
+                raise NotDrawing(f"entry {entry_id} is not being drawn here")
+            if {draw.statistic for draw in releases.draws(self._database, entry_id)} != set(values):
+                raise ValueError("all statistics that were paid for are stored, and no other")
+            releases.add_measurements(self._database, entry_id, values)
+            return releases.entry(self._database, entry_id)
+
+    def lose(self, entry_id: int) -> None:
+        """Give up a drawing of this instance, for good: spent, no answer. Other entries stay as they are."""
+        with self._database.writing():
+            releases.move(self._database, releases.LOSE, entry_id, self._holder.token)
+
+    def let_go(self, entry_id: int) -> None:
+        """Stop holding a charged entry that is not drawn now; it stays paid, and its request can be repeated.
+
+        While it is held, others wait for its statistics.
+        """
+        with self._database.writing():
+            releases.move(self._database, releases.LET_GO, entry_id, self._holder.token)
+
+    def reap(self) -> int:
+        """Make the drawings of the dead `lost`; how many there were. What they paid stays paid."""
+        with self._database.reading():
+            holders = releases.drawing_holders(self._database)
+        dead = [holder for holder in holders if not self._holder.lives(holder)]
+        if not dead:
+            return 0
+        with self._database.writing():
+            return releases.lose_all(self._database, dead)
+
+    def lower_cap(self, cohorts: Sequence[int], lifetime_nanorho: int, by: str) -> None:
+        """Lower the lifetime caps of cohorts, and with them their years and allowances; leaves an event.
+
+        Args:
+            cohorts: whose.
+            lifetime_nanorho: the new cap of each.
+            by: who decided it.
+
+        Raises:
+            BudgetRefused: it would raise a cap or leave it as it is, or more is spent (`budget_lifetime`).
+            ValueError: no cohort, one the ledger does not keep, no name, or a cap that is no whole number.
+        """
+        with self._database.writing():
+            lower_caps(self._database, cohorts, lifetime_nanorho, by, to_micros(self.now()))
+
+
+def _check_balances(database: Database) -> None:
+    with database.reading():
+        wrong = balances.wrong(database)
+    if wrong:
+        raise LedgerDamaged(f"of cohorts {wrong} a balance is not the sum of its charges")

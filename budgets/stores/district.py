@@ -1,0 +1,103 @@
+"""SQL of what the ledger knows of its district: identity, grants, events, epochs, the register."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from budgets.entries import Epoch
+from budgets.grants import Grant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from budgets.stores.sqlite import Database
+
+NEWEST = """
+SELECT max(at_us) FROM (
+  SELECT * FROM (SELECT at_us FROM events ORDER BY seq DESC LIMIT 1)
+  UNION ALL SELECT * FROM (SELECT at_us FROM releases ORDER BY id DESC LIMIT 1))
+"""
+
+
+class IdentityRow(NamedTuple):
+    """Who this ledger is, as stored."""
+
+    district_id: str
+    ledger_id: str
+    time_zone: str
+    as_of_us: int | None
+
+
+def add_identity(database: Database, identity: IdentityRow) -> None:
+    """Write down who this ledger is; once."""
+    sql = "INSERT INTO identity (only, district_id, ledger_id, time_zone, as_of_us) VALUES (1, ?, ?, ?, ?)"
+    database.change(sql, identity)
+
+
+def identity(database: Database) -> IdentityRow | None:
+    """Who this ledger is."""
+    rows = database.rows("SELECT district_id, ledger_id, time_zone, as_of_us FROM identity")
+    return IdentityRow(*rows[0]) if rows else None
+
+
+def add_grant(database: Database, grant: Grant) -> None:
+    """Write down a grant; it is never changed."""
+    sql = "INSERT INTO grants (id, population, year_numerator, year_denominator) VALUES (?, ?, ?, ?)"
+    fraction = grant.year_fraction
+    database.change(sql, (grant.id, grant.population, fraction.numerator, fraction.denominator))
+
+
+def grants(database: Database) -> tuple[Grant, ...]:
+    """All grants."""
+    rows = database.rows("SELECT id, population, year_numerator, year_denominator FROM grants ORDER BY id")
+    return tuple(Grant(name, population, Fraction(over, under)) for name, population, over, under in rows)
+
+
+def add_event(database: Database, at_us: int, kind: str, body: Mapping[str, Any]) -> None:
+    """Append an event; its body never counts students."""
+    sql = "INSERT INTO events (at_us, kind, body) VALUES (?, ?, ?)"
+    database.change(sql, (at_us, kind, json.dumps(body, sort_keys=True)))
+
+
+def newest_us(database: Database) -> int:
+    """The time of the newest event or question; a ledger has its founding at least."""
+    return int(database.rows(NEWEST)[0][0])
+
+
+def add_epoch(database: Database, epoch: Epoch) -> None:
+    """Append an epoch, which makes it the current one."""
+    sql = "INSERT INTO epochs (id, file, catalog_digest) VALUES (?, ?, ?)"
+    database.change(sql, (epoch.id, epoch.file, epoch.catalog_digest))
+
+
+def epoch(database: Database, name: str) -> Epoch | None:
+    """The epoch of this id."""
+    rows = database.rows("SELECT id, file, catalog_digest FROM epochs WHERE id = ?", (name,))
+    return Epoch(*rows[0]) if rows else None
+
+
+def current_epoch(database: Database) -> Epoch | None:
+    """The newest epoch, if anything was loaded."""
+    rows = database.rows("SELECT id, file, catalog_digest FROM epochs ORDER BY seq DESC LIMIT 1")
+    return Epoch(*rows[0]) if rows else None
+
+
+def cohorts(database: Database) -> frozenset[int]:
+    """The cohorts this ledger keeps."""
+    return frozenset(cohort for (cohort,) in database.rows("SELECT cohort FROM cohorts"))
+
+
+def known_cohorts(database: Database, persons: Sequence[bytes] | None = None) -> dict[bytes, int]:
+    """Person → cohort, of everybody or of the `persons` who are known."""
+    if persons is None:
+        return dict(database.rows("SELECT person, cohort FROM register"))
+    sql = "SELECT cohort FROM register WHERE person = ?"
+    found = ((person, database.rows(sql, (person,))) for person in persons)
+    return {person: rows[0][0] for person, rows in found if rows}
+
+
+def add_persons(database: Database, persons: Iterable[tuple[bytes, int]]) -> None:
+    """Append persons with their cohorts; in the order of their keys this is fastest."""
+    database.change_each("INSERT INTO register (person, cohort) VALUES (?, ?)", persons)

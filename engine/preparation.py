@@ -1,0 +1,211 @@
+"""A question before it is charged: which cohorts it is asked of, what is measured, what it will cost.
+
+Functions of question, catalog and ledger, never of records. What is told about a plan on every face stands
+here too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from budgets.policy import Standing, default_share_nanorho
+from engine import accuracy
+from engine.forms import Ratio
+from engine.parse import parse
+from engine.plan import make_plan
+from engine.refusals import BudgetRefused, QueryRefused
+from engine.release import ClampingBounds, Noise, ReleaseColumn
+from engine.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from budgets.ledger import Balance, Measurement
+    from engine.accuracy import Priced
+    from engine.catalog import Catalog
+    from engine.plan import Plan
+    from engine.request import Asked
+
+LEFT_OUT_REASONS = {
+    Standing.SEALED: "sealed: its last budget year is over",
+    Standing.NOT_YET: "not open yet: its first budget year has not begun",
+    Standing.MANDATED_ONLY: "open for mandated statistics only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What a question needs of catalog and ledger.
+
+    Attributes:
+        catalog: the copy the vault was verified against.
+        epoch: the records' epoch.
+        population: the grant's population.
+        balances: of every cohort.
+    """
+
+    catalog: Catalog
+    epoch: str
+    population: str
+    balances: Mapping[int, Balance]
+
+    def open(self, cohort: int) -> bool:
+        """Whether a cohort can be asked about in this budget year."""
+        standing = self.balances[cohort].standing
+        return standing == Standing.OPEN or (standing == Standing.MANDATED_ONLY and self.population == "mandated")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A question understood, before anything is charged.
+
+    Attributes:
+        askable: the cohorts that could be asked when it was planned.
+        left_out: touched cohorts it is not asked of, and why.
+        digests: by which the ledger knows the plan's statistics.
+    """
+
+    plan: Plan
+    population: str
+    askable: tuple[int, ...]
+    left_out: tuple[tuple[int, str], ...]
+    digests: tuple[str, ...]
+
+
+def prepare(asked: Asked, books: Books) -> Prepared:
+    """The plan of a question for the cohorts that are open to it now.
+
+    Raises:
+        QueryRefused: the question cannot be answered as written, or names unknown cohorts.
+        BudgetRefused: none of its cohorts can be asked, or a named one cannot (`cohort_sealed`).
+    """
+    reasons = _reasons(asked, books)
+    askable = tuple(cohort for cohort in books.catalog.cohorts if cohort not in reasons)
+    plan = planned(books.catalog, asked.sql, askable)
+    if plan.touched and not plan.cohorts:
+        raise BudgetRefused(
+            "cohort_sealed",
+            f"No class that this question touches ({years(plan.touched)}) can be asked: {reasons[plan.touched[-1]]}.",
+            accepted="a question about other classes",
+        )
+    left_out = tuple((cohort, reasons[cohort]) for cohort in plan.left_out)
+    return Prepared(plan, books.population, askable, left_out, digests(plan, books.epoch, books.population))
+
+
+def planned(catalog: Catalog, sql: str, askable: Sequence[int]) -> Plan:
+    """The plan of a text, asked of some cohorts."""
+    return make_plan(Source(sql), parse(sql, catalog), catalog, frozenset(askable))
+
+
+def digests(plan: Plan, epoch: str, population: str) -> tuple[str, ...]:
+    """The names of a plan's statistics in the ledger."""
+    return tuple(statistic.digest(epoch, population) for statistic in plan.statistics)
+
+
+def _reasons(asked: Asked, books: Books) -> dict[int, str]:
+    """The cohorts that are not asked, and why; a request that names cohorts must name known, open ones."""
+    listed = books.catalog.cohorts
+    if asked.cohorts is not None:
+        unknown = [cohort for cohort in asked.cohorts if cohort not in listed]
+        if unknown:
+            raise QueryRefused(
+                "unknown_name", f"There is no class {years(unknown)}.", accepted=f"cohorts={years(listed)}"
+            )
+        closed = [cohort for cohort in asked.cohorts if not books.open(cohort)]
+        if closed:
+            left = [cohort for cohort in listed if books.open(cohort)]
+            raise BudgetRefused(
+                "cohort_sealed",
+                f"{years(closed)} cannot be asked: {LEFT_OUT_REASONS[books.balances[closed[0]].standing]}.",
+                accepted=f"cohorts={years(left)}",
+            )
+    return {
+        cohort: "not named in the request"
+        if asked.cohorts is not None and cohort not in asked.cohorts
+        else LEFT_OUT_REASONS[books.balances[cohort].standing]
+        for cohort in listed
+        if not books.open(cohort) or (asked.cohorts is not None and cohort not in asked.cohorts)
+    }
+
+
+def years(cohorts: Sequence[int]) -> str:
+    """Cohorts as a request names them."""
+    return ",".join(map(str, cohorts))
+
+
+def price(asked: Asked, prepared: Prepared, books: Books, stored: Mapping[str, Measurement]) -> Priced:
+    """What the question draws and what it takes from stored measurements.
+
+    Without an accuracy it may spend the default share: the same part of the year for every question, so that a
+    class lasts the year.
+    """
+    plan = prepared.plan
+    if not plan.statistics:
+        return accuracy.Priced((), {})
+    nanorho = asked.nanorho
+    if nanorho is None:
+        nanorho = default_share_nanorho(books.balances[cohort].year_cap for cohort in plan.cohorts)
+    known = {
+        position: (stored[digest].loss.nanorho, stored[digest].id)
+        for position, digest in enumerate(prepared.digests)
+        if digest in stored
+    }
+    return accuracy.price(plan, nanorho, known)
+
+
+def charges(plan: Plan, priced: Priced) -> dict[int, int]:
+    """What each cohort pays, in nano-ρ: all of the loss of every statistic that scans it."""
+    paid: dict[int, int] = {}
+    for position, noise in priced.drawn:
+        for cohort in plan.statistics[position].cohorts:
+            paid[cohort] = paid.get(cohort, 0) + noise.nanorho
+    return dict(sorted(paid.items()))
+
+
+def foretold_scales(prepared: Prepared, priced: Priced, stored: Mapping[str, Measurement]) -> tuple[float, ...]:
+    """The standard deviations of the noise the answer would have."""
+    drawn = {position: noise.scale for position, noise in priced.drawn}
+    return tuple(
+        drawn[position] if position in drawn else stored[digest].scale
+        for position, digest in enumerate(prepared.digests)
+    )
+
+
+# -- what is told about a plan
+
+
+def columns(plan: Plan, reasons: Sequence[str | None]) -> list[ReleaseColumn]:
+    """The answer's columns."""
+    return [
+        ReleaseColumn(output.name, output.role, output.type, output.unit, reason)
+        for output, reason in zip(plan.outputs, reasons, strict=True)
+    ]
+
+
+def noise(plan: Plan, scales: Sequence[float]) -> list[Noise]:
+    """The noise of each statistic."""
+    return [
+        Noise(statistic.label, "discrete_gaussian", scale, math.sqrt(statistic.l2_squared))
+        for statistic, scale in zip(plan.statistics, scales, strict=True)
+    ]
+
+
+def bounds(plan: Plan) -> list[ClampingBounds]:
+    """The bounds of each summed argument."""
+    return [ClampingBounds(bound.expression, float(bound.low), float(bound.high)) for bound in plan.bounds]
+
+
+def notes(plan: Plan, left_out: Sequence[tuple[int, str]]) -> list[str]:
+    """What must be said beside the answer."""
+    found = []
+    if plan.statistics:
+        found.append("Margins cover the noise added for privacy, not sampling.")
+    else:
+        found.append("No student can be in this answer: it is made of public knowledge and costs nothing.")
+    if any(isinstance(output.form, Ratio) for output in plan.outputs):
+        found.append("A ratio is biased by about the square of its divisor's relative standard error.")
+    if left_out:
+        found.append("Some cohorts were left out; cells in which they can occur are marked partial.")
+    return found

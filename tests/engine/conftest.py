@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.catalog_file import catalog_of, resolve
+
+if TYPE_CHECKING:
+    from engine.catalog import Catalog
+
+SCHOOLS = [
+    {
+        "school_id": 1001 + i,
+        "school_name": f"School {i}",
+        "school_level": "high",
+        "locale": "city",
+        "is_charter": False,
+        "is_title_i": False,
+    }
+    for i in range(25)
+]
+RANGES = [
+    {"test_program": "state_summative", "subject": "math", "grade_tested": "03", "low": 200, "high": 700},
+    {"test_program": "state_summative", "subject": "ela", "grade_tested": "03", "low": 250, "high": 800},
+    {"test_program": "sat", "subject": "composite", "grade_tested": "11", "low": 400, "high": 1600},
+]
+
+
+@pytest.fixture(scope="session")
+def canonical() -> Catalog:
+    """The starter catalog with 25 schools and three score ranges."""
+    declared = catalog_of(files("engine").joinpath("starter.yaml").read_text(encoding="utf-8"), "starter.yaml")
+    return resolve(declared, {"school": SCHOOLS, "scale_range": RANGES})

@@ -1,0 +1,169 @@
+-- Each question stands under its refusal: code | line:column | a piece of what would be accepted.
+
+-- unsupported | 1:8 | COUNT(*)
+SELECT * FROM student_year WHERE school_year = 2025;
+
+-- owner_exposed | 1:8 | groups of students
+SELECT student_key, COUNT(*) FROM course_grade GROUP BY student_key;
+
+-- owner_exposed | 1:41 | groups of students
+SELECT COUNT(*) FROM student_year WHERE student_key = 604821;
+
+-- unsupported | 1:8 | one row per student
+SELECT COUNT(DISTINCT student_key) FROM course_grade;
+
+-- owner_exposed | 1:12 | groups of students
+SELECT SUM(student_key) FROM student_year;
+
+-- owner_exposed | 1:44 | groups of students
+SELECT COUNT(*) FROM student_year GROUP BY STUDENT_KEY;
+
+-- unsupported | 1:12 | share beyond a threshold
+SELECT MAX(gpa), MIN(days_absent) FROM student_year WHERE school_year = 2025;
+
+-- crosses_students | 1:8 | GROUP BY
+SELECT RANK() OVER (ORDER BY gpa) FROM student_year;
+
+-- crosses_students | 1:8 | GROUP BY
+SELECT SUM(COUNT(*)) OVER () FROM student_year GROUP BY grade_level;
+
+-- unsupported | 1:15 | student_year
+SELECT * FROM read_csv('/etc/passwd');
+
+-- unsupported | 1:30 | student_year
+SELECT COUNT(*) FROM (SELECT * FROM student_year);
+
+-- unsupported | 1:35 | one table
+SELECT COUNT(*) FROM student JOIN student_year ON TRUE;
+
+-- unsupported | 1:31 | one table
+SELECT COUNT(*) FROM student, student_year;
+
+-- unsupported | 1:6 | directly
+WITH x AS (SELECT 1) SELECT COUNT(*) FROM student;
+
+-- unsupported | 1:8 | one SELECT
+SELECT COUNT(*) FROM student UNION ALL SELECT COUNT(*) FROM student;
+
+-- unsupported | 1:62 | without HAVING
+SELECT school_id FROM student_year GROUP BY school_id HAVING COUNT(*) < 5;
+
+-- unsupported | - | without DISTINCT
+SELECT DISTINCT grade_level FROM student_year;
+
+-- crosses_students | 1:22 | all rows
+SELECT COUNT(*) FROM student TABLESAMPLE 10%;
+
+-- crosses_students | 1:43 | all rows
+SELECT COUNT(*) FROM student USING SAMPLE 10%;
+
+-- syntax | - | one SELECT
+SELECT COUNT(*) FROM student; SELECT COUNT(*) FROM student;
+
+-- unsupported | 1:12 | one SELECT
+DROP TABLE student;
+
+-- unsupported | 1:30 | one SELECT
+EXPLAIN SELECT COUNT(*) FROM student;
+
+-- unsupported | 1:8 | one SELECT
+PRAGMA database_list;
+
+-- unknown_name | 1:22 | student
+SELECT COUNT(*) FROM studnt;
+
+-- unknown_name | 1:12 | gpa
+SELECT AVG(gpaa) FROM student_year;
+
+-- unknown_name | 1:12 | y
+SELECT AVG(x.gpa) FROM student_year y;
+
+-- unsupported | 1:22 | without DB
+SELECT COUNT(*) FROM other.student_year;
+
+-- column_off | 1:22 | student
+SELECT COUNT(*) FROM discipline;
+
+-- unsupported | 1:22 | student
+SELECT COUNT(*) FROM school;
+
+-- keys_undeclared | 1:57 | grade_level
+SELECT days_absent, COUNT(*) FROM student_year GROUP BY days_absent;
+
+-- keys_undeclared | 1:44 | school_year
+SELECT COUNT(*) FROM student_year GROUP BY school_year + 1;
+
+-- unsupported | 1:8 | in GROUP BY
+SELECT grade_level, COUNT(*) FROM student_year;
+
+-- unsupported | 1:8 | such as AVG
+SELECT gpa FROM student_year;
+
+-- unsupported | 1:8 | aggregate
+SELECT 1 FROM student_year;
+
+-- syntax | - | FROM
+SELECT COUNT(*);
+
+-- unsupported | 1:36 | comparison
+SELECT COUNT(*) FROM student WHERE cohort_year;
+
+-- unsupported | 1:41 | single quotes
+SELECT COUNT(*) FROM student_year WHERE grade_level = 9;
+
+-- unsupported | 1:12 | COUNT
+SELECT AVG(grade_level) FROM student_year;
+
+-- unsupported | 1:8 | without it
+SELECT COUNT(DISTINCT grade_level) FROM student_year;
+
+-- unsupported | 1:41 | CASE
+SELECT COUNT(*) FROM student_year WHERE upper(grade_level) = 'KG';
+
+-- unsupported | 1:41 | CASE
+SELECT COUNT(*) FROM student_year WHERE gpa % 2 = 0;
+
+-- unsupported | 1:41 | single rows
+SELECT COUNT(*) FROM student_year WHERE COUNT(*) > 5;
+
+-- unsupported | 1:55 | asked by itself
+SELECT COUNT(*) FROM student_year WHERE gpa > (SELECT 3);
+
+-- unsupported | 1:56 | asked by itself
+SELECT COUNT(*) FROM student_year WHERE gpa IN (SELECT 3);
+
+-- unsupported | 1:49 | list such as
+SELECT COUNT(*) FROM student_year WHERE gpa IN (gpa, 3);
+
+-- unsupported | - | LIMIT 10
+SELECT COUNT(*) FROM student LIMIT ALL;
+
+-- unsupported | 1:36 | LIMIT 10
+SELECT COUNT(*) FROM student LIMIT 1 + 1;
+
+-- syntax | 1:68 | a number
+SELECT grade_level, COUNT(*) FROM student_year GROUP BY 1 ORDER BY 7;
+
+-- too_large | 1:47 | 4.6e18
+SELECT COUNT(*) FROM student_year WHERE gpa > 1e30;
+
+-- unsupported | 1:17 | cast
+SELECT AVG(CAST(grade_level AS INTEGER)) FROM student_year;
+
+-- unsupported | - | TINYINT
+SELECT AVG(CAST(gpa AS TIMESTAMP)) FROM student_year;
+
+-- bounds_missing | 1:8 | leaves out 0
+SELECT AVG(CAST(gpa AS DOUBLE) / (CAST(gpa AS DOUBLE) - 1)) FROM student_year;
+
+-- unsupported | 1:8 | such as AVG
+SELECT gpa, COUNT(*) FROM student_year;
+
+-- too_large | 1:12 | decimal places
+SELECT AVG(gpa * gpa * gpa * gpa * gpa) FROM student_year;
+
+-- too_large | 1:8 | smaller bounds
+SELECT AVG(school_id * school_id * school_id * school_id * school_id * school_id * school_id) FROM student_year;
+
+-- keys_undeclared | - | at most 100,000
+SELECT COUNT(*) FROM student_year GROUP BY school_year, school_id, grade_level, cohort_year, econ_disadv, has_iep;
