@@ -456,7 +456,8 @@ def _target(scope: Scope, to: exp.Expr) -> tuple[Type, int | None, int | None]:
         half = min(2 ** (_INTEGER_BITS[kind] - 1), MAGNITUDE_MAX)
         return INTEGER, -half, half - 1
     if kind == exp.DType.DECIMAL and len(sizes or ()) == 2:  # noqa: PLR2004 - DECIMAL(p, s)
-        precision, scale = (int(size.name) if size.name.isdigit() else -1 for size in sizes)
+        numbers = [scope.source.consume(size, "this")[0].name for size in sizes]
+        precision, scale = (int(number) if number.isdigit() else -1 for number in numbers)
         if 1 <= precision <= PRECISION_MAX and 0 <= scale <= min(precision, SCALE_MAX):
             return Type("exact", scale), 1 - 10**precision, 10**precision - 1
     if kind in (exp.DType.DOUBLE, exp.DType.FLOAT) and not sizes:
@@ -498,9 +499,7 @@ def _unify(scope: Scope, args: Sequence[Expr], node: exp.Expr) -> tuple[tuple[Ex
     return tuple(Constant(None, common) if arg.type == NULL else arg for arg in args), common
 
 
-def _choice(
-    scope: Scope, conditions: Sequence[Expr], values: Sequence[Expr], default: Expr, node: exp.Expr
-) -> Expr:
+def _choice(scope: Scope, conditions: Sequence[Expr], values: Sequence[Expr], default: Expr, node: exp.Expr) -> Expr:
     alternatives, common = _unify(scope, (*values, default), node)
     if common == NULL:
         return Constant(None, NULL)

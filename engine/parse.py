@@ -6,7 +6,6 @@ The text is read once and never executed. Whatever is not consumed here is refus
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlglot
@@ -15,10 +14,11 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
 from engine import tree
-from engine.expressions import Scope, condition, convert, exact, fold
+from engine.above import Above, aggregates, outer
+from engine.expressions import Scope, condition
 from engine.refusals import QueryRefused
 from engine.source import Source, nearest, span_of
-from engine.tree import Aggregate, Constant, Item, KeyRef, Order, Outer, OuterArithmetic, Query, Span
+from engine.tree import Item, Order, Query, Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,11 +32,9 @@ COLUMNS_MAX = 200
 LIMIT_DIGITS_MAX = 9
 
 # sqlglot logs pieces of the question at WARNING; nothing of a question goes to a log.
-logging.getLogger("sqlglot").addHandler(logging.NullHandler())
-logging.getLogger("sqlglot").propagate = False
+logging.getLogger("sqlglot").disabled = True
 
 _DIALECT = sqlglot.Dialect.get_or_raise("duckdb")
-_OUTER_ARITHMETIC: dict[type[exp.Expr], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _NOT_HERE = {
     "distinct": ("DISTINCT", "the question without DISTINCT: its groups are distinct already"),
     "having": ("HAVING", "the question without HAVING; leave rows out of the answer afterwards"),
@@ -143,15 +141,6 @@ def _statement(source: Source) -> exp.Select:
 # -- the statement
 
 
-@dataclass(slots=True)
-class _Above:
-    """What expressions above the aggregation may use."""
-
-    scope: Scope
-    table: Table
-    keys: list[tree.Column]
-
-
 def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
     for name, (what, accepted) in _NOT_HERE.items():
         if node.args.get(name):
@@ -171,11 +160,11 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
     if where is not None:
         (this,) = source.consume(where, "this")
         conjuncts = tree.conjuncts([condition(scope, this)])
-    above = _Above(scope, table, [])
+    above = Above(scope, table, [])
     selected = _selected(source, expressions)
     grouped = _group(above, group, selected)
-    items = tuple(Item(name, _outer(above, value)) for name, value in selected)
-    if not grouped and not any(_aggregates(item.value) for item in items):
+    items = tuple(Item(name, outer(above, value)) for name, value in selected)
+    if not grouped and not any(aggregates(item.value) for item in items):
         raise source.refusal(
             "unsupported",
             "This asks for single rows, and rows never leave the district.",
@@ -265,7 +254,7 @@ def _named(source: Source, node: exp.Expr) -> tuple[str, exp.Expr]:
     return "_".join(words)[:60].lower() or "column", node
 
 
-def _group(above: _Above, group: exp.Group | None, selected: list[tuple[str, exp.Expr]]) -> bool:
+def _group(above: Above, group: exp.Group | None, selected: list[tuple[str, exp.Expr]]) -> bool:
     """Find the GROUP BY columns; whether there is a GROUP BY."""
     if group is None:
         return False
@@ -325,7 +314,7 @@ def _resolve(
 
 
 def _order(
-    above: _Above, order: exp.Order, selected: list[tuple[str, exp.Expr]], items: tuple[Item, ...]
+    above: Above, order: exp.Order, selected: list[tuple[str, exp.Expr]], items: tuple[Item, ...]
 ) -> tuple[Order, ...]:
     source = above.scope.source
     (terms,) = source.consume(order, "expressions")
@@ -336,7 +325,7 @@ def _order(
         if isinstance(this, exp.Column) and not this.table and this.name.lower() in names:
             value = names[this.name.lower()].value
         else:
-            value = _outer(above, _resolve(source, this, selected, prefer={}))
+            value = outer(above, _resolve(source, this, selected, prefer={}))
         found.append(Order(value, bool(descending), bool(nulls_first)))
     return tuple(found)
 
@@ -355,150 +344,3 @@ def _whole(source: Source, node: exp.Limit | exp.Offset | None) -> int | None:
             "unsupported", "LIMIT and OFFSET take a whole number.", node, accepted="such as LIMIT 10"
         )
     return int(value.name)
-
-
-# -- above the aggregation
-
-
-def _aggregates(value: Outer) -> bool:
-    match value:
-        case Aggregate():
-            return True
-        case OuterArithmetic(_, left, right):
-            return _aggregates(left) or _aggregates(right)
-        case _:
-            return False
-
-
-def _outer(above: _Above, node: exp.Expr) -> Outer:
-    source = above.scope.source
-    if type(node) in _AGGREGATES or isinstance(node, exp.Filter):
-        return _aggregate(above.scope, node, None)
-    if isinstance(node, exp.Column):
-        column = above.scope.column(node)
-        if column not in above.keys:
-            listed = above.table.columns[column.name].values is not None
-            instead = "in GROUP BY, or in an aggregate" if listed else "in an aggregate, such as AVG"
-            raise source.refusal(
-                "unsupported",
-                f"{column.name} stands outside an aggregate and is not in GROUP BY.",
-                node,
-                accepted=f"{column.name} {instead}",
-            )
-        return KeyRef(above.keys.index(column))
-    if type(node) is exp.Paren:
-        (this,) = source.consume(node, "this")
-        return _outer(above, this)
-    if type(node) is exp.Literal and not node.is_string:
-        return _constant(above.scope, node)
-    if type(node) is exp.Neg:
-        (this,) = source.consume(node, "this")
-        return _outer_arithmetic(above, "-", Constant(0, tree.INTEGER), _outer(above, this), node)
-    if type(node) in _OUTER_ARITHMETIC:
-        names = ("this", "expression", "typed", "safe") if type(node) is exp.Div else ("this", "expression")
-        this, other, *_ = source.consume(node, *names)
-        op = _OUTER_ARITHMETIC[type(node)]
-        return _outer_arithmetic(above, op, _outer(above, this), _outer(above, other), node)
-    raise _no_outer(source, node)
-
-
-def _constant(scope: Scope, node: exp.Expr) -> Constant:
-    value = convert(scope, node)
-    if not isinstance(value, Constant):
-        raise _no_outer(scope.source, node)
-    return value
-
-
-def _outer_arithmetic(above: _Above, op: Any, left: Outer, right: Outer, node: exp.Expr) -> Outer:
-    for side in (left, right):
-        if isinstance(side, KeyRef) and not above.keys[side.index].type.is_number:
-            raise above.scope.source.refusal(
-                "unsupported", f"{op} needs numbers, and {above.keys[side.index].name} is not one.", node
-            )
-    if isinstance(left, Constant) and isinstance(right, Constant):
-        folded = fold(op, left, right)
-        if folded is not None:
-            return exact(above.scope, folded, node)
-    return OuterArithmetic(op, left, right)
-
-
-def _no_outer(source: Source, node: exp.Expr) -> QueryRefused:
-    if isinstance(node, exp.Max | exp.Min):
-        return source.refusal(
-            "unsupported",
-            f"{type(node).__name__.upper()} is the value of a single student.",
-            node,
-            accepted="a share beyond a threshold, such as AVG(CASE WHEN gpa >= 3.5 THEN 1 ELSE 0 END)",
-        )
-    if isinstance(node, exp.Window):
-        return source.refusal(
-            "crosses_students",
-            "A window lets one student's row change another's.",
-            node,
-            accepted="an aggregate with GROUP BY",
-        )
-    if isinstance(node, exp.Star):
-        return source.refusal(
-            "unsupported", "* stands for rows, and rows never leave the district.", node, accepted="COUNT(*)"
-        )
-    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
-    return source.refusal(
-        "unsupported",
-        f"{name} is not accepted in the answer's columns.",
-        node,
-        accepted="COUNT, SUM and AVG, with FILTER, GROUP BY columns, and + - * / over them",
-    )
-
-
-def _aggregate(scope: Scope, node: exp.Expr, where: tree.Expr | None) -> Aggregate:
-    source = scope.source
-    if isinstance(node, exp.Filter):
-        this, clause = source.consume(node, "this", "expression")
-        (this_where,) = source.consume(clause, "this")
-        if type(this) not in _AGGREGATES:
-            raise _no_outer(source, this)
-        return _aggregate(scope, this, condition(scope, this_where))
-    this, _big = source.consume(node, "this", "big_int")
-    if isinstance(this, exp.Distinct):
-        if any(column.name.lower() == scope.owner.lower() for column in this.find_all(exp.Column)):
-            raise source.refusal(
-                "unsupported",
-                "Students cannot be counted one by one here.",
-                node,
-                accepted="COUNT(*) of a table with one row per student, or of one school year",
-            )
-        raise source.refusal(
-            "unsupported",
-            "DISTINCT inside an aggregate is not accepted.",
-            node,
-            accepted="the aggregate without it",
-        )
-    function = _AGGREGATES[type(node)]
-    span = span_of(node)
-    if function == "count" and (isinstance(this, exp.Star) or this is None):
-        if this is not None:
-            source.consume(this)
-        return Aggregate("count", None, where, span)
-    if type(node) is exp.CountIf:
-        both = [condition(scope, this)] if where is None else [condition(scope, this), where]
-        return Aggregate("count", None, tree.Logic("and", tuple(both)) if len(both) > 1 else both[0], span)
-    arg = convert(scope, this)
-    if function != "count":
-        if arg.type == tree.BOOLEAN:
-            arg = tree.Cast(arg, tree.INTEGER)
-        if not arg.type.is_number:
-            raise source.refusal(
-                "unsupported",
-                f"{function.upper()} needs a number, and this is {arg.type}.",
-                this,
-                accepted="COUNT",
-            )
-    return Aggregate(function, arg, where, span)
-
-
-_AGGREGATES: dict[type[exp.Expr], Any] = {
-    exp.Count: "count",
-    exp.CountIf: "count",
-    exp.Sum: "sum",
-    exp.Avg: "avg",
-}

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from sqlglot import exp
+
 from engine.refusals import QueryRefused
 from engine.tree import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from sqlglot import exp
 
     from engine.refusals import RefusalCode
 
@@ -69,6 +69,8 @@ class Source:
         that are handled already.
         """
         for key, value in node.args.items():
+            if isinstance(value, exp.Identifier):
+                self.consume(value, "this", "quoted")
             if key not in names and value not in (None, False, [], (), ""):
                 shown = key.strip("_").replace("_", " ").upper()
                 raise self.refusal(

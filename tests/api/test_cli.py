@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+COUNT = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
+
+
+def homeroom(*arguments, given=None, cwd=None):
+    command = [sys.executable, "-c", "from api.cli import main; main()", *map(str, arguments)]
+    environment = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1"}
+    return subprocess.run(command, capture_output=True, input=given, check=False, env=environment, cwd=cwd)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["ask", "DIR", "SELECT MAX(gpa) FROM student_year"], 3, "Refused (unsupported)"),
+        (["ask", "DIR", "SELECT student_key FROM student"], 3, "owner_exposed"),
+        (["ask", "DIR", COUNT, "--epsilon", "3"], 4, "budget_year"),
+        (["ask", "DIR", COUNT, "--cohorts", "1999"], 3, "unknown_name"),
+        (["ask", "DIR", COUNT, "--grant", "nobody"], 5, "grant_missing"),
+        (["ask", "DIR", COUNT, "--moe", "5"], 3, "moe"),
+        (["ask", "nowhere", COUNT], 6, "no district"),
+        (["ask", "DIR"], 2, "SQL"),
+        (["ask", "DIR", COUNT, "--cohorts", "20x"], 2, "no class"),
+        (["frobnicate"], 2, "frobnicate"),
+        (["init", "DIR", "--catalog", "missing.yaml", "--table", "student=x.csv"], 6, "not empty"),
+        (["init", "new", "--catalog", "missing.yaml", "--table", "student=x.csv"], 6, "missing.yaml"),
+        (["init", "new", "--catalog", "missing.yaml", "--table", "student"], 2, "NAME=PATH"),
+        (["budget", "set", "DIR", "--lifetime-epsilon", "5", "--by", "A", "--cohorts", "2030"], 4, "lower"),
+    ],
+)
+def test_exit_codes_and_refusals(arguments, code, word, folder, tmp_path):
+    """Each kind of refusal has its exit code and goes to standard error; standard output stays empty."""
+    done = homeroom(*[folder if part == "DIR" else part for part in arguments], cwd=tmp_path)
+    assert done.returncode == code
+    assert word in done.stderr.decode()
+    assert done.stdout == b""
+
+
+def test_a_refusal_underlines_its_place(folder):
+    """The excerpt stands under its line, underlined where the refusal points."""
+    done = homeroom("ask", folder, "SELECT grade_level,\n  AVG(gpaa) FROM student_year GROUP BY 1")
+    lines = done.stderr.decode().splitlines()
+    assert "  line 2, column 7" in lines
+    place = lines.index("      AVG(gpaa) FROM student_year GROUP BY 1")
+    assert lines[place + 1] == "          ^^^^"
+    assert any(line.startswith("  accepted: ") and "gpa" in line for line in lines)
+
+
+def test_an_answer_in_every_format(folder, tmp_path):
+    """Table, CSV, JSON and Parquet hold the same numbers; only the first asking costs."""
+    table = homeroom("ask", folder, COUNT)
+    assert table.returncode == 0, table.stderr.decode()
+    assert " ± " in table.stdout.decode()
+    assert "Charged" in table.stdout.decode()
+    body = json.loads(homeroom("ask", folder, COUNT, "--format", "json").stdout)
+    assert body["replayed"]
+    assert body["charges"] == []
+    csv = pd.read_csv(
+        io.BytesIO(homeroom("ask", folder, "-", "--format", "csv", given=COUNT.encode()).stdout), dtype={0: str}
+    )
+    assert list(csv.columns) == ["grade_level", "n", "n_se", "n_moe90", "n_moe95"]
+    assert csv["n"].tolist() == [row[1] for row in body["rows"]]
+    path = tmp_path / "answer.parquet"
+    assert homeroom("ask", folder, COUNT, "--format", "parquet", "-o", path).returncode == 0
+    assert pd.read_parquet(path)["n"].tolist() == csv["n"].tolist()
+
+
+def test_the_wire_shape_is_the_designs(folder):
+    """Ask gives these fields and no other."""
+    body = json.loads(homeroom("ask", folder, COUNT, "--format", "json").stdout)
+    assert list(body) == [
+        "release_id", "request_id", "sql", "plan_hash", "engine_version", "epoch", "population", "grant", "rehearsal",
+        "replayed", "columns", "rows", "se", "moe90", "moe95", "partial", "draws", "charges", "cohorts_left_out",
+        "noise", "bounds", "notes",
+    ]  # fmt: skip
+    assert list(body["columns"][0]) == ["name", "role", "type", "unit", "moe_reason"]
+    assert list(body["charges"][0]) == ["cohort", "loss_nanorho", "delta_atto", "epsilon"]
+    assert list(body["noise"][0]) == ["statistic", "distribution", "scale", "sensitivity_l2"]
+    foretold = json.loads(homeroom("preview", folder, COUNT, "--format", "json").stdout)
+    assert list(foretold["expected"][0]) == ["column", "moe90", "moe90_at_n"]
+
+
+def test_a_preview_costs_nothing(folder):
+    """Preview shows margin and price, and the budget stays whole."""
+    done = homeroom("preview", folder, COUNT)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "±" in done.stdout.decode()
+    shown = json.loads(homeroom("budget", "show", folder, "--format", "json").stdout)
+    assert {cohort["lifetime_spent_nanorho"] for cohort in shown["cohorts"]} == {0}
+
+
+def test_a_budget_can_only_be_lowered(folder):
+    """Lowered once, it cannot be raised again, and it shows."""
+    arguments = ["budget", "set", folder, "--by", "A. Officer", "--cohorts", "2030-2031", "--lifetime-epsilon"]
+    assert homeroom(*arguments, "2").returncode == 0
+    assert homeroom(*arguments, "3").returncode == 4
+    shown = json.loads(homeroom("budget", "show", folder, "--format", "json").stdout)
+    caps = {cohort["cohort"]: cohort["lifetime_cap_nanorho"] for cohort in shown["cohorts"]}
+    assert caps[2030] == caps[2031] < caps[2032]
+    assert "2030" in homeroom("budget", "show", folder).stdout.decode()
+
+
+def test_terminal_codes_in_a_question_are_not_passed_on(folder):
+    """A question cannot rewrite the terminal it is refused on."""
+    done = homeroom("ask", folder, "SELECT \x1b[2J FROM student")
+    assert done.returncode == 3
+    assert b"\x1b" not in done.stderr
+
+
+CANARY = "CANARY4711"
+
+
+def test_no_piece_of_a_record_leaves_the_vault(tmp_path):
+    """A canary in ids, in values that are not accepted and in columns nobody declared is in no output or file."""
+    catalog = tmp_path / "district.yaml"
+    catalog.write_text(
+        "district: {id: us-xx-canary, name: Canary, time_zone: UTC}\n"
+        "privacy: {owner: id, cohort: class, cohorts: {from: 2026, to: 2030}, delta: 1e-7, max_students: 1000}\n"
+        "tables:\n"
+        "  pupil:\n"
+        "    unique: [id]\n"
+        "    columns:\n"
+        "      class: {type: integer}\n"
+        "      sex: {type: text, values: [F, M, unknown], default: unknown}\n"
+        "      score: {type: 'decimal(6,2)', bounds: [0, 9999], nullable: true}\n",
+        encoding="utf-8",
+    )
+    rows = [
+        f"{CANARY}{i},{2026 + i % 5},{CANARY if i % 3 else 'F'},{CANARY if i % 2 else 4711.25},{CANARY}"
+        for i in range(200)
+    ]
+    source = tmp_path / "pupil.csv"
+    source.write_text("id,class,sex,score,note\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    folder = tmp_path / "district"
+    outputs = [homeroom("init", folder, "--catalog", catalog, "--table", f"pupil={source}")]
+    assert outputs[0].returncode == 0, outputs[0].stderr.decode()
+    for sql in (
+        "SELECT sex, COUNT(*), AVG(score) FROM pupil GROUP BY sex",
+        "SELECT MAX(sex) FROM pupil",
+        "SELECT COUNT(*) FROM pupil WHERE CAST(sex AS INTEGER) = 1",
+        "SELECT SUM(score / (score - 4711.25)) FROM pupil",
+    ):
+        outputs += [homeroom(verb, folder, sql) for verb in ("preview", "ask")]
+    outputs.append(homeroom("budget", "show", folder))
+    for done in outputs:
+        assert CANARY.encode() not in done.stdout + done.stderr
+        assert b"4711.25" not in done.stdout + done.stderr.replace(b"4711.25) FROM pupil", b"").replace(
+            b"(score - 4711.25", b""
+        )
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert CANARY.encode() not in path.read_bytes(), path
+            assert path.stat().st_mode & 0o077 == 0 or path.name == "district.yaml", path
+    assert {path.name for path in Path(folder).iterdir()} == {
+        "district.yaml", "keys", "ledger.sqlite", "locks", "reports", "vault",
+    }  # fmt: skip

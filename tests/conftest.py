@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from fractions import Fraction
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import pytest
+
+from budgets.clock import FixedClock
+from engine.district import District
+from engine.founding import Terms, found
+from engine.intake.demo import generate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AS_OF = datetime(2025, 9, 15, 12, tzinfo=UTC)
+STUDENTS = 400
+
+
+@pytest.fixture(scope="session")
+def tables():
+    """The tables of a small invented district."""
+    return generate(STUDENTS, seed=7)
+
+
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory) -> Path:
+    """The starter catalog as a file."""
+    path = tmp_path_factory.mktemp("catalog") / "district.yaml"
+    path.write_bytes(files("engine").joinpath("starter.yaml").read_bytes())
+    return path
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory, tables, starter) -> Path:
+    """A small district nobody has asked anything yet."""
+    folder = tmp_path_factory.mktemp("district") / "small"
+    found(folder, starter, tables, clock=FixedClock(AS_OF), terms=Terms(Fraction(1), AS_OF))
+    return folder
+
+
+@pytest.fixture
+def folder(pristine, tmp_path) -> Path:
+    """A fresh copy of the small district."""
+    copy = tmp_path / "small"
+    shutil.copytree(pristine, copy)
+    return copy
+
+
+@pytest.fixture
+def district(folder):
+    """A fresh copy of the small district, opened."""
+    with District.open(folder) as opened:
+        yield opened

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from engine import accuracy, postprocess
+from engine.forms import Key, Linear, Ratio, Smooth, combine
+from engine.parse import parse
+from engine.plan import make_plan
+from engine.postprocess import Draws
+from engine.refusals import QueryRefused
+from engine.source import Source
+
+COUNT, SUM = Linear(((0, Fraction(1)),)), Linear(((1, Fraction(1, 100)),), Fraction(2))
+CHRONIC = "SELECT COUNT(*) AS n, SUM(CASE WHEN days_absent >= 10 THEN 1 ELSE 0 END) AS k FROM student_year WHERE school_year = 2025"
+
+
+def plan_of(sql, catalog):
+    return make_plan(Source(sql), parse(sql, catalog), catalog, frozenset(catalog.cohorts))
+
+
+def answer(plan, values, scales):
+    vectors = tuple(np.array(v, dtype=np.int64) for v in values)
+    return postprocess.answer(plan, Draws(vectors, tuple(scales)))
+
+
+def test_linear_arithmetic_stays_linear():
+    """Sums, differences and constant multiples of estimates have exact coefficients."""
+    form = combine(
+        "-", combine("*", Linear(constant=Fraction(3)), COUNT), combine("/", SUM, Linear(constant=Fraction(2)))
+    )
+    assert form == Linear(((0, Fraction(3)), (1, Fraction(-1, 200))), Fraction(-1))
+
+
+def test_a_percentage_is_a_ratio():
+    """100.0 * k / n, 100.0 * (k / n) and (k / n) * 100.0 are one ratio."""
+    hundred = Linear(constant=Fraction(100))
+    forms = [
+        combine("/", combine("*", hundred, SUM), COUNT),
+        combine("*", hundred, combine("/", SUM, COUNT)),
+        combine("*", combine("/", SUM, COUNT), hundred),
+    ]
+    assert forms == [Ratio(SUM.times(Fraction(100)), COUNT)] * 3
+
+
+def test_one_minus_a_rate_is_a_ratio():
+    """1 - k / n is (n - k) / n."""
+    assert combine("-", Linear(constant=Fraction(1)), combine("/", SUM, COUNT)) == Ratio(COUNT.plus(SUM, -1), COUNT)
+
+
+def test_other_arithmetic_is_smooth():
+    """A product of two estimates is neither linear nor a ratio."""
+    assert combine("*", COUNT, SUM) == Smooth("*", COUNT, SUM)
+
+
+def test_counts_are_shown_as_drawn_negative_ones_too(canonical):
+    """Noise is not hidden: clamping a count at 0 would bias it."""
+    plan = plan_of("SELECT COUNT(*) AS n FROM student", canonical)
+    table = answer(plan, [[-7]], [10.0])
+    assert table.rows == [[-7]]
+    assert table.se == [[10.0]]
+    assert table.moe90[0][0] == pytest.approx(16.449, abs=1e-3)
+    assert table.moe95[0][0] == pytest.approx(19.600, abs=1e-3)
+
+
+def test_a_centred_sum_is_put_back_together(canonical):
+    """k = n/2 + s/2, and its variance is a quarter of the sum of both."""
+    table = answer(plan_of(CHRONIC, canonical), [[1000], [-600]], [30.0, 40.0])
+    assert table.rows == [[1000, 200.0]]
+    assert table.se == [[30.0, 25.0]]
+
+
+def test_an_average_without_rows_is_null_with_a_reason(canonical):
+    """AVG is NULL where the noisy count is not positive, and the column says so."""
+    table = answer(
+        plan_of("SELECT AVG(gpa) AS g FROM student_year WHERE school_year = 2025", canonical), [[5], [0]], [1, 1]
+    )
+    assert table.rows == [[None]]
+    assert table.reasons == [postprocess.NO_ROWS]
+    assert table.moe90 == [[None]]
+
+
+def test_order_and_limit_act_on_noisy_numbers(canonical):
+    """ORDER BY sorts what is shown; ties keep the key list's order; LIMIT and OFFSET cut."""
+    sql = "SELECT sex, COUNT(*) AS n FROM student GROUP BY sex ORDER BY n DESC LIMIT 2 OFFSET 1"
+    table = answer(plan_of(sql, canonical), [[5, 9, 5, 1]], [1.0])
+    assert table.rows == [["F", 5], ["X", 5]]
+
+
+def test_nulls_are_sorted_as_duckdb_does(canonical):
+    """NULLS LAST unless the question says otherwise."""
+    sql = "SELECT sex, AVG(cohort_year) AS c FROM student GROUP BY sex ORDER BY c {}"
+    values = [[0, 0, 0, 0], [10, 0, 5, 20]]
+    last = answer(plan_of(sql.format("DESC"), canonical), values, [1, 1]).rows
+    first = answer(plan_of(sql.format("NULLS FIRST"), canonical), values, [1, 1]).rows
+    assert last[-1] == ["M", None]
+    assert first[0] == ["M", None]
+
+
+def test_shares_of_a_loss_add_up_to_it(canonical):
+    """The parts never exceed the loss, and leave almost nothing."""
+    plan = plan_of(CHRONIC, canonical)
+    priced = accuracy.price(plan, 10**6, {})
+    assert 10**6 - 4 <= priced.nanorho <= 10**6
+    assert len(priced.drawn) == 2
+
+
+def test_a_loss_too_small_for_any_answer_is_refused(canonical):
+    """One nano-ρ shared over two statistics buys nothing."""
+    with pytest.raises(QueryRefused):
+        accuracy.price(plan_of(CHRONIC, canonical), 1, {})
+
+
+def test_stored_measurements_are_used_where_they_are_sharp_enough(canonical):
+    """A sharper stored statistic is used and the other gets the whole loss; a duller one is drawn again."""
+    plan = plan_of(CHRONIC, canonical)
+    sharp = accuracy.price(plan, 10**6, {0: (600_000, 7)})
+    assert sharp.reused == {0: (600_000, 7)}
+    assert sharp.nanorho > 999_990
+    dull = accuracy.price(plan, 10**6, {0: (400_000, 7)})
+    assert dull.reused == {}
+    together = accuracy.price(plan, 10**6, {0: (300_000, 7), 1: (700_000, 8)})
+    assert together.drawn == ()
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("divisor", [200, 2000])
+def test_margins_of_a_ratio_cover_as_often_as_they_say(divisor):
+    """At 5,000 draws the 90 % margin of a rate covers in 88 to 93 % with a divisor of 4 or 40 standard deviations."""
+    rng = np.random.default_rng(divisor)
+    scale, size, rate = 50.0, 5000, 0.2
+    counts = np.round(divisor + rng.normal(0, scale, size)).astype(np.int64)
+    signs = np.round(divisor * (2 * rate - 1) + rng.normal(0, scale, size)).astype(np.int64)
+    numerator, denominator = Linear(((0, Fraction(1, 2)), (1, Fraction(1, 2)))), Linear(((0, Fraction(1)),))
+    scales = (scale, scale)
+    ratio = (counts + signs) / 2 / counts
+    variances = (
+        accuracy.variance(numerator, scales),
+        accuracy.variance(denominator, scales),
+        accuracy.covariance(numerator, denominator, scales),
+    )
+    margins = accuracy.fieller(ratio, counts.astype(float), variances, accuracy.Z90)
+    covered = np.mean(np.abs(ratio - rate) <= margins)
+    assert 0.88 < covered < 0.95
+    assert not 0.88 < np.mean(np.abs(ratio - rate) <= 0.7 * margins) < 0.95
+
+
+def test_a_key_has_no_margin(canonical):
+    """GROUP BY values are public."""
+    plan = plan_of("SELECT sex, COUNT(*) FROM student GROUP BY sex", canonical)
+    assert plan.outputs[0].form == Key(0)
+    assert answer(plan, [[1, 2, 3, 4]], [1.0]).se[0] == [None, 1.0]

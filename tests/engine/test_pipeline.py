@@ -1,0 +1,393 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from fractions import Fraction
+
+import opendp.prelude as dp
+import pytest
+
+from budgets.clock import FixedClock
+from engine import mechanisms, pipeline
+from engine.backends import duckdb as backend
+from engine.district import District
+from engine.refusals import AccessRefused, BudgetRefused, InternalFailure, QueryRefused
+
+COUNT = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
+
+
+def spent(district):
+    return {cohort: balance.lifetime_spent for cohort, balance in district.balances().items()}
+
+
+def test_a_charge_is_opendps_map_at_the_true_sensitivity(district):
+    """What each cohort pays is the map of each draw's scale at the hand-derived sensitivity, rounded up."""
+    sql = "SELECT school_year, COUNT(*) AS n, SUM(gpa) AS g FROM student_year GROUP BY school_year"
+    release = district.ask(sql)
+    space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
+    by_hand = {"COUNT(*)": 7, "COUNT(gpa)": 7, "SUM(gpa) centred at 2.5": 7 * 250**2}
+    owed = 0
+    for noise in release.noise:
+        rho = dp.m.make_gaussian(*space, scale=noise.scale).map(mechanisms.d_in_of(by_hand[noise.statistic]))
+        owed += -(-Fraction(rho) * 10**9 // 1)
+    assert {charge.loss_nanorho for charge in release.charges} == {owed}
+    assert spent(district) == {c: owed if 2020 <= c <= 2039 else 0 for c in spent(district)}
+
+
+def test_a_question_on_two_cohorts_charges_those_two_alone(district):
+    """Cohorts that WHERE leaves out pay nothing."""
+    district.ask("SELECT COUNT(*) AS n FROM student WHERE cohort_year IN (2030, 2031)")
+    assert [cohort for cohort, nanorho in spent(district).items() if nanorho] == [2030, 2031]
+
+
+def test_the_default_share_is_a_sixtieth_of_the_year(district):
+    """The smallest year of the touched cohorts, divided by sixty, and not a nano-ρ more."""
+    caps = {cohort: balance.year_cap for cohort, balance in district.balances().items()}
+    district.ask("SELECT COUNT(*) AS n FROM student WHERE cohort_year IN (2023, 2031)")
+    assert caps[2023] * 3 == pytest.approx(caps[2031], abs=3)
+    assert caps[2023] // 60 - 3 <= spent(district)[2031] <= caps[2023] // 60
+
+
+def test_avg_sum_and_count_of_one_column_cost_two_statistics(district):
+    """They are made of one count and one centred sum."""
+    release = district.ask(
+        "SELECT AVG(gpa) AS a, SUM(gpa) AS s, COUNT(gpa) AS c FROM student_year WHERE school_year = 2025"
+    )
+    assert len(release.draws) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("SUM(scale_score)", "AVG(scale_score)"), ("AVG(scale_score)", "COUNT(scale_score)")]
+)
+def test_what_was_measured_is_free(first, second, district):
+    """AVG after SUM draws nothing and charges nothing."""
+    sql = "SELECT {} AS x FROM assessment WHERE school_year = 2025 AND subject = 'math'"
+    district.ask(sql.format(first))
+    before = spent(district)
+    release = district.ask(sql.format(second))
+    assert release.replayed
+    assert release.charges == []
+    assert spent(district) == before
+
+
+def test_the_same_question_in_other_words_is_the_same_answer(district):
+    """Aliases, order, LIMIT and spelling do not matter: the stored measurement answers."""
+    one = district.ask(COUNT)
+    sql = "select count(*) as students, y.grade_level from student_year y where 2025 = school_year group by 2 order by 2 desc"
+    other = district.ask(sql)
+    assert other.draws == one.draws
+    assert {row[0]: row[1] for row in one.rows} == {row[1]: row[0] for row in other.rows}
+
+
+def test_more_epsilon_is_a_new_draw_and_less_is_free(district):
+    """A sharper repeat pays; a duller one is answered from the sharper measurement."""
+    sql = "SELECT COUNT(*) AS n FROM student WHERE cohort_year = 2031"
+    dull = district.ask(sql, epsilon=0.1)
+    sharp = district.ask(sql, epsilon=0.3)
+    again = district.ask(sql, epsilon=0.2)
+    assert sharp.draws != dull.draws
+    assert sharp.se[0][0] < dull.se[0][0]
+    assert again.draws == sharp.draws
+    assert sharp.charges[0].epsilon <= 0.3
+
+
+def test_a_request_id_gives_one_answer_for_ever(district):
+    """Asked again under its id, an answer is the same to the last digit and costs nothing."""
+    one = district.ask(COUNT, request_id="r1")
+    before = spent(district)
+    again = district.ask(COUNT, request_id="r1")
+    assert again.replayed
+    assert not one.replayed
+    assert (again.release_id, again.rows, again.charges) == (one.release_id, one.rows, one.charges)
+    assert spent(district) == before
+
+
+@pytest.mark.parametrize(
+    "other", [{"sql": "SELECT COUNT(*) AS n FROM student"}, {"epsilon": 0.2}, {"cohorts": (2030,)}]
+)
+def test_a_request_id_belongs_to_one_question_at_one_accuracy(other, district):
+    """The same id with another plan, accuracy or cohorts is refused, and costs nothing."""
+    district.ask(COUNT, request_id="r1")
+    before = spent(district)
+    with pytest.raises(AccessRefused) as caught:
+        district.ask(other.get("sql", COUNT), request_id="r1", **{k: v for k, v in other.items() if k != "sql"})
+    assert caught.value.code == "request_id_reused"
+    assert spent(district) == before
+
+
+def test_a_question_nobody_can_pay_is_refused_whole(district):
+    """If one cohort cannot pay, none pays, and the cohorts that could are named."""
+    year = {cohort: balance.year_cap for cohort, balance in district.balances().items()}
+    district.ask("SELECT COUNT(*) AS n FROM student WHERE cohort_year = 2030", epsilon=0.8)
+    before = spent(district)
+    with pytest.raises(BudgetRefused) as caught:
+        district.ask("SELECT COUNT(*) AS n FROM student WHERE cohort_year IN (2030, 2031)", epsilon=0.6)
+    assert caught.value.code == "budget_year"
+    assert "2031" in caught.value.accepted
+    assert "2030" not in caught.value.accepted
+    assert spent(district) == before
+    assert all(nanorho <= year[cohort] for cohort, nanorho in before.items())
+
+
+def test_before_the_charge_no_record_is_touched(district, monkeypatch):
+    """Preview, refusals and the whole plan work with the data connection closed."""
+    monkeypatch.setattr(type(district._house.vault), "cursor", lambda _: pytest.fail("a record was touched"))
+    foretold = district.preview(COUNT)
+    assert len(foretold.charges) == 17
+    assert foretold.expected[0].moe90 > 0
+    with pytest.raises(QueryRefused):
+        district.ask("SELECT MAX(gpa) FROM student_year")
+    with pytest.raises(BudgetRefused):
+        district.ask(COUNT, epsilon=3.0)
+    assert set(spent(district).values()) == {0}
+
+
+def test_a_preview_foretells_the_answer(district):
+    """Charge, noise and linear margins of the preview are those of the answer."""
+    foretold, release = district.preview(COUNT), district.ask(COUNT)
+    assert foretold.charges == release.charges
+    assert foretold.noise == release.noise
+    assert foretold.plan_hash == release.plan_hash
+    assert foretold.expected[0].moe90 == pytest.approx(release.moe90[0][1])
+
+
+def test_a_preview_says_what_an_average_would_be_worth(district):
+    """The foretold margin at n rows is at least the margin of an answer over n rows, and not far above."""
+    sql = "SELECT AVG(CASE WHEN econ_disadv THEN 1 ELSE 0 END) AS r, COUNT(*) AS n FROM student_year WHERE school_year = 2025"
+    foretold = {each.column: each for each in district.preview(sql, epsilon=0.8).expected}
+    release = district.ask(sql, epsilon=0.8)
+    n = release.rows[0][1]
+    assert release.moe90[0][0] <= foretold["r"].moe90_at_n["100"] * 100 / n * 1.05
+    assert release.moe90[0][0] >= foretold["r"].moe90_at_n["100"] * 100 / n / 1.5
+
+
+@pytest.mark.parametrize("field", ["moe", "rows_per_student_max", "groups_per_student_max", "rehearse"])
+def test_fields_that_are_not_built_are_refused(field, district):
+    """Nothing is ignored in silence."""
+    with pytest.raises(QueryRefused) as caught:
+        district.ask(COUNT, **{field: True})
+    assert caught.value.code == "unsupported"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"epsilon": float("nan")},
+        {"epsilon": 0},
+        {"epsilon": -1.0},
+        {"epsilon": True},
+        {"epsilon": 5e-324},
+        {"epsilon": float("inf")},
+        {"epsilon": "1"},
+        {"request_id": ""},
+        {"request_id": "a\nb"},
+        {"request_id": "x" * 101},
+        {"request_id": "é"},
+        {"cohorts": ()},
+        {"cohorts": ("2030",)},
+        {"cohorts": "2030"},
+        {"cohorts": (1999,)},
+        {"cohorts": (True,)},
+    ],
+)
+def test_odd_fields_are_refused(fields, district):
+    """A field that is not what it should be is refused, and nothing is charged."""
+    with pytest.raises(QueryRefused):
+        district.ask(COUNT, **fields)
+    assert set(spent(district).values()) == {0}
+
+
+def test_another_grant_is_refused(district):
+    """Only the built-in grant exists."""
+    with pytest.raises(AccessRefused) as caught:
+        district.ask(COUNT, grant="somebody")
+    assert caught.value.code == "grant_missing"
+
+
+def test_left_out_cohorts_are_named_and_their_cells_marked(district):
+    """Asked of some cohorts, a cell in which another can occur is partial, and only such a cell."""
+    sql = "SELECT school_year, COUNT(*) AS n FROM student_year WHERE school_year IN (2020, 2025) GROUP BY school_year"
+    release = district.ask(sql, cohorts=(2036, 2037))
+    assert [each.cohort for each in release.cohorts_left_out] == [
+        c for c in range(2020, 2039) if c not in (2036, 2037)
+    ]
+    assert {row[0]: marked for row, marked in zip(release.rows, release.partial, strict=True)} == {
+        2020: list(range(2020, 2034)),
+        2025: [c for c in range(2022, 2039) if c not in (2036, 2037)],
+    }
+    assert list(release.to_pandas().columns) == ["school_year", "n", "n_se", "n_moe90", "n_moe95", "partial"]
+
+
+def test_a_sealed_class_is_left_out_and_named(folder):
+    """Ten years later the oldest classes are sealed: they are left out, and the answer says so."""
+    with District.open(folder) as district:
+        later = FixedClock(district._house.ledger.now().replace(year=2030))
+        district._house.ledger._clock = later
+        release = district.ask("SELECT COUNT(*) AS n FROM student")
+        assert {each.cohort for each in release.cohorts_left_out} == set(range(2020, 2025))
+        assert all("sealed" in each.reason for each in release.cohorts_left_out)
+        with pytest.raises(BudgetRefused) as caught:
+            district.ask("SELECT COUNT(*) AS n FROM student", cohorts=(2020,))
+        assert caught.value.code == "cohort_sealed"
+
+
+def test_public_knowledge_is_free(district):
+    """A condition no student can fulfil, or keys alone, cost nothing and touch nobody."""
+    for sql in (
+        "SELECT COUNT(*) AS n FROM student_year WHERE school_year = 1985",
+        "SELECT grade_level FROM student_year GROUP BY grade_level",
+    ):
+        release = district.ask(sql)
+        assert release.draws == []
+        assert release.charges == []
+    assert set(spent(district).values()) == {0}
+
+
+def test_a_failure_is_opaque_and_keeps_its_charge(district, folder, monkeypatch):
+    """Database text never leaves; the charge stays, and the same request draws on it once the cause is gone."""
+
+    def fail(*_):
+        raise ValueError("CANARY-4711 of student 604821")
+
+    monkeypatch.setattr(pipeline.backend, "run", fail)
+    with pytest.raises(InternalFailure) as caught:
+        district.ask(COUNT, request_id="r1")
+    assert "CANARY" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert "CANARY" not in (folder / "reports" / "incidents.jsonl").read_text()
+    assert caught.value.incident in (folder / "reports" / "incidents.jsonl").read_text()
+    paid = spent(district)
+    assert any(paid.values())
+    monkeypatch.undo()
+    release = district.ask(COUNT, request_id="r1")
+    assert not release.replayed
+    assert spent(district) == paid
+
+
+def test_a_failure_while_drawing_loses_the_answer(district, monkeypatch):
+    """Once drawing has begun nothing is drawn a second time on that charge: spent, no answer."""
+    monkeypatch.setattr(mechanisms, "draw", lambda *_: 1 // 0)
+    with pytest.raises(InternalFailure):
+        district.ask(COUNT, request_id="r1")
+    monkeypatch.undo()
+    paid = spent(district)
+    with pytest.raises(AccessRefused) as caught:
+        district.ask(COUNT, request_id="r1")
+    assert caught.value.code == "answer_lost"
+    assert spent(district) == paid
+    district.ask(COUNT, request_id="r2")
+    assert all(
+        after in (0, 2 * before)
+        for (_, before), (_, after) in zip(paid.items(), spent(district).items(), strict=True)
+    )
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from engine import mechanisms, postprocess, pipeline
+from engine.district import District
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+where, folder, sql = sys.argv[1:]
+if where == "charged":
+    pipeline.backend.run = die
+elif where == "drawing":
+    mechanisms.draw = die
+elif where == "drawn":
+    from budgets.ledger import Ledger
+    Ledger.finish = die
+else:
+    postprocess.answer = die
+District.open(Path(folder)).ask(sql, request_id="r1")
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [("charged", "answered"), ("drawing", "answer_lost"), ("drawn", "answer_lost"), ("measured", "replayed")],
+)
+def test_kill_9_never_gives_budget_back_nor_draws_twice(where, expected, folder):
+    """At each state: the charge stays; `charged` is taken up, `measured` served again, `drawing` lost for good."""
+    child = subprocess.run([sys.executable, "-c", KILL, where, str(folder), COUNT], check=False)
+    assert child.returncode == -signal.SIGKILL
+    with District.open(folder) as district:
+        paid = spent(district)
+        assert any(paid.values())
+        for _ in range(2):
+            if expected == "answer_lost":
+                with pytest.raises(AccessRefused) as caught:
+                    district.ask(COUNT, request_id="r1")
+                assert caught.value.code == "answer_lost"
+            else:
+                assert district.ask(COUNT, request_id="r1").replayed == (expected == "replayed")
+                expected = "replayed"
+        assert spent(district) == paid
+
+
+def test_two_callers_of_one_id_draw_once(district, monkeypatch):
+    """Ten threads ask under one id at once: one draw, one charge, ten equal answers."""
+    drawn, found, gate = [], [], threading.Barrier(10)
+    real_draw, real_run = mechanisms.draw, backend.run
+    monkeypatch.setattr(mechanisms, "draw", lambda *given: (drawn.append(1), real_draw(*given))[1])
+
+    def slow_run(*given):
+        exact = real_run(*given)
+        threading.Event().wait(0.05)
+        return exact
+
+    monkeypatch.setattr(pipeline.backend, "run", slow_run)
+
+    def caller():
+        gate.wait()
+        found.append(district.ask(COUNT, request_id="r1"))
+
+    threads = [threading.Thread(target=caller) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 10
+    assert len(drawn) == 1
+    assert len({json.dumps(release.rows) for release in found}) == 1
+    assert sum(not release.replayed for release in found) == 1
+    assert {n for n in spent(district).values() if n} == {found[0].charges[0].loss_nanorho}
+
+
+def test_the_same_question_at_once_is_paid_once(district):
+    """Different ids, one question: the second waits for the first measurement and is free."""
+    found, gate = [], threading.Barrier(4)
+
+    def caller(name):
+        gate.wait()
+        found.append(district.ask(COUNT, request_id=name))
+
+    threads = [threading.Thread(target=caller, args=(f"r{i}",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({tuple(release.draws) for release in found}) == 1
+    assert sum(bool(release.charges) for release in found) == 1
+
+
+ASK = """
+import sys
+from pathlib import Path
+from engine.district import District
+print(District.open(Path(sys.argv[1])).ask(sys.argv[2], request_id="r1").to_dict()["rows"])
+"""
+
+
+def test_two_processes_with_one_id_draw_once(folder):
+    """Two processes on one district, one id: both get the one answer."""
+    command = [sys.executable, "-c", ASK, str(folder), COUNT]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [child.communicate(timeout=60)[0] for child in children]
+    assert [child.returncode for child in children] == [0, 0]
+    assert outputs[0] == outputs[1]
+    with District.open(folder) as district:
+        assert district.ask(COUNT).replayed
