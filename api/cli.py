@@ -46,7 +46,12 @@ EXIT_CODES: dict[type[Exception], int] = {
     InternalFailure: 70,
 }
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Private answers to SQL questions about students.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Private answers to SQL questions about students.",
+)
 budget_app = typer.Typer(no_args_is_help=True, help="What each class of students may lose, and has lost.")
 app.add_typer(budget_app, name="budget")
 
@@ -88,6 +93,15 @@ def main() -> None:
         sys.exit(_refused(error, None))
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        sys.exit(_opaque(f"{type(error).__name__}: {error.strerror or 'the system refused'}"))
+    except Exception as error:  # noqa: BLE001 - a traceback may hold a piece of a record
+        sys.exit(_opaque(type(error).__name__))
+
+
+def _opaque(what: str) -> int:
+    Console(stderr=True).print(f"Failed inside ({what}); no more is said: it might tell of a record.", markup=False)
+    return 70
 
 
 def _refused(error: Exception, sql: str | None) -> int:

@@ -74,9 +74,9 @@ def check_basis(
 
 
 def _check_reused(database: Database, reused: Mapping[str, int]) -> None:
-    stored = releases.measurements(database, list(reused.values()))
+    stored = releases.statistics_of(database, list(reused.values()))
     for statistic, number in reused.items():
-        if number not in stored or stored[number].statistic != statistic:
+        if stored.get(number) != statistic:
             raise ValueError("a reused measurement is one of its statistic")
 
 

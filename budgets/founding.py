@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from budgets.clock import in_utc
 from budgets.grants import district_grant
+from budgets.loss import SHOWN_DELTA, epsilon_of
 from budgets.policy import year_cap_nanorho
 from budgets.refusals import BudgetRefused
 from budgets.stores import balances, district
@@ -152,5 +153,13 @@ def _lower_years(database: Database, cohort: int, lifetime_nanorho: int) -> None
 
 def _not_lower(database: Database, cohort: int) -> BudgetRefused:
     cap, spent = balances.lifetime(database, cohort)
-    message = f"Of the lifetime cap of cohort {cohort}, {cap} nano-rho, {spent} are spent: it may only fall."
-    return BudgetRefused("budget_lifetime", message, accepted=f"from {spent} to {cap - 1} nano-rho")
+    message = (
+        f"The lifetime cap of cohort {cohort} is {_people(cap)}, of which {_people(spent)} is spent. "
+        "It may only be lowered, and not below what is spent."
+    )
+    accepted = f"from {spent} to {cap - 1} nano-rho" if spent < cap else None
+    return BudgetRefused("budget_lifetime", message, accepted=accepted)
+
+
+def _people(nanorho: int) -> str:
+    return f"{nanorho} nano-rho (ε {epsilon_of(nanorho):.3g} at δ {SHOWN_DELTA:g})"

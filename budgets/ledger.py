@@ -337,4 +337,4 @@ def _check_balances(database: Database) -> None:
     with database.reading():
         wrong = balances.wrong(database)
     if wrong:
-        raise LedgerDamaged(f"of cohorts {wrong} a balance is not the sum of its charges")
+        raise LedgerDamaged(f"of cohorts {wrong} a balance is not the sum of its charges, or is beyond its cap")

@@ -154,12 +154,32 @@ def nanorho_for(epsilon: float, delta: float = SHOWN_DELTA) -> int:
     """
     if isinstance(epsilon, bool) or not 0 < epsilon <= EPSILON_MAX or not 0 < delta < 1:
         raise ValueError(f"ε is a number above 0 and at most {EPSILON_MAX:g}, at a δ between 0 and 1")
-    low, high = 0, 1
+    low, high = 0, NANO
     while _epsilon(high, delta) <= epsilon:
         low, high = high, high * 2
+    return _last_within(epsilon, delta, low, high)
+
+
+def _last_within(epsilon: float, delta: float, low: int, high: int) -> int:
+    """The greatest number whose ε is within `epsilon`, between `low`, which is, and `high`, which is not.
+
+    Two guesses in three follow the curve, one a little above it and one below, so that both ends close in; the
+    third is the middle, which ends the search whatever the curve looks like.
+    """
+    at_low, at_high = _epsilon(low, delta), _epsilon(high, delta)
+    turn = 0
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _epsilon(middle, delta) <= epsilon else (low, middle)
+        guess = (low + high) // 2
+        if turn % 3:
+            part = (epsilon - at_low) / (at_high - at_low)
+            nudge = max(1, (high - low) >> 12) * (1 if turn % 3 == 1 else -1)
+            guess = min(max(low + int((high - low) * part) + nudge, low + 1), high - 1)
+        at_guess = _epsilon(guess, delta)
+        if at_guess <= epsilon:
+            low, at_low = guess, at_guess
+        else:
+            high, at_high = guess, at_guess
+        turn += 1
     return low
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 import zoneinfo
 from decimal import Decimal
@@ -56,6 +57,7 @@ class _Privacy(_Strict):
     cohorts: Any
     delta: Decimal = Field(gt=0, le=Decimal("1e-5"))
     max_students: int = Field(gt=0, le=STUDENTS_MAX, default=STUDENTS_MAX)
+    owner_source: str | None = None
     preset: str = "standard"
 
 
@@ -100,15 +102,20 @@ class _Document(_Strict):
 
 
 class _Reader:
-    """One catalog file: its name, its YAML with line numbers, and refusals that point into it."""
+    """One catalog: its file's name, its tree (with line numbers, if read from YAML), refusals that point into it."""
 
-    def __init__(self, file: str, text: str) -> None:
+    def __init__(self, file: str, root: Any) -> None:
         self.file = file
+        self.root = root
+
+    @classmethod
+    def of_yaml(cls, file: str, text: str) -> _Reader:
+        """The reader of a YAML text."""
         if "\0" in text:
             raise CatalogRefused("The file has a NUL character.", file=file, accepted="plain YAML text")
         yaml = YAML(typ="rt")
         try:
-            self.root = yaml.load(text)
+            return cls(file, yaml.load(text))
         except MarkedYAMLError as error:
             line = None if error.problem_mark is None else error.problem_mark.line + 1
             problem = (error.problem or "it cannot be read").rstrip(".")
@@ -144,6 +151,8 @@ class _Reader:
             raise self.refusal((), "The file must hold district, privacy and tables.", "see the starter catalog")
         try:
             return _Document.model_validate(_plain(self.root))
+        except RecursionError:
+            raise self.refusal((), "The file refers to itself.", "plain YAML") from None
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             path = [part for part in first["loc"] if part != "[key]"]
@@ -152,13 +161,12 @@ class _Reader:
 
 
 def _explain(error: Any, path: Sequence[str | int]) -> tuple[str, str | None]:
-    models: dict[int, type[BaseModel]] = {1: _Document, 2: _Table if path[:1] == ["tables"] else _Document}
     if error["type"] == "extra_forbidden":
-        model: type[BaseModel] = models.get(len(path), _Column)
-        if path[0] == "tables":
-            model = _Table if len(path) == 3 else _Column if "columns" in path else _Cap  # noqa: PLR2004 - tables.NAME.KEY
-        elif path[0] in ("district", "privacy"):
-            model = _District if path[0] == "district" else _Privacy
+        heads: dict[str, type[BaseModel]] = {"district": _District, "privacy": _Privacy}
+        parts: dict[str, type[BaseModel]] = {"columns": _Column, "caps": _Cap, "keep": _Keep}
+        model = heads.get(str(path[0]), _Document)
+        if path[0] == "tables":  # tables.NAME.PART.….KEY
+            model = parts.get(str(path[2]), _Table)
         return "this is not a setting.", f"one of {', '.join(model.model_fields)}"
     if error["type"] == "missing":
         return "this is missing.", None
@@ -195,7 +203,33 @@ def read_catalog(path: Path, file: str | None = None) -> Catalog:
 
 def catalog_of(text: str, file: str) -> Catalog:
     """The catalog a text declares; `file` is its name in refusals."""
-    reader = _Reader(file, text)
+    return _catalog(_Reader.of_yaml(file, text))
+
+
+def catalog_of_document(document: str, file: str) -> Catalog:
+    """The catalog of a `Catalog.document`, through the same checks as the YAML it came from.
+
+    Args:
+        document: canonical JSON; not read as YAML, which would tear apart characters beyond U+FFFF.
+        file: its name in refusals.
+
+    Raises:
+        CatalogRefused: the document is damaged.
+    """
+    try:
+        root = json.loads(document)
+    except (ValueError, RecursionError):
+        raise CatalogRefused("The catalog in it cannot be read.", file=file, accepted="a new load") from None
+    return _catalog(_Reader(file, root))
+
+
+def owner_source(catalog: Catalog) -> str:
+    """The name of the owner column in the source files."""
+    named = json.loads(catalog.document)["privacy"].get("owner_source")
+    return catalog.owner if named is None else str(named)
+
+
+def _catalog(reader: _Reader) -> Catalog:
     document = reader.document()
     cohorts = _years(reader, ("privacy", "cohorts"), document.privacy.cohorts)
     _head(reader, document)
@@ -208,6 +242,12 @@ def catalog_of(text: str, file: str) -> Catalog:
             ("privacy", "cohort"),
             f"the column {document.privacy.cohort} stands in {len(cohort_tables)} private tables.",
             "the cohort column in exactly one private table, with one row per student",
+        )
+    if not tables[cohort_tables[0]].on:
+        raise reader.refusal(
+            ("tables", cohort_tables[0]),
+            f"this table brings {document.privacy.cohort} and is off.",
+            "the cohort column in a table that is on",
         )
     _references(reader, document)
     structure = json.dumps(document.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
@@ -236,6 +276,8 @@ def _head(reader: _Reader, document: _Document) -> None:
         ) from None
     if document.privacy.preset != "standard":
         raise reader.refusal(("privacy", "preset"), "this preset is not known.", "standard")
+    if document.privacy.delta * 10**18 < 1:
+        raise reader.refusal(("privacy", "delta"), "this δ is too small to be counted.", "at least 1e-18")
     for key in ("owner", "cohort"):
         _name(reader, ("privacy", key), getattr(document.privacy, key))
     if document.privacy.owner == document.privacy.cohort:
@@ -286,20 +328,42 @@ def _table(reader: _Reader, name: str, spec: _Table, privacy: _Privacy, cohorts:
             raise reader.refusal(column_path, "the owner column is implied and never declared.", "leave it out")
         columns[column_name] = _column(reader, column_path, column_name, column_spec)
     if spec.public:
-        return Table(name, columns, public=True, unique=_unique(reader, path, spec, set(columns)))
+        return _public(reader, path, spec, columns)
     if privacy.cohort in columns:
-        declared = columns[privacy.cohort]
-        if declared.type != tree.INTEGER or declared.nullable or declared.default is not None:
-            raise reader.refusal(
-                (*path, "columns", privacy.cohort),
-                "the cohort is a whole number, never NULL.",
-                "{type: integer}",
-            )
+        _cohort(reader, (*path, "columns", privacy.cohort), spec.columns[privacy.cohort], cohorts)
     cohort = columns.pop(privacy.cohort, Column(privacy.cohort, tree.INTEGER))
     columns[privacy.cohort] = dataclasses.replace(
         cohort, values=cohorts, low=min(cohorts), high=max(cohorts), ranges=None
     )
     return _private(reader, path, spec, columns, privacy)
+
+
+def _public(reader: _Reader, path: tuple[str, str], spec: _Table, columns: dict[str, Column]) -> Table:
+    untouched = _Table(columns=spec.columns, public=True, unique=spec.unique)
+    for key in _Table.model_fields:
+        if getattr(spec, key) != getattr(untouched, key):
+            raise reader.refusal((*path, key), "a public table takes no such setting.", "public, unique, columns")
+    unique = _unique(reader, path, spec, set(columns))
+    for part in (part for key in unique for part in key):
+        _carries(reader, (*path, "unique"), columns, part, "a key")
+    return Table(path[1], columns, public=True, unique=unique)
+
+
+def _cohort(reader: _Reader, path: Sequence[str | int], spec: _Column, cohorts: tuple[int, ...]) -> None:
+    """The declaration of the cohort column: its list stands in privacy.cohorts, and every student has one."""
+    plain = _Column(type="integer", unit=spec.unit, source=spec.source, constant=spec.constant)
+    if spec != plain:
+        raise reader.refusal(
+            path, "the cohort is a whole number, on, never NULL, on its own list.", "{type: integer}"
+        )
+    if spec.constant is not None and spec.constant not in cohorts:
+        raise reader.refusal((*path, "constant"), "this is not on the list of cohorts.", "one of privacy.cohorts")
+
+
+def _carries(reader: _Reader, path: Sequence[str | int], columns: Mapping[str, Column], part: str, what: str) -> None:
+    """A column that rows are told apart by must be there in every row."""
+    if part not in columns or columns[part].nullable or not columns[part].on:
+        raise reader.refusal(path, f"{part} cannot carry {what}.", "columns that are on and not nullable")
 
 
 def _private(
@@ -311,19 +375,17 @@ def _private(
         if privacy.owner not in key:
             raise reader.refusal((*path, "unique"), "a key must include the owner column.", f"[{privacy.owner}, …]")
         for part in key:
-            if part != privacy.owner and columns[part].nullable:
-                raise reader.refusal((*path, "unique"), f"{part} may be NULL.", "key columns that are not nullable")
+            if part != privacy.owner:
+                _carries(reader, (*path, "unique"), columns, part, "a key")
     for position, cap in enumerate(spec.caps):
         for part in cap.per:
-            if part not in columns or columns[part].nullable:
-                raise reader.refusal(
-                    (*path, "caps", position), f"{part} cannot carry a cap.", "columns that are not nullable"
-                )
+            _carries(reader, (*path, "caps", position), columns, part, "a cap")
     alone = (privacy.owner,) in unique
     if spec.rows_per_student_max is None and not alone:
         raise reader.refusal(path, "how many rows may a student have?", "rows_per_student_max: a whole number")
-    if spec.keep is not None and spec.keep.highest not in columns:
-        raise reader.refusal((*path, "keep"), f"there is no column {spec.keep.highest}.", ", ".join(columns))
+    on = [name for name, column in columns.items() if column.on]
+    if spec.keep is not None and spec.keep.highest not in on:
+        raise reader.refusal((*path, "keep"), f"there is no column {spec.keep.highest} that is on.", ", ".join(on))
     scope = {name: tree.Column(name, column.type) for name, column in columns.items() if column.on}
     return Table(
         name=path[1],
@@ -383,6 +445,8 @@ def _column(reader: _Reader, path: Sequence[str | int], name: str, spec: _Column
                 raise reader.refusal((*path, key), "this is not on the value list.", ", ".join(map(str, values[:20])))
             if of.is_number and ((low is not None and value < low) or (high is not None and value > high)):
                 raise reader.refusal((*path, key), "this is outside the bounds.", f"{low} to {high}")
+            if isinstance(spec.bounds, dict):
+                raise reader.refusal((*path, key), "a column with bounds by a table takes none.", "nullable: true")
     return Column(
         name=name,
         type=of,
@@ -429,12 +493,25 @@ def _typed(reader: _Reader, path: Sequence[str | int], of: tree.Type, values: Se
         "exact": (int,),
     }
     for value in values:
-        whole = type(value) in kinds[of.kind] or (of.scale > 0 and type(value) in (int, float))
-        if not whole or (isinstance(value, str) and "\0" in value):
+        fits = type(value) in kinds[of.kind] or (of.scale > 0 and type(value) is float)
+        if not fits or not _representable(value, of):
             hint = f'"{value}" in quotes' if of == tree.TEXT else f"values of type {of}"
             raise reader.refusal(path, f"{value!r} is not {of}.", hint)
         if isinstance(value, int) and abs(value) >= MAGNITUDE_MAX:
             raise reader.refusal(path, f"{value} is too large.", "numbers below 4.6e18")
+
+
+def _representable(value: Any, of: tree.Type) -> bool:
+    """Whether a value can be stored exactly: finite, with no more decimal places, as proper text.
+
+    >>> _representable(12.5, tree.Type("exact", 1)), _representable(12.55, tree.Type("exact", 1))
+    (True, False)
+    """
+    if isinstance(value, str):
+        return "\0" not in value and value.encode("utf-8", "replace").decode() == value
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return of.kind != "exact" or (Fraction(str(value)) * 10**of.scale).denominator == 1
 
 
 def _bounds(reader: _Reader, path: Sequence[str | int], of: tree.Type, declared: list[Any]) -> tuple[Any, Any]:
@@ -446,7 +523,9 @@ def _bounds(reader: _Reader, path: Sequence[str | int], of: tree.Type, declared:
         if not -DOUBLE_BOUND_MAX <= low <= high <= DOUBLE_BOUND_MAX:
             raise reader.refusal(path, "these are not bounds.", "finite numbers below 1e18, least first")
         return low, high
-    bounds = [Fraction(Decimal(str(value))) for value in declared]
+    if not all(math.isfinite(value) for value in declared):
+        raise reader.refusal(path, "these are not bounds.", accepted)
+    bounds = [Fraction(str(value)) for value in declared]
     if any((bound * 10**of.scale).denominator != 1 or abs(bound * 10**of.scale) >= MAGNITUDE_MAX for bound in bounds):
         raise reader.refusal(path, f"a bound does not fit {of}.", accepted)
     if bounds[0] > bounds[1]:
@@ -464,25 +543,38 @@ def _references(reader: _Reader, document: _Document) -> None:
         path = ("tables", table, "columns", name)
         if _is_table(spec.values, {"table", "column"}):
             target = document.tables.get(spec.values["table"])
-            if target is None or not target.public or spec.values["column"] not in target.columns:
+            if target is None or not target.public or not _is_on(target.columns.get(spec.values["column"])):
                 raise reader.refusal(
                     (*path, "values"), "there is no such public table and column.", "{table, column}"
                 )
             if target.columns[spec.values["column"]].type != spec.type:
                 raise reader.refusal((*path, "values"), "the two columns differ in type.", "columns of one type")
         if _is_table(spec.bounds, {"table", "low", "high"}):
-            target = document.tables.get(spec.bounds["table"])
-            names = [spec.bounds["low"], spec.bounds["high"]]
-            if target is None or not target.public or not all(column in target.columns for column in names):
-                raise reader.refusal((*path, "bounds"), "there is no such public table.", "{table, low, high}")
-            keys = [key for key in target.unique if isinstance(key, str)]
-            own = document.tables[table].columns
-            if not keys or not all(key in own for key in keys):
-                raise reader.refusal(
-                    (*path, "bounds"),
-                    f"{spec.bounds['table']} must be unique on columns that {table} has too.",
-                    "unique: [column, …]",
-                )
+            _range_reference(reader, document, (*path, "bounds"), table, spec)
+
+
+def _is_on(column: _Column | None) -> bool:
+    return column is not None and (not column.sensitive if column.on is None else column.on)
+
+
+def _range_reference(
+    reader: _Reader, document: _Document, path: Sequence[str | int], table: str, spec: _Column
+) -> None:
+    """Bounds by a table need one that is public, of the column's own type, unique on columns both tables have."""
+    target, own = document.tables.get(spec.bounds["table"]), document.tables[table].columns
+    ends = [] if target is None else [target.columns.get(spec.bounds[end]) for end in ("low", "high")]
+    if target is None or not target.public or not all(map(_is_on, ends)):
+        raise reader.refusal(path, "there is no such public table.", "{table, low, high}")
+    if spec.type in ("text", "boolean") or any(end is not None and end.type != spec.type for end in ends):
+        raise reader.refusal(path, "the column and its bounds differ in type.", "numbers of one type")
+    keys = [key for key in target.unique if isinstance(key, str)]
+    if not keys or not all(_is_on(own.get(key)) for key in keys):
+        raise reader.refusal(
+            path, f"{spec.bounds['table']} must be unique on columns that {table} has too.", "unique: [column, …]"
+        )
+    for key in keys:
+        if own[key].type != target.columns[key].type or isinstance(own[key].bounds, dict):
+            raise reader.refusal(path, f"{key} differs in type, or has such bounds itself.", "columns of one type")
 
 
 def _columns(document: _Document) -> Iterator[tuple[str, str, _Column]]:
@@ -509,6 +601,7 @@ def resolve(catalog: Catalog, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -
             continue
         if _is_table(spec.values, {"table", "column"}):
             listed = _public_values(catalog, spec.values["table"], spec.values["column"], rows)
+            _still_listed(catalog, table, column, listed)
             low, high = (min(listed), max(listed)) if column.type == tree.INTEGER else (None, None)
             column = dataclasses.replace(column, values=listed, low=low, high=high)
         if _is_table(spec.bounds, {"table", "low", "high"}):
@@ -518,6 +611,16 @@ def resolve(catalog: Catalog, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -
         [catalog.document, {name: list(rows[name]) for name in sorted(rows)}], sort_keys=True, default=str
     )
     return dataclasses.replace(catalog, tables=tables, digest=hashlib.sha256(content.encode()).hexdigest())
+
+
+def _still_listed(catalog: Catalog, table: str, column: Column, listed: tuple[Any, ...]) -> None:
+    for value in (column.default, column.constant):
+        if value is not None and value not in listed:
+            raise CatalogRefused(
+                f"tables.{table}.columns.{column.name}: {value!r} is not a value of its public table.",
+                file=catalog.district_id,
+                accepted="a default or constant that the public table has",
+            )
 
 
 def _public_values(

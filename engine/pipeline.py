@@ -256,9 +256,9 @@ def _measure(house: House, prepared: Prepared, entry: Entry) -> Entry | None:
         Gaussian(draw.scale, d_in_of(statistic.l2_squared), draw.loss.nanorho)
         for draw, statistic in zip(entry.draws, statistics, strict=True)
     ]
-    _assert_paid(entry, statistics, noises)
-    compiled = compile_plan(prepared.plan, house.catalog, statistics)
     try:
+        _assert_paid(entry, statistics, noises)
+        compiled = compile_plan(prepared.plan, house.catalog, statistics)
         exact = backend.run(house.vault.cursor(), compiled, prepared.plan.keys, len(statistics))
     except BaseException:
         house.ledger.let_go(entry.id)

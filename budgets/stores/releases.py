@@ -161,6 +161,12 @@ def measurements(database: Database, ids: Collection[int]) -> dict[int, Measurem
     return {row[0]: _measurement(*row) for row in rows}
 
 
+def statistics_of(database: Database, ids: Collection[int]) -> dict[int, str]:
+    """Of which statistic each stored measurement is; unknown ids are left out."""
+    sql = "SELECT m.id, m.statistic FROM json_each(?) asked JOIN measurements m ON m.id = asked.value"
+    return dict(database.rows(sql, (json.dumps(list(ids)),)))
+
+
 def _measurement(
     number: int, statistic: str, scale: float, nanorho: int, attodelta: int, vector: bytes
 ) -> Measurement:

@@ -194,8 +194,10 @@ def test_a_charge_that_is_let_go_blocks_nobody(ledger: Ledger, desk: Any, kit: A
     assert found is not None
     assert (found.state, found.holder) == (State.CHARGED, None)
     assert other.start_drawing(entry.id)
-    ledger.let_go(entry.id)
+    for each in (ledger, other):
+        each.let_go(entry.id)
     assert state(other) == State.DRAWING
+    assert other.finish(entry.id, kit.noise(entry)).state == State.MEASURED
 
 
 def test_a_closed_ledger_is_dead(ledger: Ledger, kit: Any) -> None:

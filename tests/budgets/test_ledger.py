@@ -214,6 +214,9 @@ def test_a_cap_may_fall_to_what_is_spent(ledger: Ledger, kit: Any) -> None:
     kit.pay(ledger, kit.question("r", kit.draw("a", 1_000_000, (2025,))))
     ledger.lower_cap([2025], 1_000_000, "A. Officer")
     assert ledger.balances("district")[2025].left == 0
+    with pytest.raises(BudgetRefused) as refused:
+        ledger.lower_cap([2025], 999_999, "A. Officer")
+    assert refused.value.accepted is None
 
 
 @pytest.mark.parametrize(

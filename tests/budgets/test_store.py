@@ -5,10 +5,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from budgets.clock import FixedClock
 from budgets.ledger import Epoch, Ledger
 from budgets.refusals import LedgerDamaged
 from budgets.stores.sqlite import APPLICATION_ID, Database, migrations
@@ -33,13 +36,23 @@ BALANCES = ("cohorts", "cohort_years", "allowances")
 IMMUTABLE = tuple(table for table in TABLES if table not in (*BALANCES, "progress"))
 
 
+@pytest.fixture(scope="session")
+def lived(founded: Path, kit: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with a row in every table: 500 nano-rho spent by cohort 2025."""
+    path = tmp_path_factory.mktemp("lived") / "ledger.sqlite"
+    shutil.copy(founded, path)
+    with Ledger.open(path, FixedClock(datetime(2025, 3, 1, 12, tzinfo=UTC))) as ledger:
+        ledger.open_epoch(Epoch("epoch-2", "f", "d"), [(bytes(32), 2030)])
+        first = kit.answer(ledger, kit.question("r1", kit.draw("a", 500, (2025,)), epoch="epoch-2"))
+        kit.pay(ledger, kit.question("r2", reused=first.measurements, epoch="epoch-2"), first.measurements)
+    return path
+
+
 @pytest.fixture
-def lived_in(ledger: Ledger, kit: Any) -> Ledger:
-    """A ledger with a row in every table: 500 nano-ρ spent by cohort 2025."""
-    ledger.open_epoch(Epoch("epoch-2", "f", "d"), [(bytes(32), 2030)])
-    first = kit.answer(ledger, kit.question("r1", kit.draw("a", 500, (2025,)), epoch="epoch-2"))
-    kit.pay(ledger, kit.question("r2", reused=first.measurements, epoch="epoch-2"), first.measurements)
-    return ledger
+def lived_in(empty_desk: Any, lived: Path) -> Ledger:
+    shutil.copy(lived, empty_desk.path)
+    opened: Ledger = empty_desk.open()
+    return opened
 
 
 def tamper(path: Any, *statements: str) -> None:
@@ -58,9 +71,9 @@ def tamper(path: Any, *statements: str) -> None:
         connection.close()
 
 
-def test_only_the_owner_reads_the_file(lived_in: Ledger, desk: Any) -> None:
+def test_only_the_owner_reads_the_file(lived_in: Ledger, empty_desk: Any) -> None:
     """The ledger and its write-ahead log have mode 0600."""
-    files = [path for path in desk.path.parent.iterdir() if path.is_file()]
+    files = [path for path in empty_desk.path.parent.iterdir() if path.is_file()]
     assert {path.name for path in files} == {"ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"}
     assert lived_in.year() == 2025
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
@@ -210,34 +223,47 @@ def test_no_measurement_without_its_drawing(ledger: Ledger, kit: Any) -> None:
         "DELETE FROM allowances",
     ],
 )
-def test_a_balance_that_is_not_its_charges_is_noticed(lived_in: Ledger, desk: Any, change: str) -> None:
+def test_a_balance_that_is_not_its_charges_is_noticed(lived_in: Ledger, empty_desk: Any, change: str) -> None:
     """Balances are compared with the sum of the charges at every opening; nothing is answered if they differ."""
     lived_in.close()
-    tamper(desk.path, change)
+    tamper(empty_desk.path, change)
     with pytest.raises(LedgerDamaged, match="sum of its charges"):
-        desk.open()
+        empty_desk.open()
 
 
-def test_a_ledger_opens_again_as_it_was(lived_in: Ledger, desk: Any, kit: Any) -> None:
+@pytest.mark.parametrize("table", BALANCES)
+def test_a_balance_beyond_its_cap_is_noticed(lived_in: Ledger, empty_desk: Any, table: str) -> None:
+    """A cap below what is spent is noticed at opening, also where somebody switched the checks off."""
+    lived_in.close()
+    tamper(
+        empty_desk.path,
+        "PRAGMA ignore_check_constraints = ON",
+        f"UPDATE {table} SET cap_nanorho = 1 WHERE cohort = 2025",
+    )
+    with pytest.raises(LedgerDamaged, match="beyond its cap"):
+        empty_desk.open()
+
+
+def test_a_ledger_opens_again_as_it_was(lived_in: Ledger, empty_desk: Any, kit: Any) -> None:
     """Balances, entries and measurements are there after closing, and after a copy without its log."""
     before = lived_in.balances("district"), lived_in.find("district", "r1")
     lived_in.close()
-    again = desk.open()
+    again = empty_desk.open()
     assert (again.balances("district"), again.find("district", "r1")) == before
     assert again.measured([kit.digest("a")])[kit.digest("a")].values.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_an_entry_that_contradicts_itself_is_not_answered(lived_in: Ledger, desk: Any) -> None:
+def test_an_entry_that_contradicts_itself_is_not_answered(lived_in: Ledger, empty_desk: Any) -> None:
     """Charges are compared with the draws whenever an entry is read, and an answer must be whole."""
     lived_in.close()
-    shutil.copy(desk.path, desk.path.with_suffix(".copy"))
-    tamper(desk.path, "UPDATE draws SET nanorho = 499")
+    shutil.copy(empty_desk.path, empty_desk.path.with_suffix(".copy"))
+    tamper(empty_desk.path, "UPDATE draws SET nanorho = 499")
     with pytest.raises(LedgerDamaged, match="draws"):
-        desk.open().find("district", "r1")
-    desk.path = desk.path.with_suffix(".copy")
-    tamper(desk.path, "UPDATE progress SET state = 'drawing', holder = 'x' WHERE entry = 1")
+        empty_desk.open().find("district", "r1")
+    empty_desk.path = empty_desk.path.with_suffix(".copy")
+    tamper(empty_desk.path, "UPDATE progress SET state = 'drawing', holder = 'x' WHERE entry = 1")
     with pytest.raises(LedgerDamaged, match="measurements"):
-        desk.open().find("district", "r1")
+        empty_desk.open().find("district", "r1")
 
 
 @pytest.mark.parametrize(
@@ -252,15 +278,15 @@ def test_an_entry_that_contradicts_itself_is_not_answered(lived_in: Ledger, desk
         "PRAGMA application_id = 0",
     ],
 )
-def test_a_foreign_or_newer_schema_is_not_opened(lived_in: Ledger, desk: Any, change: str) -> None:
+def test_a_foreign_or_newer_schema_is_not_opened(lived_in: Ledger, empty_desk: Any, change: str) -> None:
     """A ledger whose triggers were taken off, or that a later version wrote, is not touched."""
     lived_in.close()
-    connection = sqlite3.connect(desk.path)
+    connection = sqlite3.connect(empty_desk.path)
     connection.execute(change)
     connection.commit()
     connection.close()
     with pytest.raises(LedgerDamaged):
-        desk.open()
+        empty_desk.open()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database " * 100, None])
@@ -273,14 +299,14 @@ def test_what_is_no_ledger_is_not_opened(empty_desk: Any, content: bytes | None)
     assert (empty_desk.path.read_bytes() if empty_desk.path.exists() else None) == content
 
 
-def test_a_damaged_page_is_noticed(lived_in: Ledger, desk: Any) -> None:
+def test_a_damaged_page_is_noticed(lived_in: Ledger, empty_desk: Any) -> None:
     """A file that SQLite cannot read is reported as damaged, not as a failure of ours."""
     lived_in.close()
-    content = bytearray(desk.path.read_bytes())
+    content = bytearray(empty_desk.path.read_bytes())
     content[100:4096] = bytes(3996)
-    desk.path.write_bytes(bytes(content))
+    empty_desk.path.write_bytes(bytes(content))
     with pytest.raises(LedgerDamaged):
-        desk.open()
+        empty_desk.open()
 
 
 def test_another_database_is_not_changed(empty_desk: Any) -> None:
