@@ -90,7 +90,7 @@ CREATE TABLE progress (
   CHECK (state <> 'drawing' OR holder IS NOT NULL)
 ) STRICT;
 
-CREATE INDEX progress_unfinished ON progress (state, holder) WHERE state IN ('charged', 'drawing');
+CREATE INDEX progress_drawing ON progress (holder) WHERE state = 'drawing';
 
 CREATE TABLE charges (
   entry INTEGER NOT NULL REFERENCES releases,
