@@ -83,7 +83,7 @@ Moe = Annotated[str | None, typer.Option(hidden=True)]
 def main() -> None:
     """Run the command; a refusal goes to standard error and sets the exit code."""
     try:
-        app(standalone_mode=False)
+        sys.exit(app(standalone_mode=False) or 0)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:

@@ -65,8 +65,11 @@ def storage_type(of: tree.Type) -> str:
 
 
 def stored_columns(table: Table) -> tuple[Column, ...]:
-    """The declared columns that are switched on, in the order they are stored in."""
-    return tuple(column for column in table.columns.values() if column.on)
+    """The declared columns that are switched on, in the order they are stored in: by name.
+
+    The order of a declaration is lost in the vault's own copy of it.
+    """
+    return tuple(sorted((column for column in table.columns.values() if column.on), key=lambda column: column.name))
 
 
 def stored_tables(catalog: Catalog) -> tuple[Table, ...]:

@@ -18,20 +18,30 @@ import secrets
 import shutil
 import uuid
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
-from engine import tree
 from engine.analysis import intervals
 from engine.catalog_file import resolve
 from engine.compile import quoted, sql
-from engine.intake.files import SOURCE, read_source, trimmed, typed
+from engine.intake.files import (
+    ACCEPTED,
+    BLANK,
+    MACROS,
+    SOURCE,
+    WRONG,
+    clean,
+    clean_ids,
+    literal,
+    read_source,
+    source_columns,
+)
 from engine.intake.report import Report, TableReport
-from engine.refusals import CatalogRefused, QueryRefused, Refusal
+from engine.refusals import CatalogRefused, QueryRefused
 from engine.vault import (
     FORMAT,
     META,
@@ -40,13 +50,12 @@ from engine.vault import (
     audit,
     create_statement,
     public_rows,
-    storage_type,
     stored_columns,
     stored_tables,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from engine.catalog import Catalog, Column, Table
     from engine.intake.files import Source
@@ -54,11 +63,8 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float], None]
 
 OWNER_BYTES = 16
-LISTED_INLINE_MAX = 200
-"""Value lists up to this long are written into the statement; longer ones are registered as a relation."""
-
-_BLANK, _WRONG = 1, 2
-_SHOWN_MAX = 60
+SHOWN_CHARACTERS_MAX = 60
+_WORK = ".loading-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +111,20 @@ def load(
         CatalogRefused: a source or the catalog cannot be used; nothing has changed, nothing is left behind.
     """
     _complete(catalog, sources)
-    epoch = secrets.token_hex(16)
-    work = folder / f".loading-{epoch}"
+    work = folder / f"{_WORK}{secrets.token_hex(16)}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         work.mkdir(mode=0o700)
-        loaded = _Load(catalog, work, owner_key, known_cohorts, progress or _silent, threads).run(sources, epoch)
+        at_work = _Load(catalog, work, owner_key, known_cohorts)
+        with duckdb.connect(config={} if threads is None else {"threads": threads}) as connection:
+            loaded = at_work.run(connection, sources, progress or _silent)
         _put_in_place(work / loaded.file, folder)
     except (duckdb.Error, pa.ArrowException, OSError):
         raise CatalogRefused(
-            "The load failed; nothing has changed.", file=str(folder), accepted="free disk space and readable sources",
+            "The load failed; nothing has changed.",
+            file=str(folder),
+            accepted="free disk space and readable sources",
             load=True,
         ) from None
     finally:
@@ -155,31 +164,333 @@ def _put_in_place(path: Path, folder: Path) -> None:
             os.close(descriptor)
 
 
-# -- what a column's cell becomes
+# -- one load
 
 
-def _literal(value: Any, of: tree.Type) -> str:
-    """A catalog value as SQL, in stored units."""
-    if of.kind == "exact":
-        value = Fraction(str(value))
-    elif of == tree.DOUBLE:
-        value = float(value) or 0.0
-    return sql(tree.Constant(value, of))
+class _Load:
+    """One load at work: a private in-memory database, the vault's file attached to it."""
+
+    def __init__(self, catalog: Catalog, work: Path, owner_key: bytes, known: Mapping[bytes, int]) -> None:
+        self.catalog = catalog
+        self.report = Report(work.name.removeprefix(_WORK))
+        self.path = work / f"epoch-{self.report.epoch}.duckdb"
+        self._owner_key = owner_key
+        self._known = known
+
+    def run(
+        self, connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Path | pa.Table], progress: Progress
+    ) -> Loaded:
+        """Write the vault's file, and verify it."""
+        connection.execute(MACROS)
+        connection.execute("ATTACH '" + str(self.path).replace("'", "''") + "' AS vault")
+        tables = (*self.catalog.public_tables, *self._private_tables())
+        for table in self.catalog.public_tables:
+            self.report.tables[table.name] = self._public(connection, table, sources[table.name])
+        declared, self.catalog = self.catalog, self._resolved(connection)
+        for table in self._private_tables():
+            progress(table.name, len(self.report.tables) / (len(tables) + 1))
+            self.report.tables[table.name] = self._private(connection, table, sources[table.name])
+        persons = connection.execute("SELECT owner, cohort FROM persons ORDER BY owner").fetchall()
+        self._write_meta(connection)
+        progress("verification", len(tables) / (len(tables) + 1))
+        self._verify(declared)
+        progress("done", 1.0)
+        found = tuple((owner.bytes, cohort) for owner, cohort in persons)
+        return Loaded(self.report.epoch, self.path.name, self.catalog, found, self.report)
+
+    def _private_tables(self) -> list[Table]:
+        """The private tables, the cohort table first: it tells who has rows at all."""
+        return sorted(self.catalog.private_tables, key=lambda table: table.name != self.catalog.cohort_table)
+
+    def _write_meta(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Finish the file: what the vault says of itself, then close it."""
+        meta = {
+            "format": str(FORMAT),
+            "epoch": self.report.epoch,
+            "catalog": self.catalog.document,
+            "digest": self.catalog.digest,
+        }
+        connection.execute(f"CREATE TABLE vault.{META} (key VARCHAR NOT NULL, value VARCHAR NOT NULL)")
+        connection.executemany(f"INSERT INTO vault.{META} VALUES (?, ?)", [list(pair) for pair in meta.items()])
+        connection.execute("CHECKPOINT vault")
+        connection.execute("DETACH vault")
+
+    def _verify(self, declared: Catalog) -> None:
+        """Open the finished file as whoever answers does, and hold it against the catalog once more."""
+        vault = Vault.open(self.path, declared)
+        try:
+            broken = next(audit(vault.cursor(), vault.catalog), None)
+        finally:
+            vault.close()
+        if broken is not None:
+            raise _refusal(self.catalog, f"The finished vault broke a rule ({broken}); nothing was loaded.")
+
+    # -- public tables
+
+    def _public(self, connection: duckdb.DuckDBPyConnection, table: Table, source: Path | pa.Table) -> TableReport:
+        """Load one public table; every row must be accepted, and a refusal may show its value."""
+        found = read_source(source, self.catalog, table)
+        statuses = _stage(connection, self.catalog, table, found)
+        for column in source_columns(self.catalog, table):
+            _refuse_cell(found, column, statuses[column.name])
+        for key in table.unique:
+            twice = connection.execute(
+                f"SELECT MIN({SOURCE}) AS first, MAX({SOURCE}) FROM staged GROUP BY {_names(key)} "
+                "HAVING COUNT(*) > 1 ORDER BY first LIMIT 1"
+            ).fetchone()
+            if twice is not None:
+                message = f"Rows {twice[0]:,} and {twice[1]:,} under the header agree on {', '.join(key)}."
+                raise CatalogRefused(message, file=found.file, accepted="one row for each", load=True)
+        names = _names(column.name for column in stored_columns(table))
+        connection.execute(create_statement(table, "vault"))
+        connection.execute(f"INSERT INTO vault.{quoted(table.name)} SELECT {names} FROM staged ORDER BY ALL")
+        connection.execute("DROP TABLE staged")
+        return TableReport(found.rows.num_rows, found.rows.num_rows, {}, {}, found.left_behind)
+
+    def _resolved(self, connection: duckdb.DuckDBPyConnection) -> Catalog:
+        """The catalog with the public tables in it; each check proved total, so that no record can fail it."""
+        connection.execute("USE vault")
+        rows = public_rows(connection, self.catalog)
+        connection.execute("USE memory")
+        catalog = resolve(self.catalog, rows)
+        for table in catalog.public_tables:
+            for column in stored_columns(table):
+                strange = [row[column.name] for row in rows[table.name] if not _allowed(column, row)]
+                if strange:
+                    message = f"{table.name}.{column.name}: {strange[0]!r} is not in the table it refers to."
+                    raise _refusal(catalog, message, "a value the other public table has")
+        for table in catalog.private_tables:
+            _prove_checks(catalog, table)
+        return catalog
+
+    # -- private tables
+
+    def _private(self, connection: duckdb.DuckDBPyConnection, table: Table, source: Path | pa.Table) -> TableReport:
+        found = read_source(source, self.catalog, table)
+        read, left_behind = found.rows.num_rows, found.left_behind
+        _stage(connection, self.catalog, table, found)
+        del found
+        home = table.name == self.catalog.cohort_table
+        if home:
+            self._enrol(connection)
+        replaced = _replaced(connection, source_columns(self.catalog, table))
+        dropped = _drops(connection, self.catalog, table)
+        connection.execute("DROP TABLE staged")
+        dropped |= _apply_rules(connection, self.catalog, table)
+        kept = _write_rows(connection, self.catalog, table)
+        if home:
+            self._settle(connection)
+        return TableReport(read, kept, {reason: n for reason, n in dropped.items() if n}, replaced, left_behind)
+
+    def _enrol(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """The table `persons`: source id, owner hash, cohort, and whether the register knows the student."""
+        found = connection.execute(f"SELECT DISTINCT {SOURCE} FROM staged WHERE homeroom_drop = ''").fetchall()
+        hashes = {one: hmac.digest(self._owner_key, one.encode(), "sha256")[:OWNER_BYTES] for (one,) in found}
+        if len(set(hashes.values())) < len(hashes):
+            raise _refusal(self.catalog, "Two source ids have one hash.", "another owner column")
+        owners = {
+            "source": pa.array(hashes, pa.string()),
+            "owner": pa.array([str(uuid.UUID(bytes=one)) for one in hashes.values()], pa.string()),
+            "known": pa.array([self._known.get(one) for one in hashes.values()], pa.int64()),
+        }
+        connection.register("owners", pa.table(owners))
+        cohort = f"COALESCE(known, MIN({quoted(self.catalog.cohort)}))"
+        connection.execute(
+            "CREATE TEMP TABLE persons AS SELECT source, CAST(owner AS UUID) AS owner, "
+            f"{cohort} AS cohort, known IS NOT NULL AS known FROM staged JOIN owners ON {SOURCE} = source "
+            "WHERE homeroom_drop = '' GROUP BY source, owner, known "
+            f"HAVING {cohort} IN ({', '.join(map(str, self.catalog.cohorts))})"
+        )
+        connection.unregister("owners")
+
+    def _settle(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Whoever has no row left in the cohort table has rows nowhere."""
+        home = f"SELECT {OWNER} FROM vault.{quoted(self.catalog.cohort_table)}"
+        connection.execute(f"DELETE FROM persons WHERE owner NOT IN ({home})")
+        if _number(connection, "SELECT COUNT(*) FROM persons") > self.catalog.max_students:
+            message = f"There are more students than the declared max_students, {self.catalog.max_students:,}."
+            raise _refusal(self.catalog, message, "a greater max_students, declared before the load")
 
 
-def _accepted(column: Column, lists: dict[str, pa.Table]) -> str:
-    """SQL: whether a typed value (`v_…`) is on its list and within its bounds."""
-    value = quoted(f"v_{column.name}")
-    terms = [f"{value} IS NOT NULL"]
-    if column.values is not None and column.type != tree.BOOLEAN:
-        if len(column.values) <= LISTED_INLINE_MAX:
-            terms.append(f"{value} IN ({', '.join(_literal(one, column.type) for one in column.values)})")
-        else:
-            name = f"list_{column.name}"
-            lists[name] = pa.table({"value": list(column.values)})
-            terms.append(f"{value} IN (SELECT value FROM {quoted(name)})")
-    if column.low is not None:
-        terms.append(f"{value} >= {_literal(column.low, column.type)}")
-    if column.high is not None:
-        terms.append(f"{value} <= {_literal(column.high, column.type)}")
-    return f"COALESCE({' AND '.join(terms)}, FALSE)"
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(map(quoted, columns))
+
+
+def _number(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
+    return int(connection.execute(statement).fetchall()[0][0])
+
+
+def _prove_checks(catalog: Catalog, table: Table) -> None:
+    """Refuse a check whose arithmetic some record could make too large: it would fail the load of all others."""
+    known = intervals.declared_environment(table)
+    for text, check in zip(table.check_texts, table.checks, strict=True):
+        try:
+            intervals.evaluate(check, known)
+        except QueryRefused as refused:
+            message = f"tables.{table.name}.checks: {text}: {refused.message}"
+            raise _refusal(catalog, message, refused.accepted) from None
+
+
+def _allowed(column: Column, row: Mapping[str, Any]) -> bool:
+    """Whether a public value is what its resolved column says."""
+    value = row[column.name]
+    if value is None:
+        return True
+    if column.ranges is not None:
+        key = tuple(row[name] for name in column.ranges.keys)
+        return any(own == key and low <= value <= high for own, low, high in column.ranges.rows)
+    return column.values is None or value in column.values
+
+
+def _refuse_cell(source: Source, column: Column, statuses: Any) -> None:
+    """Refuse the first row of a public table whose cell is not accepted."""
+    refused = [WRONG] if column.nullable or column.default is not None else [WRONG, BLANK]
+    (wrong,) = np.nonzero(np.isin(statuses.to_numpy(), refused))
+    if len(wrong):
+        shown = repr(source.rows.column(column.name)[int(wrong[0])].as_py())[:SHOWN_CHARACTERS_MAX]
+        raise CatalogRefused(
+            f"Row {int(wrong[0]) + 1:,} under the header: {shown} is not accepted in {column.name}.",
+            file=source.file,
+            accepted=f"{column.type}, on the declared list and within the declared bounds",
+            load=True,
+        )
+
+
+# -- from a source to cleaned rows
+
+
+def _status(column: Column) -> str:
+    return quoted(f"homeroom_status_{column.name}")
+
+
+def _stage(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table, source: Source) -> dict[str, Any]:
+    """Make the table `staged`: each source row with its cleaned cells, their statuses, and why it is dropped.
+
+    Returns:
+        The statuses by column, ranges aside.
+    """
+    ids = source.rows.column(SOURCE)
+    rows = {SOURCE: ids if table.public else clean_ids(connection, ids)}
+    statuses = {}
+    columns = source_columns(catalog, table)
+    for column in columns:
+        cells = clean(connection, column, source.rows.column(column.name))
+        rows |= {column.name: cells.values, f"homeroom_status_{column.name}": cells.statuses}
+        statuses[column.name] = cells.statuses
+    constants = [
+        f"{literal(column.constant, column.type)} AS {quoted(column.name)}"
+        for column in stored_columns(table)
+        if column.constant is not None
+    ]
+    connection.register("homeroom_cleaned", pa.table(rows))
+    text = f"SELECT {', '.join(['*', *constants])} FROM homeroom_cleaned"
+    for column in (column for column in columns if column.ranges is not None):
+        text = _ranged(column, text)
+    connection.execute(
+        f"CREATE TEMP TABLE staged AS SELECT *, {_reason(catalog, table)} AS homeroom_drop FROM ({text})"
+    )
+    connection.unregister("homeroom_cleaned")
+    return statuses
+
+
+def _ranged(column: Column, text: str) -> str:
+    """Hold a column against the range its row's keys have; off it, or without one, the cell is not accepted."""
+    ranges = column.ranges
+    if ranges is None:
+        raise AssertionError
+    name, status = quoted(column.name), _status(column)
+    matching = " AND ".join(f"cleaned.{quoted(key)} IS NOT DISTINCT FROM ranges.{quoted(key)}" for key in ranges.keys)
+    inside = f"cleaned.{name} BETWEEN ranges.{quoted(ranges.low)} AND ranges.{quoted(ranges.high)}"
+    wrong = f"cleaned.{status} = {ACCEPTED} AND ({inside}) IS NOT TRUE"
+    instead = "NULL" if column.default is None else literal(column.default, column.type)
+    return (
+        f"SELECT cleaned.* REPLACE (CASE WHEN {wrong} THEN {instead} ELSE cleaned.{name} END AS {name}, "
+        f"CASE WHEN {wrong} THEN {WRONG} ELSE cleaned.{status} END AS {status}) "
+        f"FROM ({text}) AS cleaned LEFT JOIN vault.{quoted(ranges.table)} AS ranges ON {matching}"
+    )
+
+
+def _reason(catalog: Catalog, table: Table) -> str:
+    """SQL: why a row is dropped for its own cells; empty where it is not."""
+    if table.public:
+        return "''"
+    whens = [f"WHEN {SOURCE} IS NULL THEN 'no owner'"]
+    for column in source_columns(catalog, table):
+        if not column.nullable and column.name != catalog.cohort:
+            whens.append(f"WHEN {quoted(column.name)} IS NULL THEN {_text('no accepted ' + column.name)}")
+    return f"CASE {' '.join(whens)} ELSE '' END"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _replaced(connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> dict[str, dict[str, int]]:
+    """How many cells of rows with an owner were blank or not accepted, by column."""
+    found: dict[str, dict[str, int]] = {}
+    for column in columns:
+        blank, wrong = connection.execute(
+            f"SELECT COUNT(*) FILTER (WHERE {_status(column)} = {BLANK}), "
+            f"COUNT(*) FILTER (WHERE {_status(column)} = {WRONG}) FROM staged WHERE {SOURCE} IS NOT NULL"
+        ).fetchall()[0]
+        if blank or wrong:
+            found[column.name] = {"blank": blank, "not accepted": wrong}
+    return found
+
+
+def _drops(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table) -> dict[str, int]:
+    """Make the table `kept`: the accepted rows of students with a cohort; how many went, by reason."""
+    dropped = dict(
+        connection.execute(
+            "SELECT homeroom_drop, COUNT(*) FROM staged WHERE homeroom_drop <> '' GROUP BY ALL"
+        ).fetchall()
+    )
+    columns = [
+        f"persons.cohort AS {quoted(column.name)}"
+        if column.name == catalog.cohort
+        else f"staged.{quoted(column.name)}"
+        for column in stored_columns(table)
+    ]
+    connection.execute(
+        f"CREATE TEMP TABLE kept AS SELECT persons.owner AS {OWNER}, {', '.join(columns)} "
+        f"FROM staged JOIN persons ON staged.{SOURCE} = persons.source WHERE homeroom_drop = ''"
+    )
+    accepted = _number(connection, "SELECT COUNT(*) FROM staged WHERE homeroom_drop = ''")
+    return dropped | {"no cohort": accepted - _number(connection, "SELECT COUNT(*) FROM kept")}
+
+
+def _apply_rules(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table) -> dict[str, int]:
+    """Checks, unique keys, caps: each a function of one student's rows; how many rows went, by rule."""
+    order = ", ".join(f"{quoted(column.name)} NULLS LAST" for column in stored_columns(table))
+    first = order if table.keep_highest is None else f"{quoted(table.keep_highest)} DESC NULLS LAST, {order}"
+
+    def places(columns: Iterable[str], within: str) -> str:
+        others = [quoted(name) for name in columns if name != catalog.owner]
+        return f"row_number() OVER (PARTITION BY {', '.join([OWNER, *others])} ORDER BY {within})"
+
+    rules = [
+        (f"check {text}", f"({sql(check)}) IS TRUE")
+        for text, check in zip(table.check_texts, table.checks, strict=True)
+    ]
+    rules += [(f"unique {', '.join(key)}", f"{places(key, first)} = 1") for key in table.unique]
+    rules += [(f"cap per {', '.join(cap.per)}", f"{places(cap.per, order)} <= {cap.rows}") for cap in table.caps]
+    if table.rows_per_student_max is not None:
+        rules.append(("rows_per_student_max", f"{places((), order)} <= {table.rows_per_student_max}"))
+    dropped = {}
+    for rule, holds in rules:
+        before = _number(connection, "SELECT COUNT(*) FROM kept")
+        clause = "QUALIFY" if "row_number" in holds else "WHERE"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE kept AS SELECT * FROM kept {clause} {holds}")
+        dropped[rule] = before - _number(connection, "SELECT COUNT(*) FROM kept")
+    return dropped
+
+
+def _write_rows(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table) -> int:
+    """Write the kept rows into the vault, in an order that says nothing about the source's; how many they are."""
+    connection.execute(create_statement(table, "vault"))
+    names = _names((OWNER, *(column.name for column in stored_columns(table))))
+    order = f"{quoted(catalog.cohort)}, {OWNER}"
+    connection.execute(f"INSERT INTO vault.{quoted(table.name)} SELECT {names} FROM kept ORDER BY {order}")
+    kept = _number(connection, "SELECT COUNT(*) FROM kept")
+    connection.execute("DROP TABLE kept")
+    return kept

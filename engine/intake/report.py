@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+OUTSIDE = "no cohort, or no row in the cohort table"
+
 
 @dataclass(frozen=True, slots=True)
 class TableReport:

@@ -151,3 +151,21 @@ def desk(empty_desk: Desk, founded: Path) -> Desk:
 @pytest.fixture
 def ledger(desk: Desk) -> Ledger:
     return desk.open()
+
+
+@pytest.fixture(scope="session")
+def lived(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with a row in every table: 500 nano-rho spent by cohort 2025."""
+    path = tmp_path_factory.mktemp("lived") / "ledger.sqlite"
+    shutil.copy(founded, path)
+    with Ledger.open(path, MovableClock()) as ledger:
+        ledger.open_epoch(Epoch("epoch-2", "f", "d"), [(bytes(32), 2030)])
+        first = answer(ledger, question("r1", draw("a", 500, (2025,)), epoch="epoch-2"))
+        pay(ledger, question("r2", reused=first.measurements, epoch="epoch-2"), first.measurements)
+    return path
+
+
+@pytest.fixture
+def lived_in(empty_desk: Desk, lived: Path) -> Ledger:
+    shutil.copy(lived, empty_desk.path)
+    return empty_desk.open()

@@ -10,14 +10,14 @@ import random
 import numpy as np
 import pyarrow.compute as pc
 import pytest
-from engine.intake.load import load
-from engine.vault import Vault
 
 from engine.backends import duckdb as backend
 from engine.catalog_file import read_catalog
 from engine.compile import compile_plan
+from engine.intake.load import load
 from engine.preparation import planned
 from engine.refusals import QueryRefused
+from engine.vault import Vault
 
 KEY = b"k" * 32
 PRIVATE = ("student", "student_year", "course_grade", "assessment", "program", "graduation")

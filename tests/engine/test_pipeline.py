@@ -60,7 +60,7 @@ def test_avg_sum_and_count_of_one_column_cost_two_statistics(district):
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("SUM(scale_score)", "AVG(scale_score)"), ("AVG(scale_score)", "COUNT(scale_score)")]
+    ("first", "second"), [("SUM(scale_score)", "AVG(scale_score)"), ("AVG(scale_score)", "SUM(scale_score)")]
 )
 def test_what_was_measured_is_free(first, second, district):
     """AVG after SUM draws nothing and charges nothing."""
@@ -157,8 +157,8 @@ def test_a_preview_foretells_the_answer(district):
 def test_a_preview_says_what_an_average_would_be_worth(district):
     """The foretold margin at n rows is at least the margin of an answer over n rows, and not far above."""
     sql = "SELECT AVG(CASE WHEN econ_disadv THEN 1 ELSE 0 END) AS r, COUNT(*) AS n FROM student_year WHERE school_year = 2025"
-    foretold = {each.column: each for each in district.preview(sql, epsilon=0.8).expected}
-    release = district.ask(sql, epsilon=0.8)
+    foretold = {each.column: each for each in district.preview(sql, epsilon=0.4).expected}
+    release = district.ask(sql, epsilon=0.4)
     n = release.rows[0][1]
     assert release.moe90[0][0] <= foretold["r"].moe90_at_n["100"] * 100 / n * 1.05
     assert release.moe90[0][0] >= foretold["r"].moe90_at_n["100"] * 100 / n / 1.5
