@@ -11,7 +11,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from engine.release import Release
 
+USAGE = 2
 YEARS_MAX = 1000
 EXIT_CODES: dict[type[Exception], int] = {
     QueryRefused: 3,
@@ -84,11 +84,11 @@ def main() -> None:
     """Run the command; a refusal goes to standard error and sets the exit code."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except click.exceptions.Abort:
+    except typer.Abort:
         sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+    except typer.TyperException as error:
+        Console(stderr=True).print(f"{error.format_message()}\nTry homeroom --help.", markup=False)
+        sys.exit(USAGE)
     except (Refusal, InternalFailure, LedgerDamaged) as error:
         sys.exit(_refused(error, None))
     except BrokenPipeError:
@@ -169,7 +169,7 @@ def init(
     table: Annotated[list[str], typer.Option(metavar="NAME=PATH", help="A table's CSV or Parquet file; repeat.")],
 ) -> None:
     """Start a district from its own files; records stay in the folder."""
-    console = Console()
+    console = Console(stderr=True)
     sources: dict[str, Path] = {}
     for given in table:
         name, separator, path = given.partition("=")

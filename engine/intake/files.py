@@ -135,10 +135,7 @@ class _Reader:
 
     def names(self, source: Path | pa.Table) -> list[str]:
         """The names of the source's columns; not one of them twice."""
-        if isinstance(source, Path):
-            names = self._file_names(source)
-        else:
-            names = [str(name) for name in source.column_names]
+        names = self._file_names(source) if isinstance(source, Path) else [str(name) for name in source.column_names]
         filled = [name for name in names if name]
         if not filled:
             raise self.refusal("There is no header.", "a first line with the names of the columns", line=1)

@@ -18,7 +18,6 @@ import secrets
 import shutil
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -40,7 +39,7 @@ from engine.intake.files import (
     read_source,
     source_columns,
 )
-from engine.intake.report import Report, TableReport
+from engine.intake.report import OUTSIDE, Report, TableReport
 from engine.refusals import CatalogRefused, QueryRefused
 from engine.vault import (
     FORMAT,
@@ -55,7 +54,8 @@ from engine.vault import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from engine.catalog import Catalog, Column, Table
     from engine.intake.files import Source
@@ -111,22 +111,25 @@ def load(
         CatalogRefused: a source or the catalog cannot be used; nothing has changed, nothing is left behind.
     """
     _complete(catalog, sources)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
     work = folder / f"{_WORK}{secrets.token_hex(16)}"
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "threads": threads or os.cpu_count() or 1,
+        "temp_directory": str(work / "spill"),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+    }
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
         work.mkdir(mode=0o700)
-        at_work = _Load(catalog, work, owner_key, known_cohorts)
-        with duckdb.connect(config={} if threads is None else {"threads": threads}) as connection:
-            loaded = at_work.run(connection, sources, progress or _silent)
-        _put_in_place(work / loaded.file, folder)
+        one = _Load(catalog, work, owner_key, known_cohorts)
+        with duckdb.connect(":memory:", config=settings) as connection:
+            loaded = one.run(connection, sources, progress or _silent)
+        _put_in_place(one.path, folder)
     except (duckdb.Error, pa.ArrowException, OSError):
-        raise CatalogRefused(
-            "The load failed; nothing has changed.",
-            file=str(folder),
-            accepted="free disk space and readable sources",
-            load=True,
-        ) from None
+        message, accepted = "The load failed; nothing has changed.", "readable sources and free space on the disk"
+        raise CatalogRefused(message, file=folder.name, accepted=accepted, load=True) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return loaded
@@ -414,10 +417,9 @@ def _reason(catalog: Catalog, table: Table) -> str:
     """SQL: why a row is dropped for its own cells; empty where it is not."""
     if table.public:
         return "''"
+    needed = [c.name for c in source_columns(catalog, table) if not c.nullable and c.name != catalog.cohort]
     whens = [f"WHEN {SOURCE} IS NULL THEN 'no owner'"]
-    for column in source_columns(catalog, table):
-        if not column.nullable and column.name != catalog.cohort:
-            whens.append(f"WHEN {quoted(column.name)} IS NULL THEN {_text('no accepted ' + column.name)}")
+    whens += [f"WHEN {quoted(name)} IS NULL THEN {_text('no accepted ' + name)}" for name in needed]
     return f"CASE {' '.join(whens)} ELSE '' END"
 
 
@@ -456,7 +458,7 @@ def _drops(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table
         f"FROM staged JOIN persons ON staged.{SOURCE} = persons.source WHERE homeroom_drop = ''"
     )
     accepted = _number(connection, "SELECT COUNT(*) FROM staged WHERE homeroom_drop = ''")
-    return dropped | {"no cohort": accepted - _number(connection, "SELECT COUNT(*) FROM kept")}
+    return dropped | {OUTSIDE: accepted - _number(connection, "SELECT COUNT(*) FROM kept")}
 
 
 def _apply_rules(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table) -> dict[str, int]:

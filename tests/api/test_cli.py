@@ -2,21 +2,52 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from api.cli import main
+
 COUNT = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
 
 
-def homeroom(*arguments, given=None, cwd=None):
-    command = [sys.executable, "-c", "from api.cli import main; main()", *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1"}
-    return subprocess.run(command, capture_output=True, input=given, check=False, env=environment, cwd=cwd)
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+@pytest.fixture
+def homeroom(monkeypatch, capfdbinary):
+    """The command, run in this process."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments, given=""):
+        monkeypatch.setattr(sys, "argv", ["homeroom", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        sys.stdout.flush()
+        captured = capfdbinary.readouterr()
+        return Done(ended.value.code or 0, captured.out, captured.err)
+
+    return run
+
+
+@pytest.mark.slow
+def test_the_installed_command_answers(folder):
+    """`homeroom` as installed answers and ends with 0."""
+    command = [Path(sys.executable).with_name("homeroom"), "ask", folder, COUNT, "--format", "csv"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"grade_level,n,n_se,n_moe90,n_moe95")
 
 
 @pytest.mark.parametrize(
@@ -38,15 +69,16 @@ def homeroom(*arguments, given=None, cwd=None):
         (["budget", "set", "DIR", "--lifetime-epsilon", "5", "--by", "A", "--cohorts", "2030"], 4, "lower"),
     ],
 )
-def test_exit_codes_and_refusals(arguments, code, word, folder, tmp_path):
+def test_exit_codes_and_refusals(arguments, code, word, folder, homeroom, monkeypatch, tmp_path):
     """Each kind of refusal has its exit code and goes to standard error; standard output stays empty."""
-    done = homeroom(*[folder if part == "DIR" else part for part in arguments], cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = homeroom(*[folder if part == "DIR" else part for part in arguments])
     assert done.returncode == code
     assert word in done.stderr.decode()
     assert done.stdout == b""
 
 
-def test_a_refusal_underlines_its_place(folder):
+def test_a_refusal_underlines_its_place(folder, homeroom):
     """The excerpt stands under its line, underlined where the refusal points."""
     done = homeroom("ask", folder, "SELECT grade_level,\n  AVG(gpaa) FROM student_year GROUP BY 1")
     lines = done.stderr.decode().splitlines()
@@ -56,7 +88,7 @@ def test_a_refusal_underlines_its_place(folder):
     assert any(line.startswith("  accepted: ") and "gpa" in line for line in lines)
 
 
-def test_an_answer_in_every_format(folder, tmp_path):
+def test_an_answer_in_every_format(folder, homeroom, tmp_path):
     """Table, CSV, JSON and Parquet hold the same numbers; only the first asking costs."""
     table = homeroom("ask", folder, COUNT)
     assert table.returncode == 0, table.stderr.decode()
@@ -65,9 +97,7 @@ def test_an_answer_in_every_format(folder, tmp_path):
     body = json.loads(homeroom("ask", folder, COUNT, "--format", "json").stdout)
     assert body["replayed"]
     assert body["charges"] == []
-    csv = pd.read_csv(
-        io.BytesIO(homeroom("ask", folder, "-", "--format", "csv", given=COUNT.encode()).stdout), dtype={0: str}
-    )
+    csv = pd.read_csv(io.BytesIO(homeroom("ask", folder, "-", "--format", "csv", given=COUNT).stdout), dtype={0: str})
     assert list(csv.columns) == ["grade_level", "n", "n_se", "n_moe90", "n_moe95"]
     assert csv["n"].tolist() == [row[1] for row in body["rows"]]
     path = tmp_path / "answer.parquet"
@@ -75,7 +105,7 @@ def test_an_answer_in_every_format(folder, tmp_path):
     assert pd.read_parquet(path)["n"].tolist() == csv["n"].tolist()
 
 
-def test_the_wire_shape_is_the_designs(folder):
+def test_the_wire_shape_is_the_designs(folder, homeroom):
     """Ask gives these fields and no other."""
     body = json.loads(homeroom("ask", folder, COUNT, "--format", "json").stdout)
     assert list(body) == [
@@ -90,7 +120,7 @@ def test_the_wire_shape_is_the_designs(folder):
     assert list(foretold["expected"][0]) == ["column", "moe90", "moe90_at_n"]
 
 
-def test_a_preview_costs_nothing(folder):
+def test_a_preview_costs_nothing(folder, homeroom):
     """Preview shows margin and price, and the budget stays whole."""
     done = homeroom("preview", folder, COUNT)
     assert done.returncode == 0, done.stderr.decode()
@@ -99,7 +129,7 @@ def test_a_preview_costs_nothing(folder):
     assert {cohort["lifetime_spent_nanorho"] for cohort in shown["cohorts"]} == {0}
 
 
-def test_a_budget_can_only_be_lowered(folder):
+def test_a_budget_can_only_be_lowered(folder, homeroom):
     """Lowered once, it cannot be raised again, and it shows."""
     arguments = ["budget", "set", folder, "--by", "A. Officer", "--cohorts", "2030-2031", "--lifetime-epsilon"]
     assert homeroom(*arguments, "2").returncode == 0
@@ -110,7 +140,7 @@ def test_a_budget_can_only_be_lowered(folder):
     assert "2030" in homeroom("budget", "show", folder).stdout.decode()
 
 
-def test_terminal_codes_in_a_question_are_not_passed_on(folder):
+def test_terminal_codes_in_a_question_are_not_passed_on(folder, homeroom):
     """A question cannot rewrite the terminal it is refused on."""
     done = homeroom("ask", folder, "SELECT \x1b[2J FROM student")
     assert done.returncode == 3
@@ -120,7 +150,7 @@ def test_terminal_codes_in_a_question_are_not_passed_on(folder):
 CANARY = "CANARY4711"
 
 
-def test_no_piece_of_a_record_leaves_the_vault(tmp_path):
+def test_no_piece_of_a_record_leaves_the_vault(homeroom, tmp_path):
     """A canary in ids, in values that are not accepted and in columns nobody declared is in no output or file."""
     catalog = tmp_path / "district.yaml"
     catalog.write_text(
