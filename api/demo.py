@@ -10,7 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.syntax import Syntax
 
@@ -105,7 +104,9 @@ def show(console: Console, folder: Path) -> None:
             epsilon=GREEDY_EPSILON,
         )
         _ask(console, district, "7. A nosy question: rows never leave the district", NOSY)
-    console.print(_next(folder))
+    console.rule("What to try next", align="left")
+    for command in _next(folder):
+        console.print(command, markup=False, highlight=False, soft_wrap=True)
 
 
 def _ask(console: Console, district: District, title: str, sql: str, epsilon: float | None = None) -> None:
@@ -120,11 +121,10 @@ def _ask(console: Console, district: District, title: str, sql: str, epsilon: fl
     console.print()
 
 
-def _next(folder: Path) -> Panel:
-    commands = (
+def _next(folder: Path) -> tuple[str, ...]:
+    return (
         f'homeroom preview {folder} "{TREND}"',
         f'homeroom ask {folder} "{TREND}" --format csv',
         f"homeroom budget show {folder}",
         "homeroom --help",
     )
-    return Panel("\n".join(commands), title="What to try next", title_align="left")

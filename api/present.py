@@ -51,6 +51,7 @@ def bar(fraction: float) -> str:
 def answer(console: Console, release: Release, balances: dict[int, Balance]) -> None:
     """An answer: estimates with their 90 % margins, what it cost, and what is left."""
     console.print(_answer_table(release))
+    console.print(Text("estimate ± 90 % margin of error", style="dim"))
     if release.charges:
         most = max(charge.epsilon for charge in release.charges)
         console.print(
@@ -59,7 +60,8 @@ def answer(console: Console, release: Release, balances: dict[int, Balance]) -> 
         _bars(console, [balances[charge.cohort] for charge in release.charges])
     elif release.replayed and release.draws:
         console.print("Free: everything in this answer had been measured already.")
-    notes(console, release.notes, [(each.cohort, each.reason) for each in release.cohorts_left_out])
+    reasons = [f"{column.name}: {column.moe_reason}" for column in release.columns if column.moe_reason]
+    notes(console, [*reasons, *release.notes], [(each.cohort, each.reason) for each in release.cohorts_left_out])
 
 
 def _answer_table(release: Release) -> Table:
@@ -75,7 +77,6 @@ def _answer_table(release: Release) -> Table:
             _cell(value, margin, column) for value, margin, column in zip(row, margins, release.columns, strict=True)
         ]
         table.add_row(*cells, *([Text(_years(without))] if partial else []))
-    table.caption = "estimate ± 90 % margin of error"
     return table
 
 
@@ -84,16 +85,17 @@ def _cell(value: object, margin: float | None, column: ReleaseColumn) -> Text:
         return Text("NULL" if value is None else plain(str(value)))
     if not isinstance(value, int | float):
         return Text("—", style="dim")
-    shown = _number(value, margin)
-    return Text(shown if margin is None else f"{shown} ± {_number(margin, margin)}")
+    if margin is None:
+        return Text(f"{value:,.2g} ± ?", style="dim")
+    return Text(f"{_number(value, margin)} ± {_number(margin, margin)}")
 
 
-def _number(value: float, margin: float | None) -> str:
+def _number(value: float, margin: float) -> str:
     """As many decimal places as the margin makes meaningful: two figures of it."""
     places = 0
-    while margin is not None and 0 < margin * 10**places < 10 and places < 6:  # noqa: PLR2004 - two figures
+    while 0 < margin * 10**places < 10 and places < 6:  # noqa: PLR2004 - two figures
         places += 1
-    return f"{value:,.{places if margin is not None else 4}f}"
+    return f"{value:,.{places}f}"
 
 
 def _bars(console: Console, balances: Sequence[Balance]) -> None:
@@ -103,7 +105,7 @@ def _bars(console: Console, balances: Sequence[Balance]) -> None:
     ]
     for share, group in groupby(shares, key=lambda each: round(each[1], 3)):
         cohorts = [cohort for cohort, _ in group]
-        console.print(f"  class of {_years(cohorts):<11} {bar(share)} {share:6.1%} of this year's budget used")
+        console.print(f"  class of {_years(cohorts):<11} {bar(share)} {share:6.1%} of this year used")
 
 
 def _years(cohorts: Iterable[int]) -> str:

@@ -130,7 +130,7 @@ def short_refusal(balances: Mapping[int, Balance], charges: Sequence[Charge], gr
     named = [short for short in found if short.kind == worst]
     broke = {short.cohort for short in found}
     message = _short_message(named, charges[0].year, grant)
-    accepted = cohorts_text(c.cohort for c in charges if c.cohort not in broke)
+    accepted = cohorts_text(c.cohort for c in charges if c.cohort not in broke) or _smaller(named)
     return BudgetRefused("budget_lifetime" if worst in ORDER[:2] else "budget_year", message, accepted=accepted)
 
 
@@ -149,11 +149,19 @@ def _short_message(named: Sequence[Shortage], year: int, grant: str) -> str:
     )
 
 
+def _smaller(named: Sequence[Shortage]) -> str:
+    """What is accepted where no cohort can pay: less."""
+    least = min(short.left for short in named)
+    if least <= 0 or named[0].kind == "delta":
+        return "a question about other cohorts, or in another budget year"
+    return f"a smaller epsilon: below {epsilon_of(least):.3g} at δ {SHOWN_DELTA:g}"
+
+
 def _share(amount: int, cap: int) -> str:
     """A part of a cap; an amount too large to be told apart from others is not spelled out."""
     if amount > 100 * cap:
         return "more than a hundred times all"
-    return f"{100 * amount / cap:.3g} %" if cap else "0 %"
+    return f"{100 * amount / cap:,.1f} %" if cap else "0 %"
 
 
 def _loss(amount: int, of: Shortage) -> str:

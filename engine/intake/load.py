@@ -40,7 +40,7 @@ from engine.intake.files import (
     source_columns,
 )
 from engine.intake.report import OUTSIDE, Report, TableReport
-from engine.refusals import CatalogRefused, QueryRefused
+from engine.refusals import CatalogRefused, QueryRefused, Refusal
 from engine.vault import (
     FORMAT,
     META,
@@ -111,8 +111,6 @@ def load(
         CatalogRefused: a source or the catalog cannot be used; nothing has changed, nothing is left behind.
     """
     _complete(catalog, sources)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
     work = folder / f"{_WORK}{secrets.token_hex(16)}"
     settings: dict[str, str | bool | int | float | list[str]] = {
         "threads": threads or os.cpu_count() or 1,
@@ -122,12 +120,16 @@ def load(
         "python_enable_replacements": False,
     }
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
         work.mkdir(mode=0o700)
         one = _Load(catalog, work, owner_key, known_cohorts)
         with duckdb.connect(":memory:", config=settings) as connection:
             loaded = one.run(connection, sources, progress or _silent)
         _put_in_place(one.path, folder)
-    except (duckdb.Error, pa.ArrowException, OSError):
+    except Refusal:
+        raise
+    except Exception:  # noqa: BLE001 - this is the wall: no text of a database or library passes it
         message, accepted = "The load failed; nothing has changed.", "readable sources and free space on the disk"
         raise CatalogRefused(message, file=folder.name, accepted=accepted, load=True) from None
     finally:
@@ -377,7 +379,11 @@ def _stage(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table
     statuses = {}
     columns = source_columns(catalog, table)
     for column in columns:
-        cells = clean(connection, column, source.rows.column(column.name))
+        try:
+            cells = clean(connection, column, source.rows.column(column.name))
+        except pa.ArrowException:
+            message = f"The column {column.name} cannot be read as plain values."
+            raise CatalogRefused(message, file=source.file, accepted="text, numbers or flags", load=True) from None
         rows |= {column.name: cells.values, f"homeroom_status_{column.name}": cells.statuses}
         statuses[column.name] = cells.statuses
     constants = [
@@ -453,46 +459,54 @@ def _drops(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table
         else f"staged.{quoted(column.name)}"
         for column in stored_columns(table)
     ]
+    home = table.name == catalog.cohort_table
+    own = f" AND (known OR staged.{quoted(catalog.cohort)} IS NOT NULL)" if home else ""
     connection.execute(
         f"CREATE TEMP TABLE kept AS SELECT persons.owner AS {OWNER}, {', '.join(columns)} "
-        f"FROM staged JOIN persons ON staged.{SOURCE} = persons.source WHERE homeroom_drop = ''"
+        f"FROM staged JOIN persons ON staged.{SOURCE} = persons.source WHERE homeroom_drop = ''{own}"
     )
     accepted = _number(connection, "SELECT COUNT(*) FROM staged WHERE homeroom_drop = ''")
     return dropped | {OUTSIDE: accepted - _number(connection, "SELECT COUNT(*) FROM kept")}
 
 
 def _apply_rules(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table) -> dict[str, int]:
-    """Checks, unique keys, caps: each a function of one student's rows; how many rows went, by rule."""
-    order = ", ".join(f"{quoted(column.name)} NULLS LAST" for column in stored_columns(table))
-    first = order if table.keep_highest is None else f"{quoted(table.keep_highest)} DESC NULLS LAST, {order}"
+    """Delete from `kept` what breaks a check, a unique key, a cap or the most rows of a student; how many, by rule.
 
-    def places(columns: Iterable[str], within: str) -> str:
-        others = [quoted(name) for name in columns if name != catalog.owner]
-        return f"row_number() OVER (PARTITION BY {', '.join([OWNER, *others])} ORDER BY {within})"
-
-    rules = [
-        (f"check {text}", f"({sql(check)}) IS TRUE")
+    Which rows of a student go depends on that student's rows alone: ties are broken by every column, and rows
+    alike in all columns are interchangeable.
+    """
+    every = [f"{quoted(column.name)} ASC NULLS LAST" for column in stored_columns(table)]
+    best = every if table.keep_highest is None else [f"{quoted(table.keep_highest)} DESC NULLS LAST", *every]
+    breaks = {
+        f"check {text}": f"({sql(check)}) IS DISTINCT FROM TRUE"
         for text, check in zip(table.check_texts, table.checks, strict=True)
-    ]
-    rules += [(f"unique {', '.join(key)}", f"{places(key, first)} = 1") for key in table.unique]
-    rules += [(f"cap per {', '.join(cap.per)}", f"{places(cap.per, order)} <= {cap.rows}") for cap in table.caps]
+    }
+    for key in table.unique:
+        others = [part for part in key if part != catalog.owner]
+        breaks[f"unique {', '.join(key)}"] = _beyond(others, best, 1)
+    for cap in table.caps:
+        breaks[f"cap per {', '.join(cap.per)}"] = _beyond(cap.per, every, cap.rows)
     if table.rows_per_student_max is not None:
-        rules.append(("rows_per_student_max", f"{places((), order)} <= {table.rows_per_student_max}"))
-    dropped = {}
-    for rule, holds in rules:
-        before = _number(connection, "SELECT COUNT(*) FROM kept")
-        clause = "QUALIFY" if "row_number" in holds else "WHERE"
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE kept AS SELECT * FROM kept {clause} {holds}")
-        dropped[rule] = before - _number(connection, "SELECT COUNT(*) FROM kept")
-    return dropped
+        breaks["rows_per_student_max"] = _beyond((), every, table.rows_per_student_max)
+    return {rule: _number(connection, f"DELETE FROM kept WHERE {broken}") for rule, broken in breaks.items()}
+
+
+def _beyond(per: Sequence[str], order: Sequence[str], rows: int) -> str:
+    """SQL: whether a row comes after the first `rows` of a student's group; only groups with more are ranked."""
+    group = ", ".join([OWNER, *map(quoted, per)])
+    large = f"SELECT {group} FROM kept GROUP BY {group} HAVING COUNT(*) > {rows}"
+    ranked = f"ROW_NUMBER() OVER (PARTITION BY {group} ORDER BY {', '.join(order)}) AS place"
+    return (
+        f"rowid IN (SELECT homeroom_row FROM (SELECT kept.rowid AS homeroom_row, {ranked} "
+        f"FROM kept SEMI JOIN ({large}) AS large USING ({group})) WHERE place > {rows})"
+    )
 
 
 def _write_rows(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table) -> int:
     """Write the kept rows into the vault, in an order that says nothing about the source's; how many they are."""
     connection.execute(create_statement(table, "vault"))
     names = _names((OWNER, *(column.name for column in stored_columns(table))))
-    order = f"{quoted(catalog.cohort)}, {OWNER}"
-    connection.execute(f"INSERT INTO vault.{quoted(table.name)} SELECT {names} FROM kept ORDER BY {order}")
-    kept = _number(connection, "SELECT COUNT(*) FROM kept")
+    order = f"{quoted(catalog.cohort)}, {names}"
+    written = _number(connection, f"INSERT INTO vault.{quoted(table.name)} SELECT {names} FROM kept ORDER BY {order}")
     connection.execute("DROP TABLE kept")
-    return kept
+    return written
