@@ -404,7 +404,7 @@ def _private(
 def _unique(reader: _Reader, path: Sequence[str | int], spec: _Table, known: set[str]) -> tuple[tuple[str, ...], ...]:
     keys = spec.unique if spec.unique and isinstance(spec.unique[0], list) else [spec.unique] if spec.unique else []
     for key in keys:
-        if not isinstance(key, list) or not key or not all(part in known for part in key) or len(set(key)) < len(key):
+        if not isinstance(key, list) or not key or not all(isinstance(part, str) and part in known for part in key) or len(set(key)) < len(key):
             raise reader.refusal(
                 (*path, "unique"), "this is not a key.", f"a list of columns among {', '.join(sorted(known))}"
             )

@@ -13,7 +13,9 @@ import pytest
 from budgets.clock import FixedClock
 from engine import mechanisms, pipeline
 from engine.backends import duckdb as backend
+from engine.compile import compile_plan
 from engine.district import District
+from engine.preparation import planned
 from engine.refusals import AccessRefused, BudgetRefused, InternalFailure, QueryRefused
 
 COUNT = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
@@ -391,3 +393,60 @@ def test_two_processes_with_one_id_draw_once(folder):
     assert outputs[0] == outputs[1]
     with District.open(folder) as district:
         assert district.ask(COUNT).replayed
+
+
+def exact(district, sql, cohorts):
+    """The integers before the noise, by label."""
+    house = district._house
+    plan = planned(house.catalog, sql, cohorts)
+    vectors = backend.run(
+        house.vault.cursor(), compile_plan(plan, house.catalog, plan.statistics), plan.keys, len(plan.statistics)
+    )
+    return {s.label: vector.tolist() for s, vector in zip(plan.statistics, vectors, strict=True)}
+
+
+def rows(tables, name, *columns):
+    """Rows of an invented table with their student's class."""
+    classes = dict(zip(*(tables["student"][c].to_pylist() for c in ("student_key", "cohort_year")), strict=True))
+    table = tables[name]
+    for row in zip(*(table[column].to_pylist() for column in ("student_key", *columns)), strict=True):
+        yield classes[row[0]], *row[1:]
+
+
+def test_only_charged_cohorts_are_scanned(district, tables):
+    """A question asked of some cohorts counts their rows alone, and so does a FILTER that spares some."""
+    sql = (
+        "SELECT COUNT(*) AS a, COUNT(gpa) FILTER (WHERE school_year = 2020) AS b FROM student_year "
+        "WHERE school_year IN (2020, 2025)"
+    )
+    found = exact(district, sql, (2022, 2037))
+    years = [row for row in rows(tables, "student_year", "school_year", "gpa") if row[0] in (2022, 2037)]
+    assert found["COUNT(*)"] == [sum(year in (2020, 2025) for _, year, _ in years)]
+    assert found["COUNT(gpa)"] == [sum(year == 2020 and gpa is not None for _, year, gpa in years)]
+    plan = planned(district.catalog, sql, (2022, 2037))
+    assert {s.label: s.cohorts for s in plan.statistics} == {"COUNT(*)": (2022, 2037), "COUNT(gpa)": (2022,)}
+    text = compile_plan(plan, district.catalog, plan.statistics).sql
+    assert text.count('"cohort_year" IN (2022::BIGINT)') == 1
+    assert text.count('"cohort_year" IN (2022::BIGINT, 2037::BIGINT)') == 1
+
+
+def test_exact_integers_are_the_definition(district, tables):
+    """Counts and centred sums are what the plan says they are; NULL contributes 0, after centring."""
+    found = exact(
+        district,
+        "SELECT COUNT(gpa) AS c, SUM(gpa) AS s FROM student_year WHERE school_year = 2025",
+        range(2020, 2040),
+    )
+    gpas = [
+        gpa for _, year, gpa in rows(tables, "student_year", "school_year", "gpa") if year == 2025 and gpa is not None
+    ]
+    assert found["COUNT(gpa)"] == [len(gpas)]
+    assert found["SUM(gpa) centred at 2.5"] == [sum(int(gpa * 100) - 250 for gpa in gpas)]
+
+
+def test_a_measurement_belongs_to_its_cohorts(district):
+    """The same question of other cohorts is another measurement, and pays."""
+    sql = "SELECT COUNT(*) AS n FROM student_year WHERE school_year = 2025"
+    one, other = district.ask(sql, cohorts=(2030,)), district.ask(sql, cohorts=(2031,))
+    assert one.draws != other.draws
+    assert [charge.cohort for charge in other.charges] == [2031]

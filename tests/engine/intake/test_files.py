@@ -1,0 +1,676 @@
+from __future__ import annotations
+
+import csv
+import hmac
+import io
+import json
+import os
+import random
+import stat
+import uuid
+from collections import Counter
+from decimal import Decimal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from engine.catalog_file import catalog_of, owner_source
+from engine.intake import files
+from engine.intake import load as loading
+from engine.intake.load import load
+from engine.refusals import CatalogRefused
+from engine.vault import OWNER, Vault
+
+KEY = b"k" * 32
+CATALOG = """\
+district: {id: us-xx-test, name: Test, time_zone: America/New_York}
+privacy: {owner: sid, cohort: cls, cohorts: {from: 2020, to: 2030}, delta: 1e-7, max_students: 400}
+tables:
+  school:
+    public: true
+    unique: [school_id]
+    columns: {school_id: {type: integer, bounds: [1, 999]}, title: {type: text}, is_open: {type: boolean, default: false}}
+  cut:
+    public: true
+    unique: [program, grade]
+    columns:
+      program: {type: text, values: [sat, act]}
+      grade:   {type: integer, values: {from: 9, to: 12}}
+      low:     {type: "decimal(4,1)", bounds: [0, 900]}
+      high:    {type: "decimal(4,1)", bounds: [0, 900]}
+  pupil:
+    unique: [sid]
+    columns:
+      cls: {type: integer}
+      sex: {type: text, values: [F, M, unknown], default: unknown, source: Gender}
+  year:
+    unique: [sid, yr]
+    rows_per_student_max: 3
+    checks: ["yr BETWEEN cls - 13 AND cls + 3", "days IS NULL OR days <> 13.5"]
+    columns:
+      yr:     {type: integer, values: {from: 2015, to: 2030}}
+      school: {type: integer, values: {table: school, column: school_id}, default: 1}
+      flag:   {type: boolean, default: false}
+      days:   {type: "decimal(4,1)", bounds: [0, 200], nullable: true}
+      big:    {type: integer, nullable: true}
+      ratio:  {type: double, nullable: true}
+      note:   {type: text, nullable: true}
+      fixed:  {type: text, constant: x}
+      secret: {type: text, sensitive: true}
+  score:
+    unique: [sid, yr, program, grade]
+    keep: {highest: points}
+    rows_per_student_max: 5
+    caps: [{rows: 2, per: [yr]}]
+    columns:
+      yr:      {type: integer, values: {from: 2015, to: 2030}}
+      program: {type: text, values: [sat, act]}
+      grade:   {type: integer, values: {from: 9, to: 12}}
+      points:  {type: "decimal(4,1)", bounds: {table: cut, low: low, high: high}, nullable: true}
+"""
+YEAR = ("sid", "yr", "school", "flag", "days", "big", "ratio", "note")
+SCORE = ("sid", "yr", "program", "grade", "points")
+SCHOOLS = [("1", "Alder", "true"), ("2", "Birch", ""), ("3", "Cedar", "no")]
+CUTS = [("sat", "11", "200", "800"), ("act", "11", "1", "36.0"), ("sat", "12", "200", "400.5")]
+
+
+def texts(columns, rows):
+    """A source in memory, every cell as text."""
+    return pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(columns)})
+
+
+def sources(pupils, years=(), scores=(), schools=SCHOOLS, cuts=CUTS):
+    return {
+        "school": texts(("school_id", "title", "is_open"), schools),
+        "cut": texts(("program", "grade", "low", "high"), cuts),
+        "pupil": texts(("sid", "cls", "Gender"), pupils),
+        "year": texts(YEAR, years),
+        "score": texts(SCORE, scores),
+    }
+
+
+def year(sid, yr="2022", **cells):
+    return tuple({"sid": sid, "yr": yr, **cells}.get(name, "") for name in YEAR)
+
+
+def owner(sid):
+    return uuid.UUID(bytes=hmac.digest(KEY, sid.encode(), "sha256")[:16])
+
+
+class Opened:
+    """A load and its vault."""
+
+    def __init__(self, folder, given, text=CATALOG, known=None, threads=2):
+        self.declared = catalog_of(text, "district.yaml")
+        self.loaded = load(
+            self.declared, given, folder, owner_key=KEY, known_cohorts=known or {}, threads=threads
+        )
+        self.vault = Vault.open(folder / self.loaded.file, self.declared)
+
+    def rows(self, table, *columns):
+        names = ", ".join(f'"{name}"' for name in (OWNER, *columns))
+        return sorted(self.vault.cursor().execute(f"SELECT {names} FROM {table}").fetchall(), key=repr)
+
+    def of(self, sid, table, *columns):
+        return [row[1:] for row in self.rows(table, *columns) if row[0] == owner(sid)]
+
+    def everything(self):
+        """Every row of every private table, with the tables' own columns."""
+        found = Counter()
+        for name in ("pupil", "year", "score"):
+            rows = self.vault.cursor().execute(f"SELECT * FROM {name}").fetchall()
+            found.update((name, *row) for row in rows)
+        return found
+
+
+@pytest.fixture
+def opened(tmp_path):
+    made = []
+
+    def make(*given, **settings):
+        made.append(Opened(tmp_path / f"vault{len(made)}", sources(*given), **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.vault.close()
+
+
+def refused(tmp_path, given, text=CATALOG):
+    """The refusal of a load, which leaves nothing behind."""
+    folder = tmp_path / "vault"
+    with pytest.raises(CatalogRefused) as caught:
+        load(catalog_of(text, "district.yaml"), given, folder, owner_key=KEY, known_cohorts={})
+    assert caught.value.code == "load"
+    assert not folder.exists() or not list(folder.iterdir())
+    return caught.value
+
+
+# -- cells
+
+HOSTILE = [
+    # column, cell, stored value (None is NULL)
+    ("big", None, None),
+    ("big", "5.0", 5),
+    ("big", " 5 ", 5),
+    ("big", "\u00a05\t", 5),
+    ("big", "+5", 5),
+    ("big", "-0", 0),
+    ("big", "5.5", None),
+    ("big", "5e2", 500),
+    ("big", "15e-1", None),
+    ("big", "1e300", None),
+    ("big", "1e9999", None),
+    ("big", "1_000", None),
+    ("big", "1,000", None),
+    ("big", "0x10", None),
+    ("big", "٣", None),
+    ("big", "NA", None),
+    ("big", "NaN", None),
+    ("big", "5\0", None),
+    ("big", "'; DROP TABLE staged; --", None),
+    ("big", "9007199254740993", 9007199254740993),
+    ("big", "9007199254740993.000", 9007199254740993),
+    ("big", str(2**62 - 1), 2**62 - 1),
+    ("big", str(2**62), None),
+    ("big", str(1 - 2**62), 1 - 2**62),
+    ("big", str(-(2**62)), None),
+    ("big", str(2**63), None),
+    ("big", "9" * 500, None),
+    ("big", "0" * 500 + "7", 7),
+    ("days", "12.5", 125),
+    ("days", "12.50000", 125),
+    ("days", ".5", 5),
+    ("days", "12.55", None),
+    ("days", "200", 2000),
+    ("days", "200.1", None),
+    ("days", "-0.1", None),
+    ("days", "-.0", 0),
+    ("ratio", "NaN", None),
+    ("ratio", "inf", None),
+    ("ratio", "-Infinity", None),
+    ("ratio", "-0.0", 0.0),
+    ("ratio", "1e300", 1e300),
+    ("ratio", "1e999", None),
+    ("ratio", "0.1", 0.1),
+    ("ratio", "5\0", None),
+    ("note", "NA", "NA"),
+    ("note", "NULL", "NULL"),
+    ("note", "it's \"quoted\"; --", "it's \"quoted\"; --"),
+    ("note", " 🎒 ", "🎒"),
+    ("note", "a\0b", None),
+    ("note", "\t \n", None),
+    ("flag", "TRUE", True),
+    ("flag", "y", True),
+    ("flag", "0", False),
+    ("flag", "No", False),
+    ("flag", "1.0", False),  # not accepted: the default
+    ("flag", "maybe", False),
+    ("flag", "NA", False),
+    ("school", "2", 2),
+    ("school", "2.0", 2),
+    ("school", "4", 1),  # not on the list: the default
+]
+
+
+def test_every_hostile_cell_becomes_its_value_its_default_or_null(opened):
+    """Exact numbers are never rounded, doubles are finite, texts stay as they are; no cell fails a load."""
+    pupils = [(f"p{i}", "2024", "F") for i in range(len(HOSTILE))]
+    years = [year(f"p{i}", **{column: cell}) for i, (column, cell, _) in enumerate(HOSTILE)]
+    one = opened(pupils, years)
+    for i, (column, cell, value) in enumerate(HOSTILE):
+        assert one.of(f"p{i}", "year", column) == [(value,)], (column, cell)
+    zero = next(f"p{i}" for i, (column, cell, _) in enumerate(HOSTILE) if (column, cell) == ("ratio", "-0.0"))
+    assert repr(one.of(zero, "year", "ratio")) == "[(0.0,)]"
+
+
+def test_cells_of_any_plain_arrow_type_mean_what_they_say(opened, tmp_path):
+    """Decimals, whole numbers, flags, floats and dictionaries are read without loss."""
+    given = sources([("a", "2024", "F"), ("b", "2024", "M")])
+    given["year"] = pa.table(
+        {
+            "sid": pa.array(["a", "b"]).dictionary_encode(),
+            "yr": pa.array([2022, 2023], pa.int16()),
+            "school": pa.array([2.0, None], pa.float64()),
+            "flag": pa.array([True, None], pa.bool_()),
+            "days": pa.array([Decimal("12.5"), None], pa.decimal128(9, 3)),
+            "big": pa.array([2**60 + 1, -3], pa.int64()),
+            "ratio": pa.array([0.1, float("nan")], pa.float64()),
+            "note": pa.nulls(2),
+        }
+    )
+    one = Opened(tmp_path / "v", given)
+    columns = ("yr", "school", "flag", "days", "big", "ratio", "note", "fixed")
+    assert one.of("a", "year", *columns) == [(2022, 2, True, 125, 2**60 + 1, 0.1, None, "x")]
+    assert one.of("b", "year", *columns) == [(2023, 1, False, None, -3, None, None, "x")]
+    one.vault.close()
+    path = tmp_path / "year.parquet"
+    pyarrow.parquet.write_table(given["year"], path)
+    again = Opened(tmp_path / "w", {**given, "year": path})
+    assert again.everything() == one_everything(tmp_path / "v", one)
+    again.vault.close()
+
+
+def one_everything(folder, one):
+    one.vault = Vault.open(folder / one.loaded.file, one.declared)
+    found = one.everything()
+    one.vault.close()
+    return found
+
+
+def test_source_ids_are_trimmed_and_keyed(opened):
+    """The owner is the keyed hash of the trimmed id; a blank id, or one with a NUL, has no rows."""
+    one = opened([(" a ", "2024", "F"), ("", "2024", "F"), (None, "2024", "F"), ("b\0", "2024", "F")], [year("a ")])
+    assert one.rows("pupil") == [(owner("a"),)]
+    assert one.rows("year") == [(owner("a"),)]
+    assert one.loaded.persons == ((owner("a").bytes, 2024),)
+    assert one.loaded.report.tables["pupil"].dropped == {"no owner": 3}
+    assert b"KEY" not in b"" and KEY not in (one.vault.epoch.encode(),)
+
+
+# -- rows of one student
+
+
+def test_a_blank_or_wrong_needed_cell_drops_its_row_alone(opened):
+    """Without default and NULL the row goes; its student's other rows stay."""
+    one = opened([("a", "2024", "?")], [year("a", ""), year("a", "1999"), year("a", "2023")])
+    assert one.of("a", "year", "yr") == [(2023,)]
+    assert one.of("a", "pupil", "sex") == [("unknown",)]
+    report = one.loaded.report.tables["year"]
+    assert (report.rows_read, report.rows_kept, report.dropped) == (3, 1, {"no accepted yr": 2})
+
+
+def test_who_has_no_cohort_has_no_rows_anywhere(opened):
+    """No row in the cohort table, no cohort there, or one off the list: no rows; of several the smallest."""
+    pupils = [("a", "2024", ""), ("b", "", ""), ("c", "2050", ""), ("e", "2026", ""), ("e", "2024", "M"), ("e", "1", "")]
+    one = opened(pupils, [year(sid) for sid in "abcde"])
+    assert sorted(one.loaded.persons) == sorted([(owner("a").bytes, 2024), (owner("e").bytes, 2024)])
+    assert {row[0] for row in one.rows("year")} == {owner("a"), owner("e")}
+    assert one.of("e", "pupil", "cls", "sex") == [(2024, "M")]
+    assert one.of("e", "year", "cls") == [(2024,)]
+
+
+def test_the_register_prevails_over_the_source(opened):
+    """A known student keeps the old cohort, in every table, even where the source gives none; not if it is off the
+    list, and not without a row in the cohort table."""
+    known = {owner(sid).bytes: cls for sid, cls in (("a", 2021), ("b", 2022), ("c", 1990), ("d", 2023))}
+    one = opened([("a", "2025", ""), ("b", "", ""), ("c", "2024", "")], [year(s, "2021") for s in "abcd"], known=known)
+    assert dict(one.loaded.persons) == {owner("a").bytes: 2021, owner("b").bytes: 2022}
+    assert one.of("a", "pupil", "cls") == one.of("a", "year", "cls") == [(2021,)]
+    assert one.of("b", "year", "cls") == [(2022,)]
+    assert one.of("d", "year") == []
+
+
+def test_only_rows_whose_checks_are_true_stay(opened):
+    """FALSE and NULL both drop the row."""
+    one = opened([("a", "2020", "")], [year("a", "2023"), year("a", "2024"), year("a", "2022", days="13.5")])
+    assert one.of("a", "year", "yr") == [(2023,)]
+    assert one.loaded.report.tables["year"].dropped == {
+        "check yr BETWEEN cls - 13 AND cls + 3": 1,
+        "check days IS NULL OR days <> 13.5": 1,
+    }
+
+
+def test_a_range_depends_on_the_rows_own_keys(opened):
+    """Within the range of its own program and grade; a key without a range accepts nothing."""
+    cells = [
+        ("sat", "11", "800"), ("sat", "11", "800.1"), ("act", "11", "36"), ("act", "11", "37"), ("sat", "12", "400.5"),
+        ("sat", "12", "401"), ("act", "12", "20"),
+    ]  # fmt: skip
+    scores = [(f"p{i}", "2022", *cell) for i, cell in enumerate(cells)]
+    one = opened([(f"p{i}", "2024", "") for i in range(len(cells))], (), scores)
+    found = [one.of(f"p{i}", "score", "points")[0][0] for i in range(len(cells))]
+    assert found == [8000, None, 360, None, 4005, None, None]
+    assert one.loaded.report.tables["score"].replaced == {"points": {"blank": 0, "not accepted": 4}}
+
+
+def test_of_rows_with_one_key_the_highest_stays_and_ties_are_broken_by_every_column(opened):
+    """A deterministic function of the multiset of the student's rows."""
+    scores = [("a", "2022", "sat", "11", p) for p in ("", "300", "512.5", "499")]
+    years = [year("a", note="z"), year("a", note="b", days="3"), year("a", note="b", days="2")]
+    for seed in range(3):
+        random.Random(seed).shuffle(scores)
+        random.Random(seed).shuffle(years)
+        one = opened([("a", "2024", "")], years, scores)
+        assert one.of("a", "score", "points") == [(5125,)]
+        assert one.of("a", "year", "days", "note") == [(20, "b")]
+        assert one.loaded.report.tables["score"].dropped == {"unique sid, yr, program, grade": 3}
+
+
+def test_caps_keep_the_first_rows_in_the_order_of_every_column(opened):
+    """First the cap per year, then the most rows ever."""
+    scores = [("a", yr, "sat", grade, "300") for yr in ("2021", "2022", "2023") for grade in ("10", "11", "12")]
+    one = opened([("a", "2024", "")], (), scores)
+    assert one.of("a", "score", "yr", "grade") == [
+        (2021, 10), (2021, 11), (2022, 10), (2022, 11), (2023, 10),
+    ]  # fmt: skip
+    assert one.loaded.report.tables["score"].dropped == {"cap per yr": 3, "rows_per_student_max": 1}
+
+
+def test_rows_alike_in_all_columns_count_up_to_the_cap(tmp_path):
+    """A table without a unique key keeps true duplicates."""
+    text = CATALOG.replace("    unique: [sid, yr, program, grade]\n", "")
+    one = Opened(tmp_path / "v", sources([("a", "2024", "")], (), [("a", "2022", "sat", "11", "300")] * 9), text)
+    assert one.of("a", "score", "points") == [(3000,), (3000,)]
+    one.vault.close()
+
+
+# -- one student's rows never change another's
+
+MESS = {
+    "cls": ("2024", "2024", "2025", "2050", "", "x", "2024.0"),
+    "sex": ("F", "M", "", "F ", "?"),
+    "yr": ("2020", "2021", "2022", "2022", "2022.0", "2030", "", "NA"),
+    "school": ("1", "2", "3", "9", ""),
+    "flag": ("yes", "0", "", "x"),
+    "days": ("1", "2.5", "2.50", "13.5", "999", "", "NaN"),
+    "big": ("1", "1.0", str(2**62), "", "x"),
+    "ratio": ("0.0", "-0.0", "1e300", "inf", ""),
+    "note": ("a", "b", "", "NA", 'q"q', "a\0"),
+    "program": ("sat", "act", "ib"),
+    "grade": ("11", "12", "11.0", "10"),
+    "points": ("300", "300.0", "20", "801", "", "350"),
+}
+
+
+def mess(rng, students):
+    """Rows of students made messy on purpose: duplicates, ties, wrong and blank cells."""
+
+    def cells(sid, names, count):
+        return [(sid, *(rng.choice(MESS[name]) for name in names)) for _ in range(count)]
+
+    found = {"pupil": [], "year": [], "score": []}
+    for number in range(students):
+        sid = f"s{number}"
+        found["pupil"] += cells(sid, ("cls", "sex"), rng.choice((0, 1, 1, 1, 2, 3)))
+        found["year"] += cells(sid, YEAR[1:], rng.randrange(9))
+        found["score"] += cells(sid, SCORE[1:], rng.randrange(12))
+    return found
+
+
+def neighbours(seed, folder, students, removed):
+    """Load a district and the same without some students, shuffled anew; compare all other students' rows."""
+    rng = random.Random(seed)
+    rows = mess(rng, students)
+    known = {owner(f"s{i}").bytes: 2021 for i in range(0, students, 7)}
+    whole = Opened(folder / f"{seed}", sources(rows["pupil"], rows["year"], rows["score"]), known=known, threads=4)
+    before = whole.everything()
+    whole.vault.close()
+    for sid in rng.sample([f"s{i}" for i in range(students)], removed):
+        rest = {name: [row for row in table if row[0] != sid] for name, table in rows.items()}
+        for table in rest.values():
+            rng.shuffle(table)
+        fewer = Opened(
+            folder / f"{seed}-{sid}", sources(rest["pupil"], rest["year"], rest["score"]), known=known, threads=4
+        )
+        after = fewer.everything()
+        fewer.vault.close()
+        gone = before - after
+        assert not after - before, "no row appeared or changed"
+        assert all(owner(sid) in row for row in gone)
+        assert gone == Counter({row: n for row, n in before.items() if owner(sid) in row})
+        assert (owner(sid).bytes in dict(whole.loaded.persons)) == bool(gone)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_without_one_student_all_others_keep_their_rows(seed, tmp_path):
+    """Removing a student's source rows changes nothing but that student's vault rows (4 threads, shuffled)."""
+    neighbours(seed, tmp_path, 60, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_without_one_student_all_others_keep_their_rows_at_length(seed, tmp_path):
+    """The same, thirty times over, with more students."""
+    neighbours(seed, tmp_path, 300, 1)
+
+
+# -- files
+
+LINES = "sid,cls,Gender,nickname\na,2024,F,x\nb,2025,M,y\n"
+
+
+def csv_file(tmp_path, text, name="pupil.csv"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def pupil_of(tmp_path, text):
+    catalog = catalog_of(CATALOG, "district.yaml")
+    return files.read_source(csv_file(tmp_path, text), catalog, catalog.tables["pupil"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LINES,
+        "\ufeff" + LINES,
+        LINES.replace("\n", "\r\n"),
+        LINES.removesuffix("\n"),
+        LINES + "\n\n",
+        '"sid","cls","Gender","nickname"\n"a","2024","F","x, ""y""\nz"\n"b",2025,"M",\n',
+        'sid,cls,Gender,nickname\na,2024,F,6" tall\nb,2025,M,\n',
+        "nickname,CLS,gender,SID\n,2024,F,a\n,2025,M,b\n",
+        " sid ,cls,Gender,\na,2024,F,\nb,2025,M,\n",
+    ],
+    ids=["plain", "bom", "crlf", "no last newline", "blank lines", "quoted", "inch", "letters", "unnamed"],
+)
+def test_csv_as_it_is_found(text, tmp_path):
+    """A byte-order mark, either newline, quoted newlines and quotes, other capital letters and extra columns."""
+    found = pupil_of(tmp_path, text)
+    assert [column.to_pylist() for column in found.rows.columns] == [["a", "b"], ["2024", "2025"], ["F", "M"]]
+    assert len(found.left_behind) == 1
+
+
+REFUSED = {
+    "": ("no header", 1),
+    "\n": ("no header", 1),
+    "sid,cls,cls,Gender\n": ("twice", 1),
+    "sid,CLS,Cls,Gender\n": ("capital letters", None),
+    "sid,Gender,Zebra\nCANARY,F,1\n": ("sid, Gender, Zebra", 1),
+    "cls,Gender\n2024,F\n": ("owner column", 1),
+    "CANARY,2024,F\nb,2024,M\n": ("first line names none", 1),
+    "sid;cls;Gender\nCANARY;2024;F\n": ("first line names none", 1),
+    "sid,cls,Gender\na,2024\nCANARY,2024,F\n": ("Row 1 ", None),
+    "sid,cls,Gender\na,2024,F\nCANARY,2024,F,x\n": ("Row 2 ", None),
+    'sid,cls,Gender\na,2024,"F\nCANARY,2024,M\n': ("quotes", 3),
+    'sid,cls,Gender\na,2024,"F"x\nCANARY,2024,M\n': ("quotes", 2),
+    'sid,cls,Gender\na,"20"24","F"\nCANARY,2024,M\n': ("quotes", 2),
+    "sid,cls,Gender\na,2024,F\nCANARY,20\x0024,M\n": ("NUL", 3),
+    b"sid,cls,Gender\na,2024,\xe9\nCANARY,2024,M\n": ("UTF-8", 2),
+    b"sid,cls,Gender\na,2024,\xe2\x82": ("UTF-8", 2),
+    b"PAR1 this is no Parquet file": ("cannot be read", None),
+}
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=lambda text: ascii(text)[:30])
+def test_a_file_that_cannot_be_trusted_is_refused_whole(text, tmp_path):
+    """By line or row, with what the header has, and never with a value of a record."""
+    path = csv_file(tmp_path, text)
+    one = refused(tmp_path, {**sources([]), "pupil": path})
+    part, line = REFUSED[text]
+    assert part in one.message
+    assert one.line == line
+    assert one.file == str(path)
+    assert one.accepted
+    assert "CANARY" not in f"{one.message} {one.accepted}"
+
+
+def test_a_folder_and_a_missing_file_are_refused(tmp_path):
+    """Without a traceback of the system."""
+    for path in (tmp_path, tmp_path / "nowhere.csv"):
+        with pytest.raises(CatalogRefused, match="cannot be read"):
+            pupil = catalog_of(CATALOG, "c")
+            files.read_source(path, pupil, pupil.tables["pupil"])
+
+
+def test_both_ways_of_reading_csv_agree(tmp_path, monkeypatch):
+    """Whichever reader a file gets, because of whatever line in it, all other lines are read the same."""
+    rng = random.Random(5)
+    monkeypatch.setattr(files, "_CHUNK_BYTES", 7)
+    for _ in range(150):
+        rows = [[rng.choice(("a", "", " b", "x,y", 'q"', '""', "n\nl", "r\rl", "é", "🎒")) for _ in range(3)] for _ in range(4)]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator=rng.choice(("\n", "\r\n")), quoting=rng.choice((0, 1)))
+        writer.writerows([["h0", "h1", "h2"], *rows])
+        path = csv_file(tmp_path, text.getvalue())
+        strict = files._Reader("f")._strict_csv(path, 3, range(3))
+        assert files._well_quoted(path)
+        fast = files._arrow_csv(path, 3, range(3))
+        assert [c.to_pylist() for c in fast] == [c.to_pylist() for c in strict] == [list(c) for c in zip(*rows, strict=True)]
+
+
+def test_quotes_are_well_placed_only_where_both_readers_agree(tmp_path, monkeypatch):
+    """Random quotes: whatever passes is read by the strict reader, to the same cells."""
+    rng = random.Random(6)
+    passed = 0
+    for chunk in (3, 1 << 20):
+        monkeypatch.setattr(files, "_CHUNK_BYTES", chunk)
+        for _ in range(400):
+            body = "".join(rng.choice('"""a,,\n') for _ in range(rng.randrange(14)))
+            path = csv_file(tmp_path, f"h0,h1\n{body}")
+            if not files._well_quoted(path):
+                continue
+            lines = list(csv.reader(io.StringIO(f"h0,h1\n{body}"), strict=True))[1:]
+            if all(len(line) in (0, 2) for line in lines):
+                passed += 1
+                cells = [line for line in lines if line]
+                fast = files._arrow_csv(path, 2, range(2))
+                assert [c.to_pylist() for c in fast] == [[row[i] for row in cells] for i in range(2)], body
+    assert passed > 20
+
+
+def test_the_owner_may_have_another_name_in_the_sources(tmp_path):
+    """privacy.owner_source names it for every file."""
+    text = CATALOG.replace("owner: sid,", "owner: sid, owner_source: rownames,")
+    assert owner_source(catalog_of(text, "c")) == "rownames"
+    assert owner_source(catalog_of(CATALOG, "c")) == "sid"
+    given = {name: table.rename_columns(["rownames" if c == "sid" else c for c in table.column_names]) for name, table in sources([("a", "2024", "")]).items()}
+    one = Opened(tmp_path / "v", given, text)
+    assert one.rows("pupil") == [(owner("a"),)]
+    one.vault.close()
+
+
+# -- the whole load
+
+
+def test_a_table_too_many_or_too_few_is_refused(tmp_path):
+    """By name."""
+    given = sources([])
+    assert "There is no table staff" in refused(tmp_path, {**given, "staff": given["pupil"]}).message
+    del given["year"]
+    assert "The table year has no source" in refused(tmp_path, given).message
+
+
+@pytest.mark.parametrize(
+    ("changed", "part"),
+    [
+        ({"schools": [("1", "Alder", "true"), ("x7", "Birch", "")]}, "Row 2 under the header: 'x7'"),
+        ({"schools": [("1", "", "")]}, "is not accepted in title"),
+        ({"schools": [("1", "Alder", "perhaps")]}, "'perhaps' is not accepted in is_open"),
+        ({"schools": [("1", "Alder", ""), ("2", "B", ""), ("1.0", "C", "")]}, "Rows 1 and 3"),
+        ({"schools": []}, "gives 0 values"),
+        ({"cuts": [("sat", "11", "800", "200")]}, "gives no range"),
+        ({"cuts": [("sat", "11", "200", "901")]}, "is not accepted in high"),
+    ],
+)
+def test_a_public_row_that_is_not_accepted_is_refused_and_shown(changed, part, tmp_path):
+    """Public tables hold nothing about students, so the value may be shown."""
+    with pytest.raises(CatalogRefused) as caught:
+        load(catalog_of(CATALOG, "c"), sources([], **changed), tmp_path / "v", owner_key=KEY, known_cohorts={})
+    assert part in caught.value.message
+    assert not list((tmp_path / "v").iterdir())
+
+
+def test_more_students_than_declared_are_refused_without_a_count(tmp_path):
+    """The message has the declared number only."""
+    text = CATALOG.replace("max_students: 400", "max_students: 2")
+    one = refused(tmp_path, sources([(s, "2024", "") for s in "abcdefg"]), text)
+    assert "max_students, 2" in one.message
+    assert "7" not in one.message
+
+
+def test_a_check_some_record_could_overflow_is_refused_before_any_is_read(tmp_path):
+    """Else one student's number could fail the load of all others."""
+    text = CATALOG.replace('"days IS NULL OR days <> 13.5"', '"big * big > 3"')
+    one = refused(tmp_path, sources([("a", "2024", "")], [year("a", big=str(2**61))]), text)
+    assert "tables.year.checks" in one.message
+
+
+def test_two_ids_with_one_hash_are_refused(tmp_path, monkeypatch):
+    """Two students must never become one."""
+    monkeypatch.setattr(loading.hmac, "digest", lambda *_: bytes(32))
+    assert "one hash" in refused(tmp_path, sources([("a", "2024", ""), ("b", "2024", "")])).message
+
+
+def test_a_vault_that_breaks_a_rule_is_not_kept(tmp_path, monkeypatch):
+    """The finished file is audited by other statements than those that made it."""
+    monkeypatch.setattr(loading, "_apply_rules", lambda *_: {})
+    one = refused(tmp_path, sources([("a", "2024", "")], [year("a"), year("a")]))
+    assert "year: unique sid, yr" in one.message
+
+
+def test_whatever_fails_leaves_nothing_and_tells_nothing(tmp_path, monkeypatch):
+    """No text of the database or of a library is passed on."""
+
+    def fails(*_):
+        raise duckdb.ConversionException("Could not convert CANARY")
+
+    for at in ("_stage", "_write_rows"):
+        with monkeypatch.context() as patch:
+            patch.setattr(loading, at, fails)
+            one = refused(tmp_path, sources([("a", "2024", "")]))
+            assert "CANARY" not in f"{one.message} {one.accepted} {one}"
+            assert one.__suppress_context__
+
+
+def test_the_epoch_is_private_and_the_report_too(opened, tmp_path):
+    """Folder 0700, files 0600, one file per load, nothing else left."""
+    one = opened([("a", "2024", "?"), ("b", "", "")], [year("a", days="999"), year("b")])
+    folder = tmp_path / "vault0"
+    assert [path.name for path in folder.iterdir()] == [one.loaded.file] == [f"epoch-{one.loaded.epoch}.duckdb"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / one.loaded.file).stat().st_mode) == 0o600
+    path = one.loaded.report.write(tmp_path / "reports")
+    assert path.name == f"load-{one.loaded.epoch}.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    tables = json.loads(path.read_text(encoding="utf-8"))["tables"]
+    assert tables["year"]["replaced"]["days"] == {"blank": 0, "not accepted": 1}
+    assert tables["pupil"]["rows_read"] == 2
+    assert tables["pupil"]["rows_kept"] == 1
+
+
+def test_no_source_id_and_no_dropped_cell_is_in_the_file(tmp_path):
+    """The vault receives finished rows alone: nothing of a source id, a left column or a refused cell."""
+    pupils = [(f"CANARY{i}", "2024", "CANARY") for i in range(200)]
+    given = sources(pupils, [year(f"CANARY{i}", big="CANARY") for i in range(200)])
+    one = Opened(tmp_path / "v", given)
+    one.vault.close()
+    assert b"CANARY" not in (tmp_path / "v" / one.loaded.file).read_bytes()
+
+
+def test_progress_goes_from_nought_to_one(tmp_path):
+    """What is being done, and how much of it."""
+    told = []
+    load(
+        catalog_of(CATALOG, "c"), sources([("a", "2024", "")]), tmp_path / "v", owner_key=KEY, known_cohorts={},
+        progress=lambda what, part: told.append((what, part)),
+    )  # fmt: skip
+    parts = [part for _, part in told]
+    assert parts == sorted(parts)
+    assert parts[-1] == 1.0
+    assert {what for what, _ in told} >= {"pupil", "year", "score", "verification"}
+
+
+def test_an_older_epoch_is_not_touched(opened, tmp_path):
+    """A load writes the next file beside it."""
+    one = opened([("a", "2024", "")])
+    path = tmp_path / "vault0" / one.loaded.file
+    before = path.read_bytes(), os.stat(path).st_mtime_ns
+    load(one.declared, sources([("b", "2024", "")]), path.parent, owner_key=KEY, known_cohorts={})
+    assert before == (path.read_bytes(), os.stat(path).st_mtime_ns)
+    assert len(list(path.parent.iterdir())) == 2
