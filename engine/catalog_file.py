@@ -404,7 +404,12 @@ def _private(
 def _unique(reader: _Reader, path: Sequence[str | int], spec: _Table, known: set[str]) -> tuple[tuple[str, ...], ...]:
     keys = spec.unique if spec.unique and isinstance(spec.unique[0], list) else [spec.unique] if spec.unique else []
     for key in keys:
-        if not isinstance(key, list) or not key or not all(isinstance(part, str) and part in known for part in key) or len(set(key)) < len(key):
+        if (
+            not isinstance(key, list)
+            or not key
+            or not all(isinstance(part, str) and part in known for part in key)
+            or len(set(key)) < len(key)
+        ):
             raise reader.refusal(
                 (*path, "unique"), "this is not a key.", f"a list of columns among {', '.join(sorted(known))}"
             )
@@ -519,11 +524,10 @@ def _bounds(reader: _Reader, path: Sequence[str | int], of: tree.Type, declared:
     if not of.is_number or len(declared) != 2 or not all(type(v) in (int, float) for v in declared):  # noqa: PLR2004
         raise reader.refusal(path, "these are not bounds.", accepted)
     if of == tree.DOUBLE:
-        low, high = (float(value) for value in declared)
-        if not -DOUBLE_BOUND_MAX <= low <= high <= DOUBLE_BOUND_MAX:
+        if not -DOUBLE_BOUND_MAX <= declared[0] <= declared[1] <= DOUBLE_BOUND_MAX:
             raise reader.refusal(path, "these are not bounds.", "finite numbers below 1e18, least first")
-        return low, high
-    if not all(math.isfinite(value) for value in declared):
+        return float(declared[0]), float(declared[1])
+    if not all(isinstance(value, int) or math.isfinite(value) for value in declared):
         raise reader.refusal(path, "these are not bounds.", accepted)
     bounds = [Fraction(str(value)) for value in declared]
     if any((bound * 10**of.scale).denominator != 1 or abs(bound * 10**of.scale) >= MAGNITUDE_MAX for bound in bounds):
