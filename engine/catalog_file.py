@@ -169,8 +169,8 @@ def _explain(error: Any, path: Sequence[str | int]) -> tuple[str, str | None]:
             model = parts.get(str(path[2]), _Table)
         return "this is not a setting.", f"one of {', '.join(model.model_fields)}"
     if error["type"] == "missing":
-        return "this is missing.", None
-    return f"{error['msg']}.", None
+        return "this is missing.", f"{path[-1]}: and its value"
+    return f"{error['msg']}.", "see the starter catalog"
 
 
 def _plain(node: Any) -> Any:

@@ -4,7 +4,6 @@ import csv
 import hmac
 import io
 import json
-import os
 import random
 import stat
 import uuid
@@ -124,19 +123,6 @@ class Opened:
             rows = self.vault.cursor().execute(f"SELECT * FROM {name}").fetchall()
             found.update((name, *row) for row in rows)
         return found
-
-
-@pytest.fixture
-def opened(tmp_path):
-    made = []
-
-    def make(*given, **settings):
-        made.append(Opened(tmp_path / f"vault{len(made)}", sources(*given), **settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.vault.close()
 
 
 def refused(tmp_path, given, text=CATALOG):
@@ -347,7 +333,7 @@ def test_the_report_counts_every_row_under_one_reason(cases):
     assert tables["score"].replaced == {"points": {"blank": 1, "not accepted": 7}}
 
 
-def test_cells_of_any_plain_arrow_type_mean_what_they_say(opened, tmp_path):
+def test_cells_of_any_plain_arrow_type_mean_what_they_say(tmp_path):
     """Decimals, whole numbers, flags, floats and dictionaries are read without loss."""
     given = sources([("a", "2024", "F"), ("b", "2024", "M")])
     given["year"] = pa.table(
@@ -367,18 +353,16 @@ def test_cells_of_any_plain_arrow_type_mean_what_they_say(opened, tmp_path):
     assert one.of("a", "year", *columns) == [(2022, 2, True, 125, 2**60 + 1, 0.1, None, "x")]
     assert one.of("b", "year", *columns) == [(2023, 1, False, None, -3, None, None, "x")]
     one.vault.close()
-    path = tmp_path / "year.parquet"
-    pyarrow.parquet.write_table(given["year"], path)
-    again = Opened(tmp_path / "w", {**given, "year": path})
-    assert again.everything() == one_everything(tmp_path / "v", one)
-    again.vault.close()
 
 
-def one_everything(folder, one):
-    one.vault = Vault.open(folder / one.loaded.file, one.declared)
-    found = one.everything()
-    one.vault.close()
-    return found
+def test_parquet_is_read_as_the_same_table_in_memory(tmp_path):
+    """Types and values come through a file unchanged, and so do the columns left behind."""
+    given = pa.table({"sid": ["a"], "cls": pa.array([2024], pa.int16()), "gender": ["F"], "nickname": ["x"]})
+    path = tmp_path / "pupil.parquet"
+    pyarrow.parquet.write_table(given, path)
+    one, other = (files.read_source(source, declared(), declared().tables["pupil"]) for source in (given, path))
+    assert one.rows.equals(other.rows)
+    assert one.left_behind == other.left_behind == ("nickname",)
 
 
 def test_rows_alike_in_all_columns_count_up_to_the_cap(tmp_path):
@@ -449,7 +433,7 @@ def neighbours(seed, folder, students, removed):
 @pytest.mark.parametrize("seed", range(2))
 def test_without_one_student_all_others_keep_their_rows(seed, tmp_path):
     """Removing a student's source rows changes nothing but that student's vault rows (4 threads, shuffled)."""
-    neighbours(seed, tmp_path, 60, 2)
+    neighbours(seed, tmp_path, 60, 1)
 
 
 @pytest.mark.slow
@@ -457,6 +441,12 @@ def test_without_one_student_all_others_keep_their_rows(seed, tmp_path):
 def test_without_one_student_all_others_keep_their_rows_at_length(seed, tmp_path):
     """The same, thirty times over, with more students."""
     neighbours(seed, tmp_path, 300, 1)
+
+
+@pytest.mark.slow
+def test_without_one_student_a_hundred_thousand_rows_stay(tmp_path):
+    """Ties are broken the same over more rows than one thread takes at a time."""
+    neighbours(7, tmp_path, 12_000, 1)
 
 
 # -- files
@@ -541,15 +531,14 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path):
     """Without a traceback of the system."""
     for path in (tmp_path, tmp_path / "nowhere.csv"):
         with pytest.raises(CatalogRefused, match="cannot be read"):
-            pupil = declared()
-            files.read_source(path, pupil, pupil.tables["pupil"])
+            files.read_source(path, declared(), declared().tables["pupil"])
 
 
 def test_both_ways_of_reading_csv_agree(tmp_path, monkeypatch):
     """Whichever reader a file gets, because of whatever line in it, all other lines are read the same."""
     rng = random.Random(5)
     monkeypatch.setattr(files, "_CHUNK_BYTES", 7)
-    for _ in range(150):
+    for _ in range(40):
         rows = [
             [rng.choice(("a", "", " b", "x,y", 'q"', '""', "n\nl", "r\r\nl", "é", "🎒")) for _ in range(3)]
             for _ in range(4)
@@ -574,7 +563,7 @@ def test_quotes_are_well_placed_only_where_both_readers_agree(tmp_path, monkeypa
     passed = 0
     for chunk in (3, 1 << 20):
         monkeypatch.setattr(files, "_CHUNK_BYTES", chunk)
-        for _ in range(400):
+        for _ in range(120):
             body = "".join(rng.choice('"""a,,\n') for _ in range(rng.randrange(14)))
             path = csv_file(tmp_path, f"h0,h1\n{body}")
             if not files._well_quoted(path):
@@ -585,21 +574,15 @@ def test_quotes_are_well_placed_only_where_both_readers_agree(tmp_path, monkeypa
                 cells = [line for line in lines if line]
                 fast = files._arrow_csv(path, 2, range(2))
                 assert [c.to_pylist() for c in fast] == [[row[i] for row in cells] for i in range(2)], body
-    assert passed > 20
+    assert passed > 5
 
 
-def test_the_owner_may_have_another_name_in_the_sources(tmp_path):
+def test_the_owner_may_have_another_name_in_the_sources():
     """privacy.owner_source names it for every file."""
-    text = CATALOG.replace("owner: sid,", "owner: sid, owner_source: rownames,")
-    assert owner_source(declared(text)) == "rownames"
-    assert owner_source(declared()) == "sid"
-    given = {
-        name: table.rename_columns(["rownames" if c == "sid" else c for c in table.column_names])
-        for name, table in sources([("a", "2024", "")]).items()
-    }
-    one = Opened(tmp_path / "v", given, text)
-    assert one.rows("pupil") == [(owner("a"),)]
-    one.vault.close()
+    other = declared(CATALOG.replace("owner: sid,", "owner: sid, owner_source: rownames,"))
+    assert (owner_source(other), owner_source(declared())) == ("rownames", "sid")
+    given = texts(("rownames", "cls", "Gender"), [("a", "2024", "")])
+    assert files.read_source(given, other, other.tables["pupil"]).rows.column(files.SOURCE).to_pylist() == ["a"]
 
 
 # -- the whole load
@@ -675,30 +658,26 @@ def test_whatever_fails_leaves_nothing_and_tells_nothing(tmp_path, monkeypatch):
             assert one.__suppress_context__
 
 
-def test_the_epoch_is_private_and_the_report_too(opened, tmp_path):
-    """Folder 0700, files 0600, one file per load, nothing else left."""
-    one = opened([("a", "2024", "?"), ("b", "", "")], [year("a", days="999"), year("b")])
-    folder = tmp_path / "vault0"
-    assert [path.name for path in folder.iterdir()] == [one.loaded.file] == [f"epoch-{one.loaded.epoch}.duckdb"]
+def test_the_epoch_is_private_and_the_report_too(tmp_path):
+    """Folder 0700, files 0600; older epochs stay as they are; no source id or refused cell is in the file."""
+    folder = tmp_path / "vault"
+    folder.mkdir(mode=0o755)
+    (folder / "epoch-older.duckdb").write_bytes(b"older")
+    pupils = [(f"CANARY{i}", "2024", "CANARY") for i in range(200)] + [("b", "", "")]
+    years = [year(f"CANARY{i}", big="CANARY", days="999") for i in range(200)]
+    one = Opened(folder, sources(pupils, years))
+    one.vault.close()
+    assert {path.name for path in folder.iterdir()} == {f"epoch-{one.loaded.epoch}.duckdb", "epoch-older.duckdb"}
+    assert (folder / "epoch-older.duckdb").read_bytes() == b"older"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / one.loaded.file).stat().st_mode) == 0o600
+    assert b"CANARY" not in (folder / one.loaded.file).read_bytes()
     path = one.loaded.report.write(tmp_path / "reports")
     assert path.name == f"load-{one.loaded.epoch}.json"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(part.stat().st_mode) for part in (path, path.parent)] == [0o600, 0o700]
     tables = json.loads(path.read_text(encoding="utf-8"))["tables"]
-    assert tables["year"]["replaced"]["days"] == {"blank": 1, "not accepted": 1}
-    assert tables["pupil"]["rows_read"] == 2
-    assert tables["pupil"]["rows_kept"] == 1
-
-
-def test_no_source_id_and_no_dropped_cell_is_in_the_file(tmp_path):
-    """The vault receives finished rows alone: nothing of a source id, a left column or a refused cell."""
-    pupils = [(f"CANARY{i}", "2024", "CANARY") for i in range(200)]
-    given = sources(pupils, [year(f"CANARY{i}", big="CANARY") for i in range(200)])
-    one = Opened(tmp_path / "v", given)
-    one.vault.close()
-    assert b"CANARY" not in (tmp_path / "v" / one.loaded.file).read_bytes()
+    assert tables["year"]["replaced"]["days"] == {"blank": 0, "not accepted": 200}
+    assert (tables["pupil"]["rows_read"], tables["pupil"]["rows_kept"]) == (201, 200)
 
 
 def test_progress_goes_from_nought_to_one(tmp_path):
@@ -712,13 +691,3 @@ def test_progress_goes_from_nought_to_one(tmp_path):
     assert parts == sorted(parts)
     assert parts[-1] == 1.0
     assert {what for what, _ in told} >= {"pupil", "year", "score", "verification"}
-
-
-def test_an_older_epoch_is_not_touched(opened, tmp_path):
-    """A load writes the next file beside it."""
-    one = opened([("a", "2024", "")])
-    path = tmp_path / "vault0" / one.loaded.file
-    before = path.read_bytes(), os.stat(path).st_mtime_ns
-    load(one.declared, sources([("b", "2024", "")]), path.parent, owner_key=KEY, known_cohorts={})
-    assert before == (path.read_bytes(), os.stat(path).st_mtime_ns)
-    assert len(list(path.parent.iterdir())) == 2
