@@ -181,9 +181,11 @@ def _sql(expr: tree.Expr) -> str:  # noqa: C901, PLR0911 - one line for each kin
         case tree.Arithmetic(op, left, right, of):
             if op == "/":
                 return f"({sql(left)} / NULLIF({sql(right)}, {_double(0.0)}))"
-            if op == "*" or of == tree.DOUBLE:
+            if of == tree.DOUBLE:
                 return f"({sql(left)} {op} {sql(right)})"
-            return f"({_at_scale(left, of.scale)} {op} {_at_scale(right, of.scale)})"
+            if op == "*":
+                return _total(sql(left), op, sql(right))
+            return _total(_at_scale(left, of.scale), op, _at_scale(right, of.scale))
         case tree.Compare(op, left, right, _):
             return f"({_part(expr, left)} {op} {_part(expr, right)})"
         case tree.Logic(op, args, _):
@@ -213,7 +215,12 @@ def _at_scale(expr: tree.Expr, scale: int) -> str:
     if isinstance(expr, tree.Constant):
         return _constant(expr, scale)
     factor = 10 ** (scale - expr.type.scale)
-    return sql(expr) if factor == 1 else f"({sql(expr)} * {_whole(factor)})"
+    return sql(expr) if factor == 1 else _total(sql(expr), "*", _whole(factor))
+
+
+def _total(left: str, op: str, right: str) -> str:
+    """Arithmetic on BIGINT that cannot fail: the analysis has proved that it fits; if it were wrong, NULL."""
+    return f"TRY_CAST(CAST({left} AS HUGEINT) {op} CAST({right} AS HUGEINT) AS BIGINT)"
 
 
 def _cast(expr: tree.Cast) -> str:
@@ -222,19 +229,19 @@ def _cast(expr: tree.Cast) -> str:
         as_double = f"CAST({arg} AS DOUBLE)"
         return as_double if source.scale == 0 else f"({as_double} / {_double(float(10**source.scale))})"
     if source == tree.BOOLEAN and of.kind == "exact":
-        return _limited(f"(CAST({arg} AS BIGINT) * {_whole(10**of.scale)})", expr)
+        return _limited(_total(f"CAST({arg} AS BIGINT)", "*", _whole(10**of.scale)), expr)
     if source == tree.DOUBLE:
         limit = _double(float(MAGNITUDE_MAX))
         steps = f"round({arg} * {_double(float(10**of.scale))})"
-        whole = f"(CASE WHEN {steps} > -{limit} AND {steps} < {limit} THEN CAST({steps} AS BIGINT) END)"
+        whole = f"(CASE WHEN {steps} > -{limit} AND {steps} < {limit} THEN TRY_CAST({steps} AS BIGINT) END)"
         return _limited(whole, expr)
     if of.kind != "exact":
         return arg
     if of.scale >= source.scale:
         return _limited(_at_scale(expr.arg, of.scale), expr)
     factor = 10 ** (source.scale - of.scale)
-    away = f"({arg} + sign({arg}) * {_whole(factor // 2)})"
-    return _limited(f"({away} // {_whole(factor)})", expr)  # BIGINT // truncates toward zero
+    away = f"(CAST({arg} AS HUGEINT) + sign({arg}) * {_whole(factor // 2)})"
+    return _limited(f"TRY_CAST({away} // {_whole(factor)} AS BIGINT)", expr)  # // truncates toward zero
 
 
 def _limited(text: str, expr: tree.Cast) -> str:

@@ -30,6 +30,9 @@ MAGNITUDE_MAX = 2**62
 
 LITERAL_DIGITS_MAX = 40
 
+NODES_MAX = 1_000
+"""Largest expression that repeats its arguments, as NULLIF, BETWEEN and CASE with an operand do."""
+
 PRECISION_MAX = 18
 """Most digits of a decimal: what 64 bits hold."""
 
@@ -324,7 +327,7 @@ def _between(scope: Scope, node: exp.Expr) -> Expr:
     arg = convert(scope, this)
     lower = comparison(scope, ">=", arg, convert(scope, low), node)
     upper = comparison(scope, "<=", arg, convert(scope, high), node)
-    return tree.Logic("and", tuple(sorted((lower, upper), key=tree.canonical)))
+    return _small(scope, tree.Logic("and", tuple(sorted((lower, upper), key=tree.canonical))), node)
 
 
 def _in(scope: Scope, node: exp.Expr) -> Expr:
@@ -332,21 +335,21 @@ def _in(scope: Scope, node: exp.Expr) -> Expr:
         raise _unaccepted(scope, node.args["query"])
     this, expressions = scope.source.consume(node, "this", "expressions")
     arg = convert(scope, this)
-    values: dict[str, Constant] = {}
-    has_null = False
-    for element in expressions:
-        value = convert(scope, element)
-        if not isinstance(value, Constant):
+    constants = [(element, convert(scope, element)) for element in expressions]
+    for element, constant in constants:
+        if not isinstance(constant, Constant):
             raise scope.source.refusal(
                 "unsupported", "IN takes constants.", element, accepted="a list such as IN ('09', '10')"
             )
-        if value.value is None:
-            has_null = True
-            continue
-        left, right = _comparable(scope, arg, value, element)
-        if not isinstance(right, Constant):
+    has_null = any(constant.type == NULL for _, constant in constants)
+    present = [(element, constant) for element, constant in constants if constant.type != NULL]
+    for element, constant in present:  # first the type in which all are compared, then all in this type
+        arg, _ = _comparable(scope, arg, constant, element)
+    values: dict[str, Constant] = {}
+    for element, constant in present:
+        _, value = _comparable(scope, arg, constant, element)
+        if not isinstance(value, Constant) or value.type.kind != arg.type.kind:
             raise _unaccepted(scope, element)
-        arg, value = left, right
         values[tree.canonical(value)] = value
     listed = tree.InList(arg, tuple(values[key] for key in sorted(values)))
     if not values:
@@ -366,8 +369,22 @@ def cast(expr: Expr, to: Type, low: int | None = None, high: int | None = None) 
     if expr.type == to and low is None:
         return expr
     if isinstance(expr, Constant) and to == DOUBLE and isinstance(expr.value, int | Fraction):
-        return Constant(float(expr.value), DOUBLE)
+        return Constant(as_double(expr.value, expr.type), DOUBLE)
     return tree.Cast(expr, to, low, high)
+
+
+def as_double(value: tree.Scalar, of: Type) -> float:
+    """An exact number as a double, by the very two operations the generated SQL does."""
+    return float(Fraction(value or 0) * 10**of.scale) / float(10**of.scale)
+
+
+def _small(scope: Scope, expr: Expr, node: exp.Expr) -> Expr:
+    """An expression that holds an argument several times, refused where nesting has made it large."""
+    if sum(1 for _ in tree.walk(expr)) > NODES_MAX:
+        raise scope.source.refusal(
+            "too_large", "This is nested too deeply once it is written out.", node, accepted="fewer levels"
+        )
+    return expr
 
 
 def arithmetic_type(scope: Scope, op: str, left: Type, right: Type, node: exp.Expr) -> Type:
@@ -457,7 +474,7 @@ def _target(scope: Scope, to: exp.Expr) -> tuple[Type, int | None, int | None]:
         return INTEGER, -half, half - 1
     if kind == exp.DType.DECIMAL and len(sizes or ()) == 2:  # noqa: PLR2004 - DECIMAL(p, s)
         numbers = [scope.source.consume(size, "this")[0].name for size in sizes]
-        precision, scale = (int(number) if number.isdigit() else -1 for number in numbers)
+        precision, scale = (int(number) if number.isdecimal() and number.isascii() else -1 for number in numbers)
         if 1 <= precision <= PRECISION_MAX and 0 <= scale <= min(precision, SCALE_MAX):
             return Type("exact", scale), 1 - 10**precision, 10**precision - 1
     if kind in (exp.DType.DOUBLE, exp.DType.FLOAT) and not sizes:
@@ -518,7 +535,7 @@ def _case(scope: Scope, node: exp.Expr) -> Expr:
             conditions.append(comparison(scope, "=", operand, convert(scope, when), when))
         values.append(convert(scope, then))
     otherwise = Constant(None, NULL) if default is None else convert(scope, default)
-    return _choice(scope, conditions, values, otherwise, node)
+    return _small(scope, _choice(scope, conditions, values, otherwise, node), node)
 
 
 def _if(scope: Scope, node: exp.Expr) -> Expr:
@@ -540,7 +557,9 @@ def _nullif(scope: Scope, node: exp.Expr) -> Expr:
     this, other = scope.source.consume(node, "this", "expression")
     arg = convert(scope, this)
     same = comparison(scope, "=", arg, convert(scope, other), node)
-    return arg if arg.type == NULL else tree.Case(((same, Constant(None, arg.type)),), arg, arg.type)
+    if arg.type == NULL:
+        return arg
+    return _small(scope, tree.Case(((same, Constant(None, arg.type)),), arg, arg.type), node)
 
 
 _CONVERTERS: dict[type[exp.Expr], Callable[[Scope, Any], Expr]] = {

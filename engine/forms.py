@@ -142,3 +142,16 @@ def used(form: Form) -> Iterator[int]:
             yield from used(right)
         case Key():
             return
+
+
+def magnitude(form: Form) -> Fraction:
+    """The greatest factor or constant in a form."""
+    match form:
+        case Linear(terms, constant):
+            return max(abs(constant), *(abs(c) for _, c in terms), Fraction(0))
+        case Ratio(numerator, denominator, _, _):
+            return max(magnitude(numerator), magnitude(denominator))
+        case Smooth(_, left, right):
+            return max(magnitude(left), magnitude(right))
+        case Key():
+            return Fraction(0)

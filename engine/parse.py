@@ -298,7 +298,7 @@ def _resolve(
 ) -> exp.Expr:
     """What an ordinal or an alias stands for; in GROUP BY a column's name goes before an alias."""
     if isinstance(term, exp.Literal) and not term.is_string:
-        if not term.name.isdigit() or not 1 <= int(term.name) <= len(selected):
+        if not _is_whole(term.name) or not 1 <= int(term.name) <= len(selected):
             raise source.refusal(
                 "syntax",
                 "There is no such column to point at.",
@@ -330,6 +330,10 @@ def _order(
     return tuple(found)
 
 
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
 def _whole(source: Source, node: exp.Limit | exp.Offset | None) -> int | None:
     if node is None:
         return None
@@ -337,7 +341,7 @@ def _whole(source: Source, node: exp.Limit | exp.Offset | None) -> int | None:
     if (
         not isinstance(value, exp.Literal)
         or value.is_string
-        or not value.name.isdigit()
+        or not _is_whole(value.name)
         or len(value.name) > LIMIT_DIGITS_MAX
     ):
         raise source.refusal(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 import traceback
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def _guarded(house: House, work: Callable[[], Result]) -> Result:
         failure = InternalFailure()
         frames = [f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
         note = {"incident": failure.incident, "kind": type(error).__name__, "frames": frames}
-    with house.incidents.open("a", encoding="utf-8") as log:
+    descriptor = os.open(house.incidents, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "a", encoding="utf-8") as log:
         log.write(json.dumps(note) + "\n")
     raise failure from None
 

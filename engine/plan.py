@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from engine.source import Source
 
 CELL_MAX = 2**62
+COEFFICIENT_MAX = 10**60
+WIDTH_MIN = 2.0**-200
+"""The narrowest range of doubles that is measured."""
+
 DOUBLE_STEPS = 20
 """A sum of doubles is measured in steps of at most 2**-20 of the declared range."""
 
@@ -204,7 +208,10 @@ class _Planner:
     def plan(self) -> Plan:
         """The plan."""
         outputs = tuple(self.output(item) for item in self.query.items)
-        order = tuple(Sorting(self.form(term.value), term.descending, term.nulls_first) for term in self.query.order)
+        order = tuple(
+            Sorting(self.output(tree.Item("ORDER BY", term.value)).form, term.descending, term.nulls_first)
+            for term in self.query.order
+        )
         touched_all = tuple(sorted(self.touched))
         left_out = [cohort for cohort in touched_all if cohort not in self.askable]
         return Plan(
@@ -239,6 +246,8 @@ class _Planner:
 
     def output(self, item: tree.Item) -> Output:
         form = self.form(item.value)
+        if forms.magnitude(form) > COEFFICIENT_MAX:
+            raise QueryRefused("too_large", f"The factors of {item.name} are too large.", accepted="smaller factors")
         match form:
             case forms.Key(index):
                 return Output(item.name, "key", str(self.keys.columns[index].type), None, form)
@@ -394,6 +403,8 @@ def _centred_double(arg: tree.Expr, found: Range) -> Centred:
     low, high = float(found.low or 0), float(found.high or 0)
     centre = low + (high - low) / 2
     width = high - low
+    if 0 < width < WIDTH_MIN:
+        raise QueryRefused("too_large", "These numbers are too close to 0 to be summed.", accepted="larger numbers")
     shift = DOUBLE_STEPS - math.floor(math.log2(width)) if width > 0 else 0
     unit = Fraction(2) ** -shift
     half = max(Fraction(high) - Fraction(centre), Fraction(centre) - Fraction(low))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from budgets.policy import Standing, default_share_nanorho
 from engine import accuracy
+from engine.compile import compile_plan
 from engine.forms import Ratio
 from engine.parse import parse
 from engine.plan import make_plan
@@ -90,6 +91,7 @@ def prepare(asked: Asked, books: Books) -> Prepared:
             f"No class that this question touches ({years(plan.touched)}) can be asked: {reasons[plan.touched[-1]]}.",
             accepted="a question about other classes",
         )
+    compile_plan(plan, books.catalog, plan.statistics)  # what cannot be written out is refused before it is charged
     left_out = tuple((cohort, reasons[cohort]) for cohort in plan.left_out)
     return Prepared(plan, books.population, askable, left_out, digests(plan, books.epoch, books.population))
 

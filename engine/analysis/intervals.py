@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine import tree
-from engine.expressions import MAGNITUDE_MAX
+from engine.expressions import MAGNITUDE_MAX, as_double
 from engine.refusals import QueryRefused
 
 if TYPE_CHECKING:
@@ -185,6 +185,8 @@ def _arithmetic(op: str, left: Expr, right: Expr, of: tree.Type, known: Mapping[
     else:
         corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
     low, high = min(corners), max(corners)
+    if of == tree.DOUBLE and op == "*" and low == high == 0:
+        return Range(0.0, 0.0, None, nullable)
     if of == tree.DOUBLE:
         return _fits_double(Range(math.nextafter(low, -math.inf), math.nextafter(high, math.inf), None, nullable))
     return fits(Range(low, high, None, nullable), of)
@@ -209,7 +211,7 @@ def _quotient(a: Range, b: Range, divisor: Expr) -> Range:
             accepted="a divisor whose range leaves out 0, or an exact one (integer or decimal)",
         )
     most = max(abs(float(a.low)), abs(float(a.high))) * float(10**divisor.arg.type.scale)
-    most = math.nextafter(most, math.inf)
+    most = math.nextafter(most, math.inf) if most else 0.0
     return _fits_double(Range(-most, most, None, nullable=True))
 
 
@@ -354,14 +356,12 @@ def _coalesce(args: list[Range]) -> Range:
 def _cast(arg: Range, source: tree.Type, of: tree.Type, low: int | None, high: int | None) -> Range:
     if arg.empty:
         return Range(values=EMPTY, nullable=True)
-    if source == tree.BOOLEAN:
-        return listed(
-            [int(value) for value in arg.values or (False, True) if value is not None], nullable=arg.nullable
-        )
+    if source == tree.BOOLEAN and of.kind == "exact":
+        return _cast_boolean(arg, of, low, high)
     if of == tree.DOUBLE:
         if arg.values is not None:
-            return listed([float(value) for value in arg.values if value is not None], nullable=arg.nullable)
-        low_end, high_end = (None if end is None else float(end) for end in (arg.low, arg.high))
+            return listed([as_double(value, source) for value in arg.values], nullable=arg.nullable)
+        low_end, high_end = (None if end is None else as_double(end, source) for end in (arg.low, arg.high))
         return Range(low_end, high_end, None, arg.nullable)
     if of.kind != "exact":
         return arg
@@ -376,6 +376,13 @@ def _cast(arg: Range, source: tree.Type, of: tree.Type, low: int | None, high: i
         most, nullable = high, True
     exact_low, exact_high = (end if end is None else _plain(Fraction(end, unit)) for end in (least, most))
     return Range(exact_low, exact_high, None, nullable)
+
+
+def _cast_boolean(arg: Range, of: tree.Type, low: int | None, high: int | None) -> Range:
+    """0 or 1 in the type's units; NULL where the type cannot hold it, as DECIMAL(1, 1) cannot hold 1."""
+    flags = [int(value) for value in arg.values or EMPTY if isinstance(value, bool)]
+    kept = [flag for flag in flags if (low is None or high is None or low <= flag * 10**of.scale <= high)]
+    return listed(kept, nullable=arg.nullable or len(kept) < len(flags))
 
 
 def rounded(value: Number | str, scale: int) -> int:

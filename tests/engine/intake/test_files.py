@@ -27,7 +27,7 @@ from engine.vault import OWNER, Vault
 KEY = b"k" * 32
 CATALOG = """\
 district: {id: us-xx-test, name: Test, time_zone: America/New_York}
-privacy: {owner: sid, cohort: cls, cohorts: {from: 2020, to: 2030}, delta: 1e-7, max_students: 400}
+privacy: {owner: sid, cohort: cls, cohorts: {from: 2020, to: 2030}, delta: 1e-7, max_students: 20_000}
 tables:
   school:
     public: true
@@ -618,7 +618,7 @@ def test_a_public_row_that_is_not_accepted_is_refused_and_shown(changed, part, t
 
 def test_more_students_than_declared_are_refused_without_a_count(tmp_path):
     """The message has the declared number only."""
-    text = CATALOG.replace("max_students: 400", "max_students: 2")
+    text = CATALOG.replace("max_students: 20_000", "max_students: 2")
     one = refused(tmp_path, sources([(s, "2024", "") for s in "abcdefg"]), text)
     assert "max_students, 2" in one.message
     assert "7" not in one.message

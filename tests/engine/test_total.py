@@ -1,0 +1,90 @@
+"""What an attacker found once: questions whose SQL failed, or whose meaning changed, by a record's value."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.refusals import QueryRefused
+
+BIG = "400000000000000000.0"
+ORACLES = [
+    "COALESCE(CAST(({cond}) AS DECIMAL(1, 1)), " + BIG + ") * school_year <> 5",
+    (
+        "(CASE WHEN school_year IN (202.5, CAST(3000 AS DOUBLE)) AND ({cond}) THEN 4000000000000000000 ELSE 0 END)"
+        " * school_year <> 5"
+    ),
+    (
+        "(CASE WHEN CAST((CASE WHEN school_year = 2025 THEN school_year ELSE 2025 END) * 1531701.701925027 AS DOUBLE)"
+        " > CAST(2025 * 1531701.701925027 AS DOUBLE) AND ({cond}) THEN 4000000000000000000 ELSE 0 END)"
+        " * school_year <> 5"
+    ),
+]
+
+
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_whether_a_question_fails_tells_nothing_of_a_record(oracle, district):
+    """A condition that some record meets and one that none meets end the same way."""
+    ends = []
+    for cond in ("school_year = 2025 AND econ_disadv", "school_year = 2025 AND grade_level = 'PK' AND is_dropout"):
+        try:
+            district.ask(f"SELECT COUNT(*) AS n FROM student_year WHERE {oracle.format(cond=cond)}", epsilon=0.01)
+            ends.append("answered")
+        except QueryRefused as refusal:
+            ends.append(refusal.code)
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT SUM(CAST(gpa AS DOUBLE) * 0) AS s FROM student_year",
+        "SELECT SUM(0 / days_enrolled) AS s FROM student_year",
+        "SELECT COUNT(*) AS n FROM student_year WHERE school_year IN (202.5, CAST(2024 AS DOUBLE))",
+        "SELECT COUNT(*) AS n FROM student_year WHERE is_dropout IN (1, 0)",
+        "SELECT COUNT(*) * 0 AS n, 1 / COUNT(*) AS r, COUNT(*) * COUNT(gpa) AS s FROM student_year",
+    ],
+)
+def test_odd_but_sound_questions_are_answered(sql, district):
+    """They neither crash nor are refused."""
+    assert district.ask(sql, epsilon=0.01).rows
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT SUM(gpa" + " * CAST(0.000000001 AS DOUBLE)" * 34 + ") AS s FROM student_year",
+        "SELECT COUNT(*)" + " * 4000000000000000000" * 20 + " AS n FROM graduation",
+        "SELECT COUNT(*) AS n FROM student_year WHERE " + "NULLIF(" * 14 + "gpa" + ", 1)" * 14 + " > 0",
+        "SELECT COUNT(*) AS n FROM student_year WHERE "
+        + "CAST(CAST(" * 12
+        + "gpa"
+        + " AS DOUBLE) AS DECIMAL(18, 2))" * 12
+        + " > 0",
+        "SELECT COUNT(*) AS n FROM student_year WHERE CAST(gpa AS DECIMAL(²,1)) > 0",
+        "SELECT COUNT(*) AS n FROM student_year WHERE is_dropout IN (TRUE, 1)",
+    ],
+)
+def test_what_cannot_be_answered_is_refused_before_it_is_charged(sql, district):
+    """A refusal costs nothing."""
+    with pytest.raises(QueryRefused):
+        district.ask(sql)
+    assert {balance.lifetime_spent for balance in district.balances().values()} == {0}
+
+
+def test_mixed_lists_mean_what_their_parts_mean(district):
+    """x IN (a, b) counts as x = a OR x = b, whatever the types of a and b."""
+    one = district.preview("SELECT COUNT(*) AS n FROM student_year WHERE gpa IN (3.5, CAST(9 AS DOUBLE))")
+    assert one.charges
+    from engine.backends import duckdb as backend  # noqa: PLC0415 - only here
+    from engine.compile import compile_plan  # noqa: PLC0415 - only here
+    from engine.preparation import planned  # noqa: PLC0415 - only here
+
+    counts = []
+    for condition in ("gpa IN (3.5, CAST(9 AS DOUBLE))", "gpa = 3.5 OR gpa = CAST(9 AS DOUBLE)", "gpa = 3.5"):
+        plan = planned(
+            district.catalog, f"SELECT COUNT(*) FROM student_year WHERE {condition}", district.catalog.cohorts
+        )
+        compiled = compile_plan(plan, district.catalog, plan.statistics)
+        counts.append(backend.run(district._house.vault.cursor(), compiled, plan.keys, 1)[0].tolist())
+    assert counts[0] == counts[1] == counts[2]
+    assert counts[0][0] > 0
