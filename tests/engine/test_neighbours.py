@@ -51,7 +51,7 @@ def exact(vault, plan):
 def busiest(tables):
     """The students with the most course grades: those who can reach a bound."""
     counts = tables["course_grade"]["student_key"].value_counts()
-    return [row["values"].as_py() for row in sorted(counts, key=lambda row: -row["counts"].as_py())[:3]]
+    return [row["values"].as_py() for row in sorted(counts, key=lambda row: -row["counts"].as_py())[:1]]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def pairs(tables, starter, tmp_path_factory):
     whole = vault_of(tables, starter, base / "whole")
     rng = random.Random(1)
     students = tables["student"]["student_key"].to_pylist()
-    chosen = [*busiest(tables), *rng.sample(students, 5)]
+    chosen = [*busiest(tables), *rng.sample(students, 2)]
     others = [vault_of(without(tables, s, i), starter, base / str(i)) for i, s in enumerate(chosen)]
     yield whole, others
     for vault in (whole, *others):
@@ -156,9 +156,9 @@ def test_the_claim_is_reached(pairs, sql, tightness):
 
 
 def test_no_student_moves_a_vector_beyond_its_claim(pairs):
-    """Sixty random questions; `make check` asks more."""
+    """Twenty random questions; `make check` asks more."""
     rng = random.Random(60)
-    for _ in range(60):
+    for _ in range(20):
         sql = question(rng)
         try:
             check(pairs, sql)

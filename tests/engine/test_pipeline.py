@@ -308,6 +308,7 @@ District.open(Path(folder)).ask(sql, request_id="r1")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "expected"),
     [("charged", "answered"), ("drawing", "answer_lost"), ("drawn", "answer_lost"), ("measured", "replayed")],
@@ -384,6 +385,7 @@ print(District.open(Path(sys.argv[1])).ask(sys.argv[2], request_id="r1").to_dict
 """
 
 
+@pytest.mark.slow
 def test_two_processes_with_one_id_draw_once(folder):
     """Two processes on one district, one id: both get the one answer."""
     command = [sys.executable, "-c", ASK, str(folder), COUNT]

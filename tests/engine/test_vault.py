@@ -240,6 +240,7 @@ vault.close()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_read_one_vault_at_once(loaded, vault, starter):
     """While this process has it open, another opens it too and sees the same."""
     command = [sys.executable, "-c", READER, str(loaded[0]), str(starter)]

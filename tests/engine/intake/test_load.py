@@ -194,6 +194,7 @@ def invented(rng):
     return people, scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(15))
 def test_neighbours(seed, loaded):
     """Without one student's source rows, shuffled and on other threads, only that student's vault rows are gone."""
@@ -207,6 +208,7 @@ def test_neighbours(seed, loaded):
     assert part == {name: [row for row in rows if row[0] != gone] for name, rows in whole.items()}
 
 
+@pytest.mark.slow
 def test_one_vault_from_every_format(loaded, tmp_path):
     """CSV, Parquet and tables in memory give the same rows."""
     given = sources(*invented(random.Random(99)))
@@ -233,6 +235,7 @@ TAMPERED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", TAMPERED)
 def test_the_audit_names_the_broken_rule(rule, catalog, tmp_path):
     """The audit keeps still on a finished vault and names the rule that a tampered one breaks."""
