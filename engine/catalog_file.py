@@ -380,6 +380,8 @@ def _private(
     for position, cap in enumerate(spec.caps):
         for part in cap.per:
             _carries(reader, (*path, "caps", position), columns, part, "a cap")
+        if any(set(cap.per) == set(other.per) for other in spec.caps[:position]) or len(set(cap.per)) < len(cap.per):
+            raise reader.refusal((*path, "caps", position), "columns stand there twice.", "one cap per columns")
     alone = (privacy.owner,) in unique
     if spec.rows_per_student_max is None and not alone:
         raise reader.refusal(path, "how many rows may a student have?", "rows_per_student_max: a whole number")

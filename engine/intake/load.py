@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
 OWNER_BYTES = 16
 SHOWN_CHARACTERS_MAX = 60
+_ROW = "homeroom_row"
 _WORK = ".loading-"
 
 
@@ -195,7 +196,7 @@ class _Load:
         for table in self._private_tables():
             progress(table.name, len(self.report.tables) / (len(tables) + 1))
             self.report.tables[table.name] = self._private(connection, table, sources[table.name])
-        persons = connection.execute("SELECT owner, cohort FROM persons ORDER BY owner").fetchall()
+        persons = connection.execute(f"SELECT {OWNER}, homeroom_cohort FROM persons ORDER BY {OWNER}").fetchall()
         self._write_meta(connection)
         progress("verification", len(tables) / (len(tables) + 1))
         self._verify(declared)
@@ -240,8 +241,8 @@ class _Load:
             _refuse_cell(found, column, statuses[column.name])
         for key in table.unique:
             twice = connection.execute(
-                f"SELECT MIN({SOURCE}) AS first, MAX({SOURCE}) FROM staged GROUP BY {_names(key)} "
-                "HAVING COUNT(*) > 1 ORDER BY first LIMIT 1"
+                f"SELECT MIN({SOURCE}) AS homeroom_first, MAX({SOURCE}) FROM staged GROUP BY {_names(key)} "
+                "HAVING COUNT(*) > 1 ORDER BY homeroom_first LIMIT 1"
             ).fetchone()
             if twice is not None:
                 message = f"Rows {twice[0]:,} and {twice[1]:,} under the header agree on {', '.join(key)}."
@@ -288,22 +289,26 @@ class _Load:
         return TableReport(read, kept, {reason: n for reason, n in dropped.items() if n}, replaced, left_behind)
 
     def _enrol(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """The table `persons`: source id, owner hash, cohort, and whether the register knows the student."""
+        """The table `persons`: source id, owner hash, cohort, and whether the register knows the student.
+
+        Its columns, as all of the loader's own, have names no catalog can declare.
+        """
         found = connection.execute(f"SELECT DISTINCT {SOURCE} FROM staged WHERE homeroom_drop = ''").fetchall()
         hashes = {one: hmac.digest(self._owner_key, one.encode(), "sha256")[:OWNER_BYTES] for (one,) in found}
         if len(set(hashes.values())) < len(hashes):
             raise _refusal(self.catalog, "Two source ids have one hash.", "another owner column")
         owners = {
-            "source": pa.array(hashes, pa.string()),
-            "owner": pa.array([str(uuid.UUID(bytes=one)) for one in hashes.values()], pa.string()),
-            "known": pa.array([self._known.get(one) for one in hashes.values()], pa.int64()),
+            "homeroom_id": pa.array(hashes, pa.string()),
+            "homeroom_hash": pa.array([str(uuid.UUID(bytes=one)) for one in hashes.values()], pa.string()),
+            "homeroom_known": pa.array([self._known.get(one) for one in hashes.values()], pa.int64()),
         }
         connection.register("owners", pa.table(owners))
-        cohort = f"COALESCE(known, MIN({quoted(self.catalog.cohort)}))"
+        cohort = f"COALESCE(homeroom_known, MIN({quoted(self.catalog.cohort)}))"
         connection.execute(
-            "CREATE TEMP TABLE persons AS SELECT source, CAST(owner AS UUID) AS owner, "
-            f"{cohort} AS cohort, known IS NOT NULL AS known FROM staged JOIN owners ON {SOURCE} = source "
-            "WHERE homeroom_drop = '' GROUP BY source, owner, known "
+            f"CREATE TEMP TABLE persons AS SELECT homeroom_id, CAST(homeroom_hash AS UUID) AS {OWNER}, "
+            f"{cohort} AS homeroom_cohort, homeroom_known IS NOT NULL AS homeroom_registered "
+            f"FROM staged JOIN owners ON {SOURCE} = homeroom_id WHERE homeroom_drop = '' "
+            "GROUP BY homeroom_id, homeroom_hash, homeroom_known "
             f"HAVING {cohort} IN ({', '.join(map(str, self.catalog.cohorts))})"
         )
         connection.unregister("owners")
@@ -311,7 +316,7 @@ class _Load:
     def _settle(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Whoever has no row left in the cohort table has rows nowhere."""
         home = f"SELECT {OWNER} FROM vault.{quoted(self.catalog.cohort_table)}"
-        connection.execute(f"DELETE FROM persons WHERE owner NOT IN ({home})")
+        connection.execute(f"DELETE FROM persons WHERE {OWNER} NOT IN ({home})")
         if _number(connection, "SELECT COUNT(*) FROM persons") > self.catalog.max_students:
             message = f"There are more students than the declared max_students, {self.catalog.max_students:,}."
             raise _refusal(self.catalog, message, "a greater max_students, declared before the load")
@@ -454,16 +459,16 @@ def _drops(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table: Table
         ).fetchall()
     )
     columns = [
-        f"persons.cohort AS {quoted(column.name)}"
+        f"persons.homeroom_cohort AS {quoted(column.name)}"
         if column.name == catalog.cohort
         else f"staged.{quoted(column.name)}"
         for column in stored_columns(table)
     ]
     home = table.name == catalog.cohort_table
-    own = f" AND (known OR staged.{quoted(catalog.cohort)} IS NOT NULL)" if home else ""
+    own = f" AND (persons.homeroom_registered OR staged.{quoted(catalog.cohort)} IS NOT NULL)" if home else ""
     connection.execute(
-        f"CREATE TEMP TABLE kept AS SELECT persons.owner AS {OWNER}, {', '.join(columns)} "
-        f"FROM staged JOIN persons ON staged.{SOURCE} = persons.source WHERE homeroom_drop = ''{own}"
+        f"CREATE TEMP TABLE kept AS SELECT row_number() OVER () AS {_ROW}, persons.{OWNER}, {', '.join(columns)} "
+        f"FROM staged JOIN persons ON staged.{SOURCE} = persons.homeroom_id WHERE homeroom_drop = ''{own}"
     )
     accepted = _number(connection, "SELECT COUNT(*) FROM staged WHERE homeroom_drop = ''")
     return dropped | {OUTSIDE: accepted - _number(connection, "SELECT COUNT(*) FROM kept")}
@@ -492,13 +497,17 @@ def _apply_rules(connection: duckdb.DuckDBPyConnection, catalog: Catalog, table:
 
 
 def _beyond(per: Sequence[str], order: Sequence[str], rows: int) -> str:
-    """SQL: whether a row comes after the first `rows` of a student's group; only groups with more are ranked."""
+    """SQL: whether a row comes after the first `rows` of a student's group; only groups with more are ranked.
+
+    Rows are named by a number of our own: a catalog may declare a column called rowid, and then the database's
+    rowid is that column, and a row of one student would take others' rows with it.
+    """
     group = ", ".join([OWNER, *map(quoted, per)])
     large = f"SELECT {group} FROM kept GROUP BY {group} HAVING COUNT(*) > {rows}"
-    ranked = f"ROW_NUMBER() OVER (PARTITION BY {group} ORDER BY {', '.join(order)}) AS place"
+    ranked = f"ROW_NUMBER() OVER (PARTITION BY {group} ORDER BY {', '.join(order)}) AS homeroom_place"
     return (
-        f"rowid IN (SELECT homeroom_row FROM (SELECT kept.rowid AS homeroom_row, {ranked} "
-        f"FROM kept SEMI JOIN ({large}) AS large USING ({group})) WHERE place > {rows})"
+        f"{_ROW} IN (SELECT {_ROW} FROM (SELECT {_ROW}, {ranked} "
+        f"FROM kept SEMI JOIN ({large}) AS large USING ({group})) WHERE homeroom_place > {rows})"
     )
 
 

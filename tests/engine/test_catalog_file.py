@@ -109,6 +109,8 @@ REFUSED = [
     ("rows_per_student_max: 9", "rows_per_student_max: 0", 24, "rows_per_student_max"),
     ("caps: [{rows: 2, per: [grade]}]", "caps: [{rows: 2, per: [days]}]", 25, "cannot carry a cap"),
     ("caps: [{rows: 2, per: [grade]}]", "caps: [{rows: 2, per: [secret]}]", 25, "cannot carry a cap"),
+    ("caps: [{rows: 2, per: [grade]}]", "caps: [{rows: 2, per: [grade]}, {rows: 3, per: [grade]}]", 25, "twice"),
+    ("caps: [{rows: 2, per: [grade]}]", "caps: [{rows: 2, per: [yr, yr]}]", 25, "twice"),
     ("caps: [{rows: 2, per: [grade]}]", "caps: [{rows: 2, by: [grade]}]", 25, "missing"),
     ("caps: [{rows: 2, per: [grade]}]", "caps: [{rows: 2, per: [grade], by: x}]", 25, "not a setting"),
     ('"yr >= cls - 13"', '"yr >= klass"', 26, "klass"),

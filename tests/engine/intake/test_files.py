@@ -449,6 +449,31 @@ def test_without_one_student_a_hundred_thousand_rows_stay(tmp_path):
     neighbours(7, tmp_path, 12_000, 1)
 
 
+NAMES = ("rowid", "known", "owner", "source", "cohort", "place", "first", "value", "large", "kept", "select")
+
+
+def test_no_column_name_confuses_the_rules(tmp_path):
+    """A column may be called as the database or the loader call things: rows of others still stay.
+
+    With the database's own rowid, the student with two rows took every row with an equal `rowid` along.
+    """
+    columns = "".join(f"      {name}: {{type: integer, nullable: true}}\n" for name in NAMES)
+    text = CATALOG.replace("  year:\n", f"  persons:\n    rows_per_student_max: 1\n    columns:\n{columns}  year:\n")
+    text = text.replace("      cls: {type: integer}\n", "      cls: {type: integer}\n" + columns)
+    pupils = [(sid, "2024", "", *["1"] * len(NAMES)) for sid in "abc"]
+    more = [(sid, *["1"] * len(NAMES)) for sid in "aabc"] + [("a", *["2"] * len(NAMES))]
+    given = {
+        **sources([]),
+        "pupil": texts(("sid", "cls", "Gender", *NAMES), [*pupils, pupils[0]]),
+        "persons": texts(("sid", *NAMES), more),
+    }
+    one = Opened(tmp_path / "v", given, text)
+    for table in ("pupil", "persons"):
+        for sid in "abc":
+            assert one.of(sid, table, *NAMES) == [(1,) * len(NAMES)], (table, sid)
+    one.vault.close()
+
+
 # -- files
 
 LINES = "sid,cls,Gender,nickname\na,2024,F,x\nb,2025,M,y\n"
