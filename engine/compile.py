@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from engine import tree
 from engine.analysis.intervals import aligned
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from engine.plan import Centred, Plan, Statistic
 
 KEYS_TABLE = "homeroom_keys"
+PLACED_GROUPS_MAX = 1_000
+"""Up to so many groups are put in their places after the rows are fetched, which saves the database a join."""
+
 SQL_CHARACTERS_MAX = 200_000
 
 _SQL_TYPES = {
@@ -39,14 +42,16 @@ class Compiled:
     """One statement.
 
     Attributes:
-        sql: the text; its output has one row for each key row, in order, and one BIGINT column per statistic.
+        sql: the text; its output has one BIGINT column per statistic, s0, s1, …
         tables: every relation it reads.
-        keyed: whether it reads the key list, a registered relation with columns i, k0, k1, …
+        layout: what its rows are: `one` row; `placed`, one for each key row, in order, by way of the key list as a
+            registered relation with columns i, k0, k1, …; or `loose`, one for each group that has records, in any
+            order, with the group's key in the columns k0, k1, … before the statistics.
     """
 
     sql: str
     tables: frozenset[str]
-    keyed: bool
+    layout: Literal["one", "placed", "loose"]
 
 
 def compile_plan(plan: Plan, catalog: Catalog, statistics: Sequence[Statistic]) -> Compiled:
@@ -73,24 +78,25 @@ def compile_plan(plan: Plan, catalog: Catalog, statistics: Sequence[Statistic]) 
         else:
             inner.append(f"{term} AS x{position}")
             term = f"x{position}"
-        outer.append(f"SUM({term}){keep} AS s{position}")
+        outer.append(f"CAST(COALESCE(SUM({term}){keep}, 0) AS BIGINT) AS s{position}")
     conditions = [_in_cohorts(catalog.cohort, cohorts), *(sql(condition) for condition in common)]
     scan = f"SELECT {', '.join(inner) or '1 AS one'} FROM {quoted(plan.table)} WHERE {' AND '.join(conditions)}"
-    text = _grouped(f"SELECT {', '.join(outer)} FROM ({scan}) AS scan", len(plan.keys.columns), len(statistics))
-    return Compiled(_bounded(text), frozenset({plan.table}), keyed=bool(plan.keys.columns))
+    aggregated = f"SELECT {', '.join(outer)} FROM ({scan}) AS scan"
+    layout: Literal["one", "placed", "loose"] = "one"
+    if plan.keys.columns:
+        aggregated += f" GROUP BY {', '.join(outer[: len(plan.keys.columns)])}"
+        layout = "placed" if len(plan.keys.rows) > PLACED_GROUPS_MAX else "loose"
+    text = _placed(aggregated, len(plan.keys.columns), len(statistics)) if layout == "placed" else aggregated
+    return Compiled(_bounded(text), frozenset({plan.table}), layout)
 
 
-def _grouped(aggregated: str, keys: int, statistics: int) -> str:
+def _placed(aggregated: str, keys: int, statistics: int) -> str:
     """The aggregation, one row for each row of the key list whatever the records hold."""
-    if not keys:
-        columns = ", ".join(f"CAST(COALESCE(s{i}, 0) AS BIGINT) AS s{i}" for i in range(statistics))
-        return f"SELECT {columns} FROM ({aggregated}) AS counted"
-    columns = ", ".join(f"CAST(COALESCE(counted.s{i}, 0) AS BIGINT) AS s{i}" for i in range(statistics))
-    grouping = ", ".join(f"k{i}" for i in range(keys))
+    columns = ", ".join(f"COALESCE(counted.s{i}, 0) AS s{i}" for i in range(statistics))
     matching = " AND ".join(f"counted.k{i} IS NOT DISTINCT FROM wanted.k{i}" for i in range(keys))
     return (
         f"SELECT {columns} FROM {KEYS_TABLE} AS wanted "
-        f"LEFT JOIN ({aggregated} GROUP BY {grouping}) AS counted ON {matching} ORDER BY wanted.i"
+        f"LEFT JOIN ({aggregated}) AS counted ON {matching} ORDER BY wanted.i"
     )
 
 
@@ -113,7 +119,10 @@ def _flag(statistic: Statistic, common: tuple[tree.Expr, ...], cohorts: list[int
 
 
 def _in_cohorts(cohort: str, cohorts: Iterable[int]) -> str:
-    return f"{quoted(cohort)} IN ({', '.join(_whole(year) for year in cohorts)})"
+    years = sorted(cohorts)
+    if years == list(range(years[0], years[-1] + 1)):
+        return f"{quoted(cohort)} BETWEEN {years[0]} AND {years[-1]}"
+    return f"{quoted(cohort)} IN ({', '.join(map(str, years))})"
 
 
 # -- what a row contributes
@@ -220,6 +229,8 @@ def _at_scale(expr: tree.Expr, scale: int) -> str:
 
 def _total(left: str, op: str, right: str) -> str:
     """Arithmetic on BIGINT that cannot fail: the analysis has proved that it fits; if it were wrong, NULL."""
+    if op == "*" and _ONE in (left, right):
+        return right if left == _ONE else left
     return f"TRY_CAST(CAST({left} AS HUGEINT) {op} CAST({right} AS HUGEINT) AS BIGINT)"
 
 
@@ -274,6 +285,9 @@ def _units(constant: tree.Constant, scale: int) -> int:
 
 def _whole(value: int) -> str:
     return f"{value}::BIGINT" if value >= 0 else f"({value}::BIGINT)"
+
+
+_ONE = _whole(1)
 
 
 def _double(value: float) -> str:

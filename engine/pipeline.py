@@ -287,8 +287,9 @@ def _assert_paid(entry: Entry, statistics: Sequence[Statistic], noises: Sequence
     """Each cohort that is scanned has been charged at least the maps of the statistics that scan it."""
     owed: dict[int, int] = {}
     for statistic, noise in zip(statistics, noises, strict=True):
+        loss = mechanisms.loss_nanorho(noise.scale, noise.d_in)
         for cohort in statistic.cohorts:
-            owed[cohort] = owed.get(cohort, 0) + mechanisms.loss_nanorho(noise.scale, noise.d_in)
+            owed[cohort] = owed.get(cohort, 0) + loss
     paid = {charge.cohort: charge.loss.nanorho for charge in entry.charges}
     if any(paid.get(cohort, 0) < nanorho for cohort, nanorho in owed.items()):
         raise AssertionError

@@ -91,7 +91,8 @@ def prepare(asked: Asked, books: Books) -> Prepared:
             f"No class that this question touches ({years(plan.touched)}) can be asked: {reasons[plan.touched[-1]]}.",
             accepted="a question about other classes",
         )
-    compile_plan(plan, books.catalog, plan.statistics)  # what cannot be written out is refused before it is charged
+    if plan.statistics:  # what cannot be written out is refused before it is charged
+        compile_plan(plan, books.catalog, plan.statistics)
     left_out = tuple((cohort, reasons[cohort]) for cohort in plan.left_out)
     return Prepared(plan, books.population, askable, left_out, digests(plan, books.epoch, books.population))
 

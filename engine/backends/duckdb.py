@@ -39,14 +39,40 @@ def run(
         ValueError: the database did not give what the statement promises.
     """
     _second_opinion(cursor, compiled)
-    if compiled.keyed:
+    if compiled.layout == "loose":
+        return placed(cursor.execute(compiled.sql).fetchall(), keys, statistics)
+    if compiled.layout == "placed":
         cursor.register(KEYS_TABLE, _arrow(keys))
     try:
         found = cursor.execute(compiled.sql).fetchnumpy()
     finally:
-        if compiled.keyed:
+        if compiled.layout == "placed":
             cursor.unregister(KEYS_TABLE)
     return [_vector(found[f"s{position}"], len(keys.rows)) for position in range(statistics)]
+
+
+def placed(fetched: Sequence[tuple[Any, ...]], keys: KeyList, statistics: int) -> list[NDArray[np.int64]]:
+    """Vectors over the key list, of fetched rows in any order: exactly its groups, in its order.
+
+    A group without a row is 0; a row whose group is not on the list is dropped.
+
+    Args:
+        fetched: (key values …, one integer per statistic …), no two rows of one group.
+        keys: the key list.
+        statistics: how many integers a row ends with.
+
+    Raises:
+        ValueError: two rows of one group, a row of another length, or a number that is no whole one.
+    """
+    width = len(keys.columns)
+    rows = {row[:width]: row[width:] for row in fetched}
+    if len(rows) != len(fetched):
+        raise ValueError
+    nothing = (0,) * statistics
+    found = [rows.get(key, nothing) for key in keys.rows]
+    if not all(len(row) == statistics and all(type(cell) is int for cell in row) for row in found):
+        raise ValueError
+    return [np.array([row[position] for row in found], dtype=np.int64) for position in range(statistics)]
 
 
 def _vector(found: Any, groups: int) -> NDArray[np.int64]:
@@ -60,7 +86,7 @@ def _vector(found: Any, groups: int) -> NDArray[np.int64]:
 def _second_opinion(cursor: duckdb.DuckDBPyConnection, compiled: Compiled) -> None:
     """The database's own parser must agree that this is one SELECT over the relations we mean."""
     statements = cursor.extract_statements(compiled.sql)
-    allowed = compiled.tables | ({KEYS_TABLE} if compiled.keyed else set())
+    allowed = compiled.tables | ({KEYS_TABLE} if compiled.layout == "placed" else set())
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise ValueError
     if {name.strip('"') for name in cursor.get_table_names(compiled.sql)} != allowed:

@@ -50,7 +50,7 @@ def caught(patch: Path) -> tuple[Path, bool, str]:
     with tempfile.TemporaryDirectory() as scratch:
         tree = copied(Path(scratch))
         applied = subprocess.run(
-            ["git", "apply", "--unsafe-paths", "--directory", str(tree), str(patch)],
+            ["git", "apply", "-C1", "--unsafe-paths", "--directory", str(tree), str(patch)],
             cwd=scratch,
             capture_output=True,
             text=True,
