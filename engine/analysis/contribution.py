@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from engine.analysis.intervals import Range
     from engine.catalog import Catalog, Table, Value
@@ -46,6 +46,23 @@ class Contribution:
         return bound * bound * (full * per_group * per_group + rest * rest)
 
 
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Why a student has at most so many rows.
+
+    Attributes:
+        rows: how many.
+        kind: `unique` key, `cap` per key value, `rows_per_student_max`, or `contradiction` (no row at all).
+        columns: of the key or cap, without the owner.
+        values_left: how many values the conditions leave each of them, 1 for what is fixed or the student's own.
+    """
+
+    rows: int
+    kind: Literal["unique", "cap", "rows_per_student_max", "contradiction"]
+    columns: tuple[str, ...] = ()
+    values_left: tuple[int, ...] = ()
+
+
 def student_columns(catalog: Catalog, table: Table) -> frozenset[str]:
     """Columns that have one value per student: the cohort, and all of a table with one row per student."""
     if (catalog.owner,) in table.unique:
@@ -53,8 +70,8 @@ def student_columns(catalog: Catalog, table: Table) -> frozenset[str]:
     return frozenset({catalog.cohort})
 
 
-def rows_max(catalog: Catalog, table: Table, known: Mapping[str, Range], fixed: Collection[str] = ()) -> int:
-    """Most rows of one student, given what is known of the columns.
+def rows_basis(catalog: Catalog, table: Table, known: Mapping[str, Range], fixed: Collection[str] = ()) -> Basis:
+    """The sharpest proof of how many rows of one student there can be, given what is known of the columns.
 
     Args:
         catalog: declares the owner and the cohort.
@@ -63,24 +80,35 @@ def rows_max(catalog: Catalog, table: Table, known: Mapping[str, Range], fixed: 
         fixed: columns taken at one value, such as the keys of a group.
     """
     if any(found.empty and not found.nullable for found in known.values()):
-        return 0
-    constant = student_columns(catalog, table)
+        return Basis(0, "contradiction")
+    constant = student_columns(catalog, table) | {catalog.owner} | set(fixed)
 
-    def count(columns: Iterable[str]) -> int | None:
-        product = 1
-        for name in columns:
-            if name == catalog.owner or name in constant or name in fixed:
-                continue
-            values = known[name].values
-            if values is None:
-                return None
-            product *= len(values) + known[name].nullable
-        return product
+    def left(name: str) -> int | None:
+        if name in constant:
+            return 1
+        values = known[name].values
+        return None if values is None else len(values) + known[name].nullable
 
-    bounds = [] if table.rows_per_student_max is None else [table.rows_per_student_max]
-    bounds += [found for key in table.unique if (found := count(key)) is not None]
-    bounds += [cap.rows * found for cap in table.caps if (found := count(cap.per)) is not None]
-    return min(bounds)
+    def proofs() -> Iterator[Basis]:
+        if table.rows_per_student_max is not None:
+            yield Basis(table.rows_per_student_max, "rows_per_student_max")
+        keys: list[tuple[Literal["unique", "cap"], int, tuple[str, ...]]] = [
+            *(("unique", 1, key) for key in table.unique),
+            *(("cap", cap.rows, cap.per) for cap in table.caps),
+        ]
+        for kind, each, key in keys:
+            columns = tuple(name for name in key if name != catalog.owner)
+            counts = [left(name) for name in columns]
+            values_left = tuple(count for count in counts if count is not None)
+            if len(values_left) == len(columns):
+                yield Basis(each * math.prod(values_left), kind, columns, values_left)
+
+    return min(proofs(), key=lambda basis: basis.rows)
+
+
+def rows_max(catalog: Catalog, table: Table, known: Mapping[str, Range], fixed: Collection[str] = ()) -> int:
+    """Most rows of one student, as `rows_basis` proves it."""
+    return rows_basis(catalog, table, known, fixed).rows
 
 
 def contribution(
