@@ -77,7 +77,17 @@ Question = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT; - read
 Grant = Annotated[str | None, typer.Option(help="The grant to ask under; the district's own if none is named.")]
 Cohorts = Annotated[str | None, typer.Option(help="Ask only of these classes, such as 2030,2031.")]
 Epsilon = Annotated[float | None, typer.Option(help="Spend so much on this question instead of the default share.")]
-Moe = Annotated[str | None, typer.Option(hidden=True)]
+Moe = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[COLUMN=]MARGIN",
+        help="Spend as little as keeps this 90 % margin, in the column's unit; repeat for several estimates.",
+    ),
+]
+MoeAtN = Annotated[
+    int | None,
+    typer.Option("--moe-at-n", help="Averages and ratios keep it in cells of so many rows; 100 if not given."),
+]
 
 
 def main() -> None:
@@ -141,6 +151,38 @@ def _cohorts(text: str | None) -> tuple[int, ...] | None:
     return tuple(years)
 
 
+def _margins(given: list[str] | None) -> float | dict[str, float] | None:
+    """The margins of the command line: one number, or COLUMN=MARGIN for each of several columns."""
+    if not given:
+        return None
+    named: dict[str, float] = {}
+    for text in given:
+        name, separator, number = text.rpartition("=")
+        try:
+            margin = float(number)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is no margin; write 25 or students=25") from None
+        if not separator and len(given) == 1:
+            return margin
+        if not name or name in named:
+            raise typer.BadParameter("write COLUMN=MARGIN for each of several columns, each once")
+        named[name] = margin
+    return named
+
+
+def _fields(
+    grant: str | None, cohorts: str | None, epsilon: float | None, moe: list[str] | None, moe_at_n: int | None
+) -> dict[str, Any]:
+    """The fields of a request that all commands share."""
+    return {
+        "grant": grant,
+        "cohorts": _cohorts(cohorts),
+        "epsilon": epsilon,
+        "moe": _margins(moe),
+        "moe_at_n": moe_at_n,
+    }
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where to make the district.")] = Path(
@@ -194,18 +236,44 @@ def preview(
     cohorts: Cohorts = None,
     epsilon: Epsilon = None,
     moe: Moe = None,
+    moe_at_n: MoeAtN = None,
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say what a question would cost and how sharp it would be. Free."""
-    text, named = _text(sql), _cohorts(cohorts)
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n)
 
     def work() -> None:
         with District.open(folder) as district:
-            foretold = district.preview(text, grant=grant, cohorts=named, epsilon=epsilon, moe=moe)
+            foretold = district.preview(text, **fields)
         if form is TextFormat.JSON:
             _write_json(foretold.to_dict())
         else:
             present.preview(Console(), foretold)
+
+    _guarded(text, work)
+
+
+@app.command()
+def explain(
+    folder: Folder,
+    sql: Question,
+    grant: Grant = None,
+    cohorts: Cohorts = None,
+    epsilon: Epsilon = None,
+    moe: Moe = None,
+    moe_at_n: MoeAtN = None,
+    form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
+) -> None:
+    """Say why a question would cost what it costs, and what would make it sharper. Free."""
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n)
+
+    def work() -> None:
+        with District.open(folder) as district:
+            explained = district.explain(text, **fields)
+        if form is TextFormat.JSON:
+            _write_json(explained.to_dict())
+        else:
+            present.explanation(Console(), explained)
 
     _guarded(text, work)
 
@@ -221,17 +289,18 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
     cohorts: Cohorts = None,
     epsilon: Epsilon = None,
     moe: Moe = None,
+    moe_at_n: MoeAtN = None,
     form: Annotated[Format, typer.Option("--format")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
 ) -> None:
     """Answer a question, charging the classes of students it touches."""
-    text, named = _text(sql), _cohorts(cohorts)
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n)
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
         raise typer.BadParameter("parquet is binary: name a file with --output", param_hint="--format")
 
     def work() -> None:
         with District.open(folder) as district:
-            release = district.ask(text, request_id=request_id, grant=grant, cohorts=named, epsilon=epsilon, moe=moe)
+            release = district.ask(text, request_id=request_id, **fields)
             if form is Format.TABLE:
                 _to_file_or_terminal(output, lambda console: present.answer(console, release, district.balances()))
             else:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from budgets.ledger import Balance
+    from engine.explanation import ExplainedStatistic, Explanation
     from engine.refusals import Refusal
     from engine.release import Preview, Release, ReleaseColumn
 
@@ -141,7 +142,7 @@ def preview(console: Console, foretold: Preview) -> None:
     for each in foretold.expected:
         margin = "—" if each.moe90 is None else f"± {_number(each.moe90, each.moe90)}"
         sizes = each.moe90_at_n or {}
-        at_n = [f"± {_number(sizes[n], sizes[n])}" if n in sizes else "—" for n in ("30", "100", "1000")]
+        at_n = [_at_n(sizes[n]) if n in sizes else "—" for n in ("30", "100", "1000")]
         table.add_row(Text(plain(each.column)), margin, *at_n)
     console.print(table)
     if foretold.charges:
@@ -149,6 +150,44 @@ def preview(console: Console, foretold: Preview) -> None:
         years = _years(charge.cohort for charge in foretold.charges)
         console.print(f"Would charge at most ε {most:.3g} (δ 5e-8) to each class of {years}.")
     notes(console, foretold.notes, [(each.cohort, each.reason) for each in foretold.cohorts_left_out])
+
+
+def _at_n(margin: float | None) -> str:
+    return "± ?" if margin is None else f"± {_number(margin, margin)}"
+
+
+def explanation(console: Console, explained: Explanation) -> None:
+    """Why a question would cost what it costs, and what would make it sharper."""
+    keys = f" by {', '.join(map(plain, explained.keys))}" if explained.keys else ""
+    console.print(f"Groups: {explained.groups:,}{keys}, from public knowledge alone.", markup=False)
+    for number, each in enumerate(explained.statistics, 1):
+        _explained(console, number, each)
+    if explained.statement is not None:
+        console.print("\nThe statement that runs on the records, its exact integers are never shown:", style="bold")
+        console.print(Text(plain(explained.statement)), soft_wrap=True)
+    console.print("\nWhat it would cost, and how sharp it would be:", style="bold")
+    preview(console, explained.preview)
+    console.print("\nWhat would make it sharper:", style="bold")
+    for text in explained.advice:
+        console.print(f"· {plain(text)}", markup=False)
+
+
+def _explained(console: Console, number: int, each: ExplainedStatistic) -> None:
+    console.print(Text(f"\nStatistic {number}: {plain(each.statistic)}", style="bold"))
+    unit = f", in steps of {each.unit:.6g}" if each.unit != 1 else ""
+    lines = [
+        ("cohorts", f"class of {_years(each.cohorts)}"),
+        ("pins", ", ".join(each.pins) or "none"),
+        ("rows of one student", f"at most {each.rows:,}: {each.rows_because}"),
+        ("in one group", f"at most {each.rows_per_group:,}: {each.rows_per_group_because}"),
+        ("groups of one student", f"at most {each.groups:,}"),
+        ("one row is worth", f"at most {each.bound:,}{unit}"),
+        ("sensitivity (L2)", f"{each.sensitivity_l2:,.6g}"),
+        ("noise", f"discrete Gaussian, standard deviation {each.scale:,.6g}"),
+        ("loss", f"{each.loss_nanorho:,} nano-ρ" if each.loss_nanorho else "none: a stored measurement is used"),
+    ]
+    for name, text in lines:
+        console.print(Text(f"  {name:<22}{plain(text)}"))
 
 
 def budget(console: Console, balances: dict[int, Balance], year: int) -> None:

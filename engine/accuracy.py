@@ -1,24 +1,26 @@
-"""Margin of error ↔ loss: how a question's loss is shared over its statistics, and what margin that gives.
+"""Accuracy ↔ loss: what a question draws, from a loss it may spend or from margins it asks for.
 
-Margins cover the noise, not sampling. They follow from the independent draws themselves: exactly for linear
-forms, by Fieller's theorem for ratios (E. C. Fieller, "Some Problems in Interval Estimation", 1954), by the
-delta method for other smooth functions.
+The loss is fixed before anything is drawn, from plan, stored measurements and public numbers; nothing is ever
+redrawn to meet a margin.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from engine.forms import Linear, Ratio
-from engine.mechanisms import Gaussian, gaussian_for
+from budgets.loss import NANO
+from engine import margins
+from engine.forms import Linear, Ratio, used
+from engine.mechanisms import Gaussian, d_in_of, gaussian_for
 from engine.refusals import QueryRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,12 +29,28 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-Z90 = NormalDist().inv_cdf(0.95)
-Z95 = NormalDist().inv_cdf(0.975)
-FIRM = 10.0
-"""A divisor is firm where it lies at least this many standard deviations from 0: the delta method holds."""
-
 FORETOLD_SIZES = (30, 100, 1000)
+LEVEL = 0.9
+"""A margin that is asked for is a 90 % margin."""
+
+MULTIPLIER_STEPS = 300
+SCALING_STEPS = 30
+SCALING_WIDTH = 16.0
+SCALING_MAX = 2.0**60
+TINY = 1e-300
+SLACK_MIN = 1e-3
+"""The least part of a margin left to what is drawn, where stored noise takes nearly all of it."""
+
+NANORHO_MAX = 10**13
+"""Dearer than this no budget is, and OpenDP's numbers stay far from their ends."""
+
+
+class Stored(NamedTuple):
+    """The sharpest stored measurement of a statistic."""
+
+    nanorho: int
+    id: int
+    scale: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +59,29 @@ class Priced:
 
     Attributes:
         drawn: (position of the statistic in the plan, its noise).
-        reused: position → the loss and id of the stored measurement used instead.
+        reused: position → the stored measurement used instead.
     """
 
     drawn: tuple[tuple[int, Gaussian], ...]
-    reused: Mapping[int, tuple[int, int]]
+    reused: Mapping[int, Stored]
 
     @property
     def nanorho(self) -> int:
         """The question's loss for a cohort that every drawn statistic touches."""
         return sum(noise.nanorho for _, noise in self.drawn)
 
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The standard deviation of every statistic's noise, in the order of the plan."""
+        found = {position: noise.scale for position, noise in self.drawn}
+        found |= {position: stored.scale for position, stored in self.reused.items()}
+        return tuple(found[position] for position in range(len(found)))
 
-def price(plan: Plan, nanorho: int, stored: Mapping[int, tuple[int, int]]) -> Priced:
+
+# -- from a loss
+
+
+def price(plan: Plan, nanorho: int, stored: Mapping[int, Stored]) -> Priced:
     """Share a loss over the statistics that must be drawn.
 
     A stored measurement is used where it is at least as sharp as what the question would buy; if all are stored
@@ -62,77 +90,214 @@ def price(plan: Plan, nanorho: int, stored: Mapping[int, tuple[int, int]]) -> Pr
     Args:
         plan: the question's plan.
         nanorho: the loss the question may spend.
-        stored: position → (loss in nano-ρ, measurement id) of the sharpest stored measurement.
+        stored: position → the sharpest stored measurement.
 
     Raises:
         QueryRefused: the loss is too small to buy any answer.
     """
     everyone = tuple(range(len(plan.statistics)))
     wanted = dict(_shares(plan, everyone, nanorho))
-    paid = sum(stored[position][0] for position in everyone if position in stored)
+    paid = sum(stored[position].nanorho for position in everyone if position in stored)
     if len(stored) == len(everyone) and paid >= sum(noise.nanorho for noise in wanted.values()):
         return Priced((), dict(stored))
-    reused = {position: found for position, found in stored.items() if found[0] >= wanted[position].nanorho}
+    reused = {position: found for position, found in stored.items() if found.nanorho >= wanted[position].nanorho}
     missing = tuple(position for position in everyone if position not in reused)
     return Priced(_shares(plan, missing, nanorho), reused)
 
 
 def _shares(plan: Plan, positions: Sequence[int], nanorho: int) -> tuple[tuple[int, Gaussian], ...]:
     total = sum(plan.weights[position] for position in positions)
-    found = []
-    for position in positions:
-        share = int(nanorho * plan.weights[position] / total)
-        noise = gaussian_for(plan.statistics[position].l2_squared, share) if share else None
-        if noise is None:
-            raise QueryRefused(
-                "too_large",
-                "This share of the budget is too small to buy an answer to so many statistics at once.",
-                accepted="fewer statistics in one question, or a larger epsilon",
-            )
-        found.append((position, noise))
-    return tuple(found)
+    return tuple(
+        (position, _bought(plan, position, int(nanorho * plan.weights[position] / total))) for position in positions
+    )
 
 
-def variance(form: Linear, scales: Sequence[float]) -> float:
-    """Variance of a linear form of independent draws with these standard deviations."""
-    return sum((float(coefficient) * scales[position]) ** 2 for position, coefficient in form.terms)
+def _bought(plan: Plan, position: int, nanorho: int) -> Gaussian:
+    noise = gaussian_for(plan.statistics[position].l2_squared, nanorho) if nanorho else None
+    if noise is None:
+        raise QueryRefused(
+            "too_large",
+            "This share of the budget is too small to buy an answer to so many statistics at once.",
+            accepted="fewer statistics in one question, a larger epsilon, or a smaller moe",
+        )
+    return noise
 
 
-def covariance(a: Linear, b: Linear, scales: Sequence[float]) -> float:
-    """Covariance of two linear forms of the same draws."""
-    other = dict(b.terms)
-    return sum(float(c) * float(other[p]) * scales[p] ** 2 for p, c in a.terms if p in other)
+# -- from margins
 
 
-def fieller(ratio: Vector, divisor: Vector, variances: tuple[float, float, float], z: float) -> Vector:
-    """Half-width of the interval for a ratio A/D that covers it with the normal probability of ±z.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A margin that one estimate is to keep in 90 of 100 answers.
 
-    The interval is not symmetric; its farther end is given. NaN where it is unbounded.
+    Attributes:
+        margin: in the column's unit.
+        rows: for a ratio, the least number of rows of a cell that shall keep it.
+    """
+
+    form: Linear | Ratio
+    margin: float
+    rows: int
+
+    def met(self, scales: Sequence[float]) -> bool:
+        """Whether noise of these standard deviations keeps the margin."""
+        if isinstance(self.form, Linear):
+            return margins.chance(self.form, scales, self.margin) >= LEVEL
+        noise = margins.RatioNoise.of(self.form, scales)
+        return noise is not None and noise.chance(self.margin, self.rows) >= LEVEL
+
+    def limits(self) -> list[tuple[Linear, float]]:
+        """Linear forms and the variances that they may have, nearly: where the least loss is looked for."""
+        if isinstance(self.form, Linear):
+            reach = margins.reach(self.form, self.margin)
+            return [(self.form, (reach / margins.Z90) ** 2)] if self.form.terms else []
+        within, per_row = self.form.within or (), self.form.denominator.terms[0][1]
+        allowed = (self.margin * float(per_row) * self.rows / margins.Z90) ** 2
+        return [(side, allowed) for at in within for side in margins.edges(self.form, at, Fraction(self.margin))]
+
+
+def targets(plan: Plan, moe: Sequence[tuple[str | None, float]], rows: int) -> list[Target]:
+    """The margins asked for, by the columns they are for.
 
     Args:
-        ratio: the noisy ratio, shape (cells,).
-        divisor: D, shape (cells,).
-        variances: of A, of D, and their covariance.
-        z: quantile.
+        plan: the question's plan.
+        moe: (column, margin); no column stands for the only estimate.
+        rows: for ratios, see `Target`.
+
+    Raises:
+        QueryRefused: an unknown column, one whose margin cannot be foretold, or a statistic no margin speaks of.
     """
-    of_a, of_d, together = variances
-    with np.errstate(all="ignore"):
-        g = z * z * of_d / divisor**2
-        bounded = np.where(g < 1, 1 - g, np.nan)
-        centre = (ratio - z * z * together / divisor**2) / bounded
-        spread = of_a - 2 * ratio * together + ratio**2 * of_d - g * (of_a - (together**2 / of_d if of_d else 0.0))
-        half = z / np.abs(divisor) * np.sqrt(np.maximum(spread, 0.0)) / bounded
-        found: Vector = np.maximum(centre + half - ratio, ratio - (centre - half))
+    forms = {output.name: output.form for output in plan.outputs if output.role != "key"}
+    known = ", ".join(forms) or "no column: the question estimates nothing"
+    if any(name is None for name, _ in moe):
+        if len(forms) != 1:
+            raise QueryRefused(
+                "unsupported", "One margin stands for one estimate.", accepted=f"a moe for each of {known}"
+            )
+        moe = [(next(iter(forms)), margin) for _, margin in moe]
+    unknown = [name for name, _ in moe if name not in forms]
+    if unknown:
+        raise QueryRefused("unknown_name", f"There is no estimate called {unknown[0]}.", accepted=f"moe for {known}")
+    found = [_target(name or "", forms[name or ""], margin, rows) for name, margin in moe]
+    spoken = {position for target in found for position in used(target.form)}
+    silent = [name for name, form in forms.items() if not set(used(form)) <= spoken]
+    if silent or len(spoken) < len(plan.statistics):
+        raise QueryRefused(
+            "unsupported",
+            "Some of what is measured has no margin to keep.",
+            accepted=f"a moe for {', '.join(silent)}" if silent else "ORDER BY over the columns alone",
+        )
     return found
 
 
-def foretold(form: Form, scales: Sequence[float]) -> tuple[float | None, dict[str, float] | None]:
-    """The 90 % margin before the draw: of any cell (linear), or of an average over n rows at most."""
+def _target(name: str, form: Form, margin: float, rows: int) -> Target:
+    if not any(True for _ in used(form)):
+        return Target(Linear(), margin, rows)
+    if isinstance(form, Linear) or (isinstance(form, Ratio) and form.within is not None):
+        return Target(form, margin, rows)
+    raise QueryRefused(
+        "unsupported",
+        f"The margin of {name} cannot be foretold: it depends on numbers that are not known before.",
+        accepted="epsilon instead of moe, or a moe for the sums and counts it is made of, each in a column",
+    )
+
+
+def price_margins(plan: Plan, wanted: Sequence[Target], stored: Mapping[int, Stored]) -> Priced:
+    """The least loss that keeps every margin.
+
+    Each statistic j with loss ρ_j has variance q_j/ρ_j, and each margin limits a sum of w_j·q_j/ρ_j. The least Σ ρ_j
+    is found by its multipliers (the problem is convex), then scaled until every margin is just kept by the noise as
+    it is drawn. A stored measurement is used where it is at least as sharp as what would be bought.
+
+    Raises:
+        QueryRefused: noise that keeps them cannot be drawn at all.
+    """
+    everyone = frozenset(range(len(plan.statistics)))
+    if len(stored) == len(everyone):
+        free = Priced((), dict(stored))
+        if all(target.met(free.scales) for target in wanted):
+            return free
+    reused: dict[int, Stored] = {}
+    while True:
+        drawn = _least(plan, wanted, reused, sorted(everyone - reused.keys()))
+        sharp = {p: stored[p] for p, noise in drawn if p in stored and stored[p].nanorho >= noise.nanorho}
+        if not sharp:
+            return Priced(drawn, reused)
+        reused |= sharp
+
+
+def _least(
+    plan: Plan, wanted: Sequence[Target], reused: Mapping[int, Stored], positions: Sequence[int]
+) -> tuple[tuple[int, Gaussian], ...]:
+    if not positions:
+        return ()
+    rho = _allocated(plan, wanted, reused, positions)
+    factor = _scaling(lambda times: all(t.met(_scales(plan, rho * times, reused, positions)) for t in wanted))
+    return tuple(
+        (position, _bought(plan, position, math.ceil(min(NANORHO_MAX, each * factor * NANO))))
+        for position, each in zip(positions, rho, strict=True)
+    )
+
+
+def _scaling(kept: Callable[[float], bool]) -> float:
+    """The least factor on all losses with which the margins are kept."""
+    high = 1.0
+    while not kept(high):
+        if high >= SCALING_MAX:
+            raise QueryRefused(
+                "too_large", "No noise keeps this margin.", accepted="a larger moe, or epsilon instead"
+            )
+        high *= 2
+    low = high / SCALING_WIDTH
+    for _ in range(SCALING_STEPS):
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if kept(middle) else (middle, high)
+    return high
+
+
+def _allocated(
+    plan: Plan, wanted: Sequence[Target], reused: Mapping[int, Stored], positions: Sequence[int]
+) -> Vector:
+    """The losses ρ_j, nearly: by multiplicative steps of the margins' multipliers."""
+    index = {position: column for column, position in enumerate(positions)}
+    half_squares = np.array([d_in_of(plan.statistics[position].l2_squared) ** 2 / 2 for position in positions])
+    rows, allowed = [], []
+    for form, limit in (each for target in wanted for each in target.limits()):
+        weights, taken = np.zeros(len(positions)), 0.0
+        for position, coefficient in form.terms:
+            if position in index:
+                weights[index[position]] = float(coefficient) ** 2
+            else:
+                taken += (float(coefficient) * reused[position].scale) ** 2
+        rows.append(weights * half_squares)
+        allowed.append(max(limit - taken, limit * SLACK_MIN))
+    matrix, limits = np.array(rows), np.array(allowed)
+    multipliers = np.ones(len(limits)) / limits
+    for _ in range(MULTIPLIER_STEPS):
+        rho = np.sqrt(np.maximum(multipliers @ matrix, TINY))
+        multipliers *= (matrix @ (1 / rho)) / limits
+    rho = np.sqrt(np.maximum(multipliers @ matrix, TINY))
+    found: Vector = rho * np.max((matrix @ (1 / rho)) / limits)
+    return found
+
+
+def _scales(plan: Plan, rho: Vector, reused: Mapping[int, Stored], positions: Sequence[int]) -> list[float]:
+    found = [0.0] * len(plan.statistics)
+    for position, each in zip(positions, rho, strict=True):
+        found[position] = d_in_of(plan.statistics[position].l2_squared) / math.sqrt(2 * each)
+    for position, stored in reused.items():
+        found[position] = stored.scale
+    return found
+
+
+# -- foretold
+
+
+def foretold(form: Form, scales: Sequence[float]) -> tuple[float | None, dict[str, float | None] | None]:
+    """The 90 % margin before the draw: of any cell (linear), or of a ratio over n rows at most."""
     if isinstance(form, Linear):
-        return Z90 * variance(form, scales) ** 0.5, None
-    if isinstance(form, Ratio) and form.spread is not None:
-        counts = {position for position, _ in form.denominator.terms}
-        rest = Linear(tuple(term for term in form.numerator.terms if term[0] not in counts))
-        most = variance(rest, scales) + float(form.spread) ** 2 * variance(form.denominator, scales)
-        return None, {str(n): Z90 * most**0.5 / n for n in FORETOLD_SIZES}
-    return None, None
+        return margins.margin(form, scales, LEVEL), None
+    noise = margins.RatioNoise.of(form, scales) if isinstance(form, Ratio) else None
+    if noise is None:
+        return None, None
+    return None, {str(rows): noise.margin(LEVEL, rows) for rows in FORETOLD_SIZES}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from budgets.clock import Clock
     from budgets.ledger import Balance
     from engine.catalog import Catalog
+    from engine.explanation import Explanation
     from engine.release import Preview, Release
 
 CATALOG_FILE = "district.yaml"
@@ -78,12 +79,17 @@ class District:
         """What a question would cost and how sharp it would be; free. Takes what `ask` takes."""
         return pipeline.preview(self._house, _request(sql, fields))
 
+    def explain(self, sql: str, **fields: object) -> Explanation:
+        """Why a question would cost what it costs, and what would make it sharper; free. Takes what `ask` takes."""
+        return pipeline.explain(self._house, _request(sql, fields))
+
     def ask(self, sql: str, **fields: object) -> Release:
         """Answer a question, charging the cohorts it touches.
 
         Args:
             sql: one SELECT.
-            **fields: the other fields of `engine.request.Request`: request_id, grant, cohorts, epsilon.
+            **fields: the other fields of `engine.request.Request`: request_id, grant, cohorts, moe,
+                moe_at_n, epsilon.
 
         Raises:
             Refusal: a decision not to answer, with its reason and what would be accepted.

@@ -50,14 +50,15 @@ class Ratio:
     """A quotient of two linear forms.
 
     Attributes:
-        of_count: the divisor is a count of rows (AVG): the ratio is NULL where it is not positive.
-        spread: for AVG, the half-width of the averaged values' range; used to foretell margins.
+        of_count: the ratio is an average: it is NULL where the count of rows that divides is not positive.
+        within: least and greatest value it can have without noise, where the divisor is a positive multiple of one
+            count of rows and these are known; used to foretell margins.
     """
 
     numerator: Linear
     denominator: Linear
     of_count: bool = False
-    spread: Fraction | None = None
+    within: tuple[Fraction, Fraction] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,7 @@ def combine(op: Op, left: Form, right: Form) -> Form:
     if isinstance(right, Ratio) and _constant(left) is not None and op != "/":
         constant = _constant(left) or Fraction(0)
         if op == "-":
-            opposite = Ratio(right.numerator.times(Fraction(-1)), right.denominator, right.of_count, right.spread)
-            return _ratio_constant("+", opposite, constant)
+            return _ratio_constant("+", _scaled(right, Fraction(-1)), constant)
         return _ratio_constant(op, right, constant)
     return Smooth(op, left, right)
 
@@ -115,18 +115,20 @@ def _linear(op: Op, left: Linear, right: Linear) -> Form:
 
 def _ratio_constant(op: Op, ratio: Ratio, constant: Fraction) -> Form:
     if op in ("+", "-"):
-        shifted = ratio.numerator.plus(ratio.denominator, constant if op == "+" else -constant)
-        return Ratio(
-            shifted,
-            ratio.denominator,
-            ratio.of_count,
-            None if ratio.spread is None else ratio.spread + abs(constant),
-        )
+        shift = constant if op == "+" else -constant
+        ends = None if ratio.within is None else (ratio.within[0] + shift, ratio.within[1] + shift)
+        return Ratio(ratio.numerator.plus(ratio.denominator, shift), ratio.denominator, ratio.of_count, ends)
     if not constant:
         return Smooth(op, ratio, Linear(constant=constant))
-    factor = constant if op == "*" else 1 / constant
-    spread = None if ratio.spread is None else ratio.spread * abs(factor)
-    return Ratio(ratio.numerator.times(factor), ratio.denominator, ratio.of_count, spread)
+    return _scaled(ratio, constant if op == "*" else 1 / constant)
+
+
+def _scaled(ratio: Ratio, factor: Fraction) -> Ratio:
+    ends = None
+    if ratio.within is not None:
+        least, greatest = sorted(end * factor for end in ratio.within)
+        ends = (least, greatest)
+    return Ratio(ratio.numerator.times(factor), ratio.denominator, ratio.of_count, ends)
 
 
 def used(form: Form) -> Iterator[int]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from budgets.ledger import Draw, Question, StaleBasis, State
 from budgets.loss import PrivacyLoss, epsilon_of
-from engine import accuracy, mechanisms, postprocess, preparation
+from engine import accuracy, explanation, mechanisms, postprocess, preparation
 from engine.backends import duckdb as backend
 from engine.compile import compile_plan
 from engine.mechanisms import Gaussian, d_in_of
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from budgets.ledger import Entry, Ledger
     from engine.accuracy import Priced
     from engine.catalog import Catalog
+    from engine.explanation import Explanation
     from engine.plan import Plan, Statistic
     from engine.request import Asked, Request
     from engine.vault import Vault
@@ -65,6 +66,11 @@ class House:
 def preview(house: House, request: Request) -> Preview:
     """What a question would cost and how sharp it would be; touches no record and charges nothing."""
     return _guarded(house, lambda: _preview(house, request.checked()))
+
+
+def explain(house: House, request: Request) -> Explanation:
+    """Why a question would cost what it costs, and what would make it sharper; free, and touches no record."""
+    return _guarded(house, lambda: _explain(house, request.checked()))
 
 
 def ask(house: House, request: Request) -> Release:
@@ -101,12 +107,21 @@ def _books(house: House, grant: Grant) -> Books:
 
 
 def _preview(house: House, asked: Asked) -> Preview:
+    return _foretold(house, asked)[2]
+
+
+def _explain(house: House, asked: Asked) -> Explanation:
+    plan, priced, foretold = _foretold(house, asked)
+    return explanation.explain(house.catalog, plan, priced, foretold)
+
+
+def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
     grant = house.ledger.grant(asked.grant)
     books = _books(house, grant)
     prepared = preparation.prepare(asked, books)
     stored = house.ledger.measured(prepared.digests)
     priced = preparation.price(asked, prepared, books, stored)
-    plan, scales = prepared.plan, preparation.foretold_scales(prepared, priced, stored)
+    plan, scales = prepared.plan, priced.scales
     charges = preparation.charges(plan, priced)
     notes = preparation.notes(plan, prepared.left_out)
     short = [cohort for cohort, nanorho in charges.items() if nanorho > books.balances[cohort].left]
@@ -114,7 +129,7 @@ def _preview(house: House, asked: Asked) -> Preview:
         notes.append(f"Asked now, it would be refused: classes {preparation.years(short)} cannot pay.")
     if plan.statistics and not priced.drawn:
         notes.append("Everything it needs has been measured already: it is free.")
-    return Preview(
+    foretold = Preview(
         sql=asked.sql,
         plan_hash=plan.digest,
         engine_version=VERSION,
@@ -134,6 +149,7 @@ def _preview(house: House, asked: Asked) -> Preview:
             if output.role != "key"
         ],
     )
+    return plan, priced, foretold
 
 
 # -- the charge and after
@@ -195,13 +211,14 @@ def _question(house: House, asked: Asked, prepared: Prepared, priced: Priced) ->
             )
             for position, noise in priced.drawn
         ),
-        reused={prepared.digests[position]: found[1] for position, found in priced.reused.items()},
+        reused={prepared.digests[position]: found.id for position, found in priced.reused.items()},
     )
 
 
 def _request_hash(asked: Asked, plan: Plan) -> str:
     """What a request id is bound to: the plan and the accuracy asked for."""
-    return hashlib.sha256(json.dumps([plan.digest, asked.cohorts, asked.nanorho]).encode()).hexdigest()
+    accuracy_asked = [asked.nanorho, asked.moe, asked.moe_at_n]
+    return hashlib.sha256(json.dumps([plan.digest, asked.cohorts, accuracy_asked]).encode()).hexdigest()
 
 
 def _resume(house: House, asked: Asked, entry: Entry, deadline: float) -> Release:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -274,9 +274,34 @@ class _Planner:
             case tree.Constant(number, _):
                 return forms.Linear(constant=Fraction(number if isinstance(number, int | Fraction) else 0))
             case tree.OuterArithmetic(op, left, right):
-                return forms.combine(op, self.form(left), self.form(right))
+                return self.with_ends(forms.combine(op, self.form(left), self.form(right)))
             case tree.Aggregate():
                 return self.aggregate(value)
+
+    def with_ends(self, form: Form) -> Form:
+        """A new ratio with its ends: of sums over some of the rows that are counted by its divisor.
+
+        Each such row adds between the ends of its integer to the numerator, or nothing.
+        """
+        if not isinstance(form, forms.Ratio) or form.within is not None or form.numerator.constant:
+            return form
+        statistics = tuple(self.found.values())
+        terms = form.denominator.terms
+        if form.denominator.constant or len(terms) != 1 or statistics[terms[0][0]].centred or terms[0][1] <= 0:
+            return form
+        counted, factor = terms[0]
+        rows = set(statistics[counted].conditions)
+        least = greatest = Fraction(0)
+        for position, coefficient in form.numerator.terms:
+            part = statistics[position]
+            if not rows <= set(part.conditions):
+                return form
+            ends = (Fraction(0 if part.centred is None else -part.bound), Fraction(part.bound))
+            if position == counted:
+                ends = (Fraction(1), Fraction(1))
+            low, high = sorted(coefficient * end / factor for end in ends)
+            least, greatest = least + low, greatest + high
+        return replace(form, within=(least, greatest))
 
     def aggregate(self, asked: tree.Aggregate) -> Form:
         condition = () if asked.condition is None else (asked.condition,)
@@ -319,7 +344,9 @@ class _Planner:
                 self.sums[position, count.terms[0][0]] = abs(centred.offset) / half
         if not average:
             return total
-        return forms.Ratio(total, count, of_count=True, spread=centred.bound * centred.unit)
+        half = centred.bound * centred.unit
+        ends = (centred.offset - half, centred.offset + half) if count.terms else None
+        return forms.Ratio(total, count, of_count=True, within=ends)
 
     def centred(self, asked: tree.Aggregate, found: Range) -> Centred | None:
         """The integers of a sum; None where the argument is always NULL."""

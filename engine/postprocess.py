@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import accuracy, forms
+from engine import forms, margins
 from engine.forms import Key, Linear, Ratio, Smooth
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ def _estimated(plan: Plan, form: Form, draws: Draws) -> Estimated:
         case Key(index):
             return Estimated([row[index] for row in plan.keys.rows], nothing, nothing, nothing, None)
         case Linear():
-            se = np.full(size, accuracy.variance(form, draws.scales) ** 0.5)
-            return Estimated(_linear_cells(form, draws, size), se, se * accuracy.Z90, se * accuracy.Z95, None)
+            se = np.full(size, margins.variance(form, draws.scales) ** 0.5)
+            moe90, moe95 = (np.full(size, margins.margin(form, draws.scales, level)) for level in (0.9, 0.95))
+            return Estimated(_linear_cells(form, draws, size), se, moe90, moe95, None)
         case Ratio():
             return _ratio(form, draws, size)
         case Smooth():
@@ -134,14 +135,14 @@ def _ratio(form: Ratio, draws: Draws, size: int) -> Estimated:
     absent = divisor <= 0 if form.of_count else divisor == 0
     with np.errstate(all="ignore"):
         ratio = np.where(absent, np.nan, numerator / divisor)
-    of_a, of_d = (accuracy.variance(part, draws.scales) for part in (form.numerator, form.denominator))
-    together = accuracy.covariance(form.numerator, form.denominator, draws.scales)
+    of_a, of_d = (margins.variance(part, draws.scales) for part in (form.numerator, form.denominator))
+    together = margins.covariance(form.numerator, form.denominator, draws.scales)
     with np.errstate(all="ignore"):
         delta = np.sqrt(np.maximum(of_a - 2 * ratio * together + ratio**2 * of_d, 0.0)) / np.abs(divisor)
-        firm = np.abs(divisor) >= accuracy.FIRM * of_d**0.5
+        firm = np.abs(divisor) >= margins.FIRM * of_d**0.5
     moe90, moe95 = (
-        np.where(firm, z * delta, accuracy.fieller(ratio, divisor, (of_a, of_d, together), z))
-        for z in (accuracy.Z90, accuracy.Z95)
+        np.where(firm, z * delta, margins.fieller(ratio, divisor, (of_a, of_d, together), z))
+        for z in (margins.Z90, margins.Z95)
     )
     reason = None
     if absent.any():
@@ -170,7 +171,7 @@ def _smooth(plan: Plan, form: Smooth, draws: Draws) -> Estimated:
         se = np.where(dual.firm, np.sqrt(spread + np.zeros(len(dual.values))), np.nan)
     reason = None if dual.firm.all() else WEAK_DIVISOR
     cells = [_float(cell) for cell in dual.values]
-    return Estimated(cells, se, se * accuracy.Z90, se * accuracy.Z95, reason)
+    return Estimated(cells, se, se * margins.Z90, se * margins.Z95, reason)
 
 
 def _dual(plan: Plan, form: Form, draws: Draws) -> _Dual:
@@ -206,6 +207,6 @@ def _combined(op: forms.Op, a: _Dual, b: _Dual, draws: Draws) -> _Dual:
             divisor = np.where(b.values == 0, np.nan, b.values)
             values, by_a, by_b = a.values / divisor, 1 / divisor, -a.values / divisor**2
             spread = sum((slope * draws.scales[p]) ** 2 for p, slope in b.slopes.items())
-            firm = firm & (np.abs(b.values) >= accuracy.FIRM * np.sqrt(spread + zero))
+            firm = firm & (np.abs(b.values) >= margins.FIRM * np.sqrt(spread + zero))
         slopes = {p: by_a * a.slopes.get(p, zero) + by_b * b.slopes.get(p, zero) for p in positions}
     return _Dual(values, slopes, firm & np.isfinite(values))

@@ -147,14 +147,16 @@ def price(asked: Asked, prepared: Prepared, books: Books, stored: Mapping[str, M
     plan = prepared.plan
     if not plan.statistics:
         return accuracy.Priced((), {})
-    nanorho = asked.nanorho
-    if nanorho is None:
-        nanorho = default_share_nanorho(books.balances[cohort].year_cap for cohort in plan.cohorts)
     known = {
-        position: (stored[digest].loss.nanorho, stored[digest].id)
+        position: accuracy.Stored(stored[digest].loss.nanorho, stored[digest].id, stored[digest].scale)
         for position, digest in enumerate(prepared.digests)
         if digest in stored
     }
+    if asked.moe:
+        return accuracy.price_margins(plan, accuracy.targets(plan, asked.moe, asked.moe_at_n), known)
+    nanorho = asked.nanorho
+    if nanorho is None:
+        nanorho = default_share_nanorho(books.balances[cohort].year_cap for cohort in plan.cohorts)
     return accuracy.price(plan, nanorho, known)
 
 
@@ -165,15 +167,6 @@ def charges(plan: Plan, priced: Priced) -> dict[int, int]:
         for cohort in plan.statistics[position].cohorts:
             paid[cohort] = paid.get(cohort, 0) + noise.nanorho
     return dict(sorted(paid.items()))
-
-
-def foretold_scales(prepared: Prepared, priced: Priced, stored: Mapping[str, Measurement]) -> tuple[float, ...]:
-    """The standard deviations of the noise the answer would have."""
-    drawn = {position: noise.scale for position, noise in priced.drawn}
-    return tuple(
-        drawn[position] if position in drawn else stored[digest].scale
-        for position, digest in enumerate(prepared.digests)
-    )
 
 
 # -- what is told about a plan

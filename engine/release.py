@@ -70,11 +70,11 @@ class ClampingBounds:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A margin foretold: of any cell, or of an average over so many rows."""
+    """A margin foretold: of any cell, or of a ratio over so many rows; None where the noise leaves none."""
 
     column: str
     moe90: float | None
-    moe90_at_n: dict[str, float] | None
+    moe90_at_n: dict[str, float | None] | None
 
 
 @dataclass(frozen=True, slots=True)

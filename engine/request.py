@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from budgets.grants import DISTRICT
@@ -13,7 +14,12 @@ from engine.refusals import QueryRefused
 REQUEST_ID_CHARACTERS_MAX = 100
 EPSILON_MAX = 100.0
 
-_NOT_BUILT = ("moe", "rows_per_student_max", "groups_per_student_max", "rehearse")
+MOE_MIN, MOE_MAX = 1e-9, 1e15
+MOE_AT_N = 100
+MOE_AT_N_MAX = 10**9
+COLUMNS_MAX = 200
+
+_NOT_BUILT = ("rows_per_student_max", "groups_per_student_max", "rehearse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +31,19 @@ class Request:
         request_id: the asker's own id: asking again under it gives the same answer and costs nothing more.
         grant: under which grant; the district's own if none is named.
         cohorts: ask only of these cohorts.
+        moe: spend as little as keeps this 90 % margin of error in every cell, in the column's unit; a mapping from
+            columns to margins where there are several estimates.
+        moe_at_n: for averages and other ratios the margin holds in cells of at least so many rows; 100 if not named.
         epsilon: spend so much that this question alone is (ε, 5e-8)-differentially private for each student.
-        moe, rows_per_student_max, groups_per_student_max, rehearse: refused, see `checked`.
+        rows_per_student_max, groups_per_student_max, rehearse: refused, see `checked`.
     """
 
     sql: str
     request_id: str | None = None
     grant: str | None = None
     cohorts: tuple[int, ...] | None = None
-    moe: object = None
+    moe: float | Mapping[str, float] | None = None
+    moe_at_n: int | None = None
     epsilon: float | None = None
     rows_per_student_max: int | None = None
     groups_per_student_max: int | None = None
@@ -50,16 +60,22 @@ class Request:
                 raise QueryRefused(
                     "unsupported",
                     f"The field {field} is not answered by this version.",
-                    accepted="sql, request_id, grant, cohorts, epsilon",
+                    accepted="sql, request_id, grant, cohorts, moe, moe_at_n, epsilon",
                 )
         if not isinstance(self.sql, str):
             raise QueryRefused("syntax", "The question is not a text.", accepted="one SELECT")
+        if self.moe is not None and self.epsilon is not None:
+            raise QueryRefused(
+                "unsupported", "moe and epsilon both fix the loss.", accepted="one of them, or neither"
+            )
         return Asked(
             sql=self.sql,
             request_id=_request_id(self.request_id),
             grant=DISTRICT if self.grant is None else self.grant,
             cohorts=_cohorts(self.cohorts),
             nanorho=_nanorho(self.epsilon),
+            moe=_moe(self.moe),
+            moe_at_n=_moe_at_n(self.moe_at_n, self.moe),
         )
 
 
@@ -68,7 +84,9 @@ class Asked:
     """A request that has been checked.
 
     Attributes:
-        nanorho: the loss asked for; None for the default share.
+        nanorho: the loss asked for; None for the default share, or where margins are asked for.
+        moe: (column, margin), in the order of the columns' names; None for the column stands for the only estimate.
+        moe_at_n: least number of rows of a cell whose ratio keeps its margin.
     """
 
     sql: str
@@ -76,6 +94,8 @@ class Asked:
     grant: str
     cohorts: tuple[int, ...] | None
     nanorho: int | None
+    moe: tuple[tuple[str | None, float], ...] = ()
+    moe_at_n: int = MOE_AT_N
 
 
 def _request_id(given: str | None) -> str:
@@ -111,3 +131,33 @@ def _nanorho(epsilon: float | None) -> int | None:
             accepted=f"a number between 0.001 and {EPSILON_MAX:g}",
         )
     return nanorho
+
+
+def _moe(given: float | Mapping[str, float] | None) -> tuple[tuple[str | None, float], ...]:
+    if given is None:
+        return ()
+    margins: list[tuple[str | None, float]] = [(None, given)] if not isinstance(given, Mapping) else [*given.items()]
+    named = all(name is None or isinstance(name, str) for name, _ in margins)
+    numbers = all(
+        type(margin) in (int, float) and math.isfinite(margin) and MOE_MIN <= margin <= MOE_MAX
+        for _, margin in margins
+    )
+    if not named or not numbers or not 0 < len(margins) <= COLUMNS_MAX:
+        raise QueryRefused(
+            "unsupported",
+            "This margin of error cannot be asked for.",
+            accepted=f"a number between {MOE_MIN:g} and {MOE_MAX:g}, or one for each of several columns",
+        )
+    return tuple(sorted(((name, float(margin)) for name, margin in margins), key=lambda each: each[0] or ""))
+
+
+def _moe_at_n(given: int | None, moe: object) -> int:
+    if given is None:
+        return MOE_AT_N
+    if moe is None or type(given) is not int or not 1 <= given <= MOE_AT_N_MAX:
+        raise QueryRefused(
+            "unsupported",
+            "This moe_at_n cannot be used.",
+            accepted=f"beside moe, a whole number of rows from 1 to {MOE_AT_N_MAX:,}",
+        )
+    return given

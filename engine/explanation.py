@@ -1,0 +1,213 @@
+"""Explanation: why a question costs what it costs, and what would make it sharper.
+
+Made of plan and prices alone, like a preview: it touches no record and is free.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from budgets.loss import SHOWN_DELTA, epsilon_of
+from engine import compile as compiling
+from engine.analysis.contribution import Basis, contribution, rows_basis
+from engine.analysis.intervals import assume, declared_environment, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from engine.accuracy import Priced
+    from engine.analysis.intervals import Range
+    from engine.catalog import Catalog, Table
+    from engine.plan import Plan, Statistic
+    from engine.release import Preview
+    from engine.tree import Scalar
+
+GAIN_MIN = 1.2
+"""Advice that would narrow a margin by less is not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedStatistic:
+    """One measured vector and the proof of its sensitivity.
+
+    Attributes:
+        statistic: what it is, in words.
+        cohorts: whose records it scans; each is charged all of its loss.
+        pins: what the conditions leave of columns, as far as the proof may use it.
+        rows: m, most rows of one student, and why.
+        rows_per_group: m_g, most rows of one student in one group, and why.
+        groups: g, most groups one student can be in.
+        bound: B, the greatest magnitude of one row's integer.
+        unit: size of one integer step in the column's unit.
+        sensitivity_l2: how far one student can move the vector, in integer units.
+        scale: standard deviation of the noise, likewise.
+        loss_nanorho: what it costs; 0 where a stored measurement is used.
+    """
+
+    statistic: str
+    cohorts: tuple[int, ...]
+    pins: list[str]
+    rows: int
+    rows_because: str
+    rows_per_group: int
+    rows_per_group_because: str
+    groups: int
+    bound: int
+    unit: float
+    sensitivity_l2: float
+    scale: float
+    loss_nanorho: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a question would be answered.
+
+    Attributes:
+        preview: what it would cost and how sharp it would be.
+        keys: the GROUP BY columns.
+        groups: how many rows the answer has before LIMIT, whatever the records hold.
+        statistics: what is measured.
+        statement: the SQL that will run over the vault; None where nothing is drawn.
+        advice: what would narrow the margins, the most first.
+    """
+
+    preview: Preview
+    keys: tuple[str, ...]
+    groups: int
+    statistics: list[ExplainedStatistic]
+    statement: str | None
+    advice: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as it goes over the wire."""
+        return asdict(self)
+
+
+def explain(catalog: Catalog, plan: Plan, priced: Priced, preview: Preview) -> Explanation:
+    """The explanation of a question that has been priced."""
+    losses = {position: noise.nanorho for position, noise in priced.drawn}
+    statistics = [
+        _statistic(catalog, plan, statistic, scale, losses.get(position, 0))
+        for position, (statistic, scale) in enumerate(zip(plan.statistics, priced.scales, strict=True))
+    ]
+    drawn = [plan.statistics[position] for position in losses]
+    return Explanation(
+        preview=preview,
+        keys=plan.keys.names,
+        groups=len(plan.keys.rows),
+        statistics=statistics,
+        statement=compiling.compile_plan(plan, catalog, drawn).sql if drawn else None,
+        advice=_advice(catalog, plan, priced),
+    )
+
+
+def _statistic(
+    catalog: Catalog, plan: Plan, statistic: Statistic, scale: float, loss_nanorho: int
+) -> ExplainedStatistic:
+    table, known = _narrowed(catalog, statistic)
+    each = statistic.contribution
+    return ExplainedStatistic(
+        statistic=statistic.label,
+        cohorts=statistic.cohorts,
+        pins=[*_pins(table, known)],
+        rows=each.rows,
+        rows_because=_because(catalog, rows_basis(catalog, table, known)),
+        rows_per_group=each.rows_per_group,
+        rows_per_group_because=_because(catalog, rows_basis(catalog, table, known, plan.keys.names)),
+        groups=each.groups,
+        bound=statistic.bound,
+        unit=1.0 if statistic.centred is None else float(statistic.centred.unit),
+        sensitivity_l2=math.sqrt(statistic.l2_squared),
+        scale=scale,
+        loss_nanorho=loss_nanorho,
+    )
+
+
+def _narrowed(catalog: Catalog, statistic: Statistic) -> tuple[Table, dict[str, Range]]:
+    table = catalog.tables[statistic.table]
+    known = assume(statistic.conditions, declared_environment(table))
+    if known is None:
+        raise AssertionError
+    return table, known
+
+
+def _pins(table: Table, known: Mapping[str, Range]) -> Iterator[str]:
+    declared = declared_environment(table)
+    for name, left in known.items():
+        whole = declared[name]
+        if left == whole:
+            continue
+        if left.values is not None and len(left.values) == 1:
+            yield f"{name} = {_shown(next(iter(left.values)))}"
+        elif left.values is not None and whole.values is not None and len(left.values) < len(whole.values):
+            yield f"{name} has {len(left.values)} of {len(whole.values)} values"
+        elif (left.low, left.high) != (whole.low, whole.high) and left.low is not None and left.high is not None:
+            yield f"{name} from {float(left.low):g} to {float(left.high):g}"
+        elif whole.nullable and not left.nullable:
+            yield f"{name} is not NULL"
+
+
+def _shown(value: Scalar) -> str:
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def _because(catalog: Catalog, basis: Basis) -> str:
+    left = [f"{name} has {n} left" for name, n in zip(basis.columns, basis.values_left, strict=True) if n > 1]
+    named = ", ".join((catalog.owner, *basis.columns)) + (f"; {', '.join(left)}" if left else "")
+    match basis.kind:
+        case "unique":
+            return f"unique ({named})"
+        case "cap":
+            return f"cap of {basis.rows // math.prod(basis.values_left)} rows per ({named})"
+        case "rows_per_student_max":
+            return "rows_per_student_max"
+        case "contradiction":
+            return "no row fulfils the conditions"
+
+
+# -- advice
+
+
+def _advice(catalog: Catalog, plan: Plan, priced: Priced) -> list[str]:
+    """What would narrow the margins, by factors computed as the plan itself is."""
+    if not priced.drawn:
+        return ["Nothing is drawn: everything has been measured already, or no student can be in it."]
+    found = [(2.0, f"Half the margins cost four times the loss: epsilon={_quadruple(priced)}.")]
+    best: dict[str, float] = {}
+    for position, _ in priced.drawn:
+        for name, gain in _gains(catalog, plan, plan.statistics[position]):
+            best[name] = min(best.get(name, math.inf), gain)
+    for name, gain in best.items():
+        found.append((gain, f"Asked of one {name} alone (WHERE {name} = …), margins are {gain:.3g} times narrower."))
+    together = len(priced.drawn)
+    if together > 1:
+        gain = math.sqrt(together)
+        found.append(
+            (gain, f"{together} statistics share the loss: asked alone, each is up to {gain:.3g} times sharper.")
+        )
+    if any(plan.statistics[position].centred is not None for position, _ in priced.drawn):
+        text = "Half as wide bounds (CASE WHEN x BETWEEN … AND … THEN x END) halve the noise of a sum."
+        found.append((2.0, text))
+    return [text for gain, text in sorted(found, key=lambda each: -each[0]) if gain >= GAIN_MIN]
+
+
+def _quadruple(priced: Priced) -> str:
+    return f"{epsilon_of(4 * priced.nanorho):.3g} instead of {epsilon_of(priced.nanorho):.3g}, at δ {SHOWN_DELTA:g}"
+
+
+def _gains(catalog: Catalog, plan: Plan, statistic: Statistic) -> Iterator[tuple[str, float]]:
+    """By how much a statistic would be sharper if a listed column were pinned to one value."""
+    table, known = _narrowed(catalog, statistic)
+    for name, left in known.items():
+        if left.values is None or len(left.values) <= 1:
+            continue
+        one = {**known, name: listed([next(iter(left.values))])}
+        rows = plan.keys.rows
+        alone = contribution(catalog, table, one, plan.keys.names, rows).l2_squared(statistic.bound)
+        if alone:
+            gain = math.sqrt(statistic.l2_squared / alone)
+            if gain >= GAIN_MIN:
+                yield name, gain
