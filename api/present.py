@@ -92,7 +92,9 @@ def _cell(value: object, margin: float | None, column: ReleaseColumn) -> Text:
 
 
 def _number(value: float, margin: float) -> str:
-    """As many decimal places as the margin makes meaningful: two figures of it."""
+    """As many decimal places as the margin makes meaningful: two figures of it, and none where both are whole."""
+    if float(value).is_integer() and float(margin).is_integer():
+        return f"{value:,.0f}"
     places = 0
     while 0 < margin * 10**places < 10 and places < 6:  # noqa: PLR2004 - two figures
         places += 1

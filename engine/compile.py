@@ -137,7 +137,8 @@ def centred(measure: Centred, name: str) -> str:
         return f"CASE WHEN {name} IS NULL THEN 0 ELSE CAST({clamped} AS BIGINT) END"
     low, high = _whole(int(measure.low)), _whole(int(measure.high))
     clamped = f"LEAST(GREATEST({name}, {low}), {high})"
-    value = f"{_whole(measure.multiplier)} * {clamped} - {_whole(int(measure.centre))}"
+    times = "" if measure.multiplier == 1 else f"{_whole(measure.multiplier)} * "
+    value = f"{times}{clamped} - {_whole(int(measure.centre))}"
     return f"CASE WHEN {name} IS NULL THEN 0 ELSE {value} END"
 
 

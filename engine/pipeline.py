@@ -127,6 +127,9 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
     short = [cohort for cohort, nanorho in charges.items() if nanorho > books.balances[cohort].left]
     if short:
         notes.append(f"Asked now, it would be refused: classes {preparation.years(short)} cannot pay.")
+        affordable = min(books.balances[cohort].left / charges[cohort] for cohort in short)
+        if affordable > 0:
+            notes.append(f"Margins {affordable**-0.5:.3g} times as wide could be paid for.")
     if plan.statistics and not priced.drawn:
         notes.append("Everything it needs has been measured already: it is free.")
     foretold = Preview(

@@ -50,6 +50,16 @@ def test_the_installed_command_answers(folder):
     assert done.stdout.startswith(b"grade_level,n,n_se,n_moe90,n_moe95")
 
 
+def test_explain_shows_the_proof(folder, homeroom):
+    """In words and as JSON; it costs nothing."""
+    shown = homeroom("explain", folder, COUNT, "--moe", "40").stdout.decode()
+    for word in ("rows of one student", "at most 1: unique (student_key, school_year)", "SELECT", "sharper"):
+        assert word in shown
+    body = json.loads(homeroom("explain", folder, COUNT, "--moe", "40", "--format", "json").stdout)
+    assert list(body) == ["preview", "keys", "groups", "statistics", "statement", "advice"]
+    assert body["preview"]["expected"][0]["moe90"] == 40
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [

@@ -140,6 +140,7 @@ def test_before_the_charge_no_record_is_touched(district, monkeypatch):
     foretold = district.preview(COUNT)
     assert len(foretold.charges) == 17
     assert foretold.expected[0].moe90 > 0
+    assert district.explain(COUNT).statement.startswith("SELECT")
     with pytest.raises(QueryRefused):
         district.ask("SELECT MAX(gpa) FROM student_year")
     with pytest.raises(BudgetRefused):
@@ -156,6 +157,56 @@ def test_a_preview_foretells_the_answer(district):
     assert foretold.expected[0].moe90 == pytest.approx(release.moe90[0][1])
 
 
+def test_a_question_with_a_margin_is_answered_with_it(district):
+    """The answer keeps the margin it was asked with, and the preview said so."""
+    assert district.preview(COUNT, moe=40).expected[0].moe90 == 40
+    first = district.ask(COUNT, moe=40)
+    assert {row[1] for row in first.moe90} == {40}
+    assert district.ask(COUNT, moe=40).draws == first.draws
+    assert not district.ask(COUNT, moe={"n": 50.0}).charges
+    sharper = district.ask(COUNT, moe=35)
+    assert sharper.draws != first.draws
+    assert {row[1] for row in sharper.moe90} == {35}
+
+
+def test_a_request_id_is_bound_to_its_margin(district):
+    """Another margin under one id is another question; the same one is served again."""
+    first = district.ask(COUNT, moe=40, request_id="one")
+    assert district.ask(COUNT, moe={"n": 40}, request_id="other").draws == first.draws
+    assert district.ask(COUNT, moe=40, request_id="one").rows == first.rows
+    for fields in ({"moe": 41}, {"moe": 40, "moe_at_n": 50}, {"epsilon": 0.1}, {}):
+        with pytest.raises(AccessRefused) as refused:
+            district.ask(COUNT, request_id="one", **fields)
+        assert refused.value.code == "request_id_reused"
+
+
+@pytest.mark.parametrize("moe", [0, -1, float("nan"), float("inf"), True, "5", {}, {"n": 0}, {5: 5}, [5], 1e-300])
+def test_a_margin_is_a_positive_number(moe, district):
+    """Anything else is refused before anything is charged."""
+    with pytest.raises(QueryRefused) as refused:
+        district.ask(COUNT, moe=moe)
+    assert refused.value.accepted
+    assert set(spent(district).values()) == {0}
+
+
+def test_an_explanation_shows_the_proof(district):
+    """Pins, key, sensitivity, noise and loss of each statistic, the statement, and advice with its factor."""
+    sql = "SELECT school_year, SUM(gpa) AS s FROM student_year WHERE school_year IN (2023, 2024, 2025) GROUP BY school_year"
+    explained = district.explain(sql)
+    assert explained.groups == 3
+    total, count = explained.statistics
+    assert total.pins == ["school_year has 3 of 7 values"]
+    assert (total.rows, total.rows_per_group, total.groups) == (3, 1, 3)
+    assert total.rows_because == "unique (student_key, school_year; school_year has 3 left)"
+    assert total.sensitivity_l2 == pytest.approx(250 * 3**0.5)
+    assert (total.bound, total.unit) == (250, 0.01)
+    assert total.loss_nanorho + count.loss_nanorho == explained.preview.charges[0].loss_nanorho
+    assert explained.advice[0].startswith("Half the margins cost four times the loss")
+    assert any("one school_year alone" in text and "1.73 times" in text for text in explained.advice)
+    district.ask(sql)
+    assert district.explain(sql).statement is None
+
+
 def test_a_preview_says_what_an_average_would_be_worth(district):
     """The foretold margin at n rows is at least the margin of an answer over n rows, and not far above."""
     sql = "SELECT AVG(CASE WHEN econ_disadv THEN 1 ELSE 0 END) AS r, COUNT(*) AS n FROM student_year WHERE school_year = 2025"
@@ -166,7 +217,7 @@ def test_a_preview_says_what_an_average_would_be_worth(district):
     assert release.moe90[0][0] >= foretold["r"].moe90_at_n["100"] * 100 / n / 1.5
 
 
-@pytest.mark.parametrize("field", ["moe", "rows_per_student_max", "groups_per_student_max", "rehearse"])
+@pytest.mark.parametrize("field", ["rows_per_student_max", "groups_per_student_max", "rehearse"])
 def test_fields_that_are_not_built_are_refused(field, district):
     """Nothing is ignored in silence."""
     with pytest.raises(QueryRefused) as caught:
