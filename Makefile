@@ -47,8 +47,12 @@ mutants: .venv/dev  ## each known privacy bug, planted in a copy, must turn its 
 prove: .venv/dev  ## the same statistical and slow tests at full size, by hand
 	@HOMEROOM_PROVE=1 $(PYTEST) -q -n 2 -m 'slow or statistical'
 
-bench: .venv/dev  ## speed beside plain DuckDB and OpenDP alone, in one run
-	@$(BIN)/python tests/bench.py
+.venv/bench: .venv/core
+	@$(PIP) --editable '.[bench]'
+	@touch $@
+
+bench: .venv/bench  ## speed beside plain DuckDB and a hand-written plan, in one run; writes the README's section
+	@$(BIN)/python tests/bench/speed.py --growth
 
 clean:
 	rm -rf .venv build dist
