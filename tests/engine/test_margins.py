@@ -111,7 +111,10 @@ def test_several_margins_cost_the_least_loss_that_keeps_all(wanted, canonical):
     assert mine <= 1.02 * least
 
 
-@pytest.mark.parametrize(("sql", "moe"), [(RATE, 5), (RATE, 30), (GPA, 0.3), (GPA, 1.5)])
+SHARE = "SELECT COUNT(*) FILTER (WHERE is_dropout) / COUNT(*) AS r FROM student_year WHERE school_year = 2025"
+
+
+@pytest.mark.parametrize(("sql", "moe"), [(RATE, 5), (RATE, 30), (GPA, 0.3), (GPA, 1.5), (SHARE, 0.1)])
 def test_a_ratio_costs_the_least_loss_that_keeps_its_margin_in_the_worst_cell(sql, moe, canonical):
     """At the ends of its range and the least number of rows; noise one percent wider would not keep it."""
     plan, priced = bought(sql, canonical, moe, rows=60)
