@@ -126,6 +126,17 @@ def test_a_ratio_costs_the_least_loss_that_keeps_its_margin_in_the_worst_cell(sq
     assert foretold.margin(0.9, 600) < moe / 9
 
 
+@pytest.mark.parametrize(("sql", "moe"), [(RATE, 5), (GPA, 0.3), (SHARE, 0.1)])
+def test_a_margin_of_a_ratio_holds_in_the_worst_cell(sql, moe, canonical):
+    """Simulated without the formula: at both ends of the range at least 90 %, and at one of them hardly more."""
+    plan, priced = bought(sql, canonical, moe, rows=60)
+    form = plan.outputs[0].form
+    noise = np.random.default_rng(60).normal(size=(200_000, 2)) * priced.scales
+    above, below = (sum(float(c) * noise[:, p] for p, c in part.terms) for part in (form.numerator, form.denominator))
+    held = [np.mean(np.abs((float(at) * 60 + above) / (60 + below) - float(at)) <= moe) for at in form.within]
+    assert min(held) == pytest.approx(0.9, abs=0.004)
+
+
 def test_a_rate_written_in_many_ways_has_the_same_ends(canonical):
     """A share is between 0 and 1, a percentage between 0 and 100, an average between its bounds."""
     for sql, ends in (
