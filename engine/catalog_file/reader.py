@@ -1,0 +1,101 @@
+"""The reader of one catalog: YAML with line numbers, and refusals that point into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from engine.catalog_file.document import CapSpec, ColumnSpec, DistrictSpec, Document, KeepSpec, PrivacySpec, TableSpec
+from engine.refusals import CatalogRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Reader:
+    """One catalog: its file's name, its tree (with line numbers, if read from YAML), refusals that point into it."""
+
+    def __init__(self, file: str, root: Any) -> None:
+        self.file = file
+        self.root = root
+
+    @classmethod
+    def of_yaml(cls, file: str, text: str) -> Reader:
+        """The reader of a YAML text."""
+        if "\0" in text:
+            raise CatalogRefused("The file has a NUL character.", file=file, accepted="plain YAML text")
+        yaml = YAML(typ="rt")
+        try:
+            return cls(file, yaml.load(text))
+        except MarkedYAMLError as error:
+            line = None if error.problem_mark is None else error.problem_mark.line + 1
+            problem = (error.problem or "it cannot be read").rstrip(".")
+            raise CatalogRefused(
+                f"This is not valid YAML: {problem}.",
+                file=file,
+                line=line,
+                accepted="plain YAML, each key once",
+            ) from None
+        except (YAMLError, ValueError, RecursionError):
+            raise CatalogRefused("This is not valid YAML.", file=file, accepted="plain YAML") from None
+
+    def line(self, path: Sequence[str | int]) -> int:
+        """The 1-based line of the deepest part of a path that the file has."""
+        node, line = self.root, 1
+        for part in path:
+            try:
+                line = node.lc.data[part][0] + 1
+                node = node[part]
+            except (AttributeError, KeyError, IndexError, TypeError):
+                break
+        return line
+
+    def refusal(self, path: Sequence[str | int], message: str, accepted: str | None = None) -> CatalogRefused:
+        """A refusal that names the place `path`."""
+        place = ".".join(str(part) for part in path)
+        text = f"{place}: {message}" if place else message
+        return CatalogRefused(text, file=self.file, line=self.line(path), accepted=accepted)
+
+    def document(self) -> Document:
+        """The file as a checked document."""
+        if not isinstance(self.root, dict):
+            raise self.refusal((), "The file must hold district, privacy and tables.", "see the starter catalog")
+        try:
+            return Document.model_validate(_plain(self.root))
+        except RecursionError:
+            raise self.refusal((), "The file refers to itself.", "plain YAML") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            path = [part for part in first["loc"] if part != "[key]"]
+            message, accepted = _explain(first, path)
+            raise self.refusal(path, message, accepted) from None
+
+
+def _explain(error: Any, path: Sequence[str | int]) -> tuple[str, str | None]:
+    if error["type"] == "extra_forbidden":
+        heads: dict[str, type[BaseModel]] = {"district": DistrictSpec, "privacy": PrivacySpec}
+        parts: dict[str, type[BaseModel]] = {"columns": ColumnSpec, "caps": CapSpec, "keep": KeepSpec}
+        model = heads.get(str(path[0]), Document)
+        if path[0] == "tables":  # tables.NAME.PART.….KEY
+            model = parts.get(str(path[2]), TableSpec)
+        return "this is not a setting.", f"one of {', '.join(model.model_fields)}"
+    if error["type"] == "missing":
+        return "this is missing.", f"{path[-1]}: and its value"
+    return f"{error['msg']}.", "see the starter catalog"
+
+
+def _plain(node: Any) -> Any:
+    """YAML's round-trip values as plain Python ones."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, bool) or node is None:
+        return node
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return str(node)

@@ -1,0 +1,21 @@
+"""Scalar expressions: sqlglot nodes → our typed tree, an allow-list by construction.
+
+A class of node that is not named in `convert` is refused, and so is any arg of a named one that is not consumed.
+Every form made here is total: no value can make it fail (see `engine.compile` for the SQL).
+"""
+
+from engine.expressions.convert import condition, convert
+from engine.expressions.numbers import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX, as_double, exact, fold
+from engine.expressions.scope import Scope
+
+__all__ = [
+    "MAGNITUDE_MAX",
+    "PRECISION_MAX",
+    "SCALE_MAX",
+    "Scope",
+    "as_double",
+    "condition",
+    "convert",
+    "exact",
+    "fold",
+]

@@ -1,0 +1,101 @@
+"""Conditions: comparisons, lists and connectives, in canonical form so that equal questions are equal trees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from engine import tree
+from engine.expressions.numbers import cast
+from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, Constant, Expr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlglot import exp
+
+    from engine.expressions.scope import Scope
+
+_MIRRORED: dict[tree.CompareOp, tree.CompareOp] = {
+    "=": "=",
+    "<>": "<>",
+    "<": ">",
+    "<=": ">=",
+    ">": "<",
+    ">=": "<=",
+}
+
+
+def as_boolean(scope: Scope, expr: Expr, node: exp.Expr) -> Expr:
+    """An expression where a condition is needed."""
+    if expr.type == NULL:
+        return Constant(None, BOOLEAN)
+    if expr.type != BOOLEAN:
+        raise scope.source.refusal(
+            "unsupported",
+            f"A condition is needed here, and this is {expr.type}.",
+            node,
+            accepted="a comparison, such as gpa >= 3",
+        )
+    return expr
+
+
+def comparison(scope: Scope, op: tree.CompareOp, left: Expr, right: Expr, node: exp.Expr) -> Expr:
+    """A comparison in canonical form: a constant stands right, equal sides are ordered."""
+    left, right = comparable(scope, left, right, node)
+    if NULL in (left.type, right.type):
+        return Constant(None, BOOLEAN)
+    flip = isinstance(left, Constant) and not isinstance(right, Constant)
+    if not isinstance(left, Constant) and not isinstance(right, Constant):
+        flip = tree.canonical(left) > tree.canonical(right)
+    return tree.Compare(_MIRRORED[op], right, left) if flip else tree.Compare(op, left, right)
+
+
+def comparable(scope: Scope, left: Expr, right: Expr, node: exp.Expr) -> tuple[Expr, Expr]:
+    """Two expressions in the type in which they are compared."""
+    kinds = {left.type.kind, right.type.kind} - {"null"}
+    if len(kinds) <= 1:
+        return left, right
+    if kinds == {"boolean", "exact"}:
+        left, right = (cast(arg, INTEGER) if arg.type == BOOLEAN else arg for arg in (left, right))
+        return left, right
+    if kinds == {"exact", "double"}:
+        return cast(left, DOUBLE), cast(right, DOUBLE)
+    raise scope.source.refusal(
+        "unsupported",
+        f"{left.type} cannot be compared with {right.type}.",
+        node,
+        accepted="two numbers, two texts or two booleans; text stands in single quotes, such as grade_level = '09'",
+    )
+
+
+def connective(op: Literal["and", "or"], args: Sequence[Expr]) -> Expr:
+    """AND or OR of conditions, each once and in order."""
+    distinct = {tree.canonical(arg): arg for arg in args}
+    if len(distinct) == 1:
+        return args[0]
+    return tree.Logic(op, tuple(distinct[key] for key in sorted(distinct)))
+
+
+def negation(arg: Expr) -> Expr:
+    """NOT; two of them are none."""
+    return arg.arg if isinstance(arg, tree.Not) else tree.Not(arg)
+
+
+def certainly(arg: Expr, *, wanted: bool) -> Expr:
+    """Whether a condition is TRUE, or is FALSE; unknown is neither."""
+    met = arg if wanted else tree.Not(arg)
+    return tree.Coalesce((met, Constant(value=False, type=BOOLEAN)), BOOLEAN)
+
+
+def listed(arg: Expr, values: Sequence[Constant], *, has_null: bool) -> Expr:
+    """IN: values of the argument's type, each once and in order; with a NULL, what is not found is unknown."""
+    distinct = {tree.canonical(value): value for value in values}
+    found: Expr
+    if not distinct:
+        return Constant(None, BOOLEAN)
+    if len(distinct) == 1:
+        (only,) = distinct.values()
+        found = tree.Compare("=", arg, only)
+    else:
+        found = tree.InList(arg, tuple(distinct[key] for key in sorted(distinct)))
+    return tree.Logic("or", (found, Constant(None, BOOLEAN))) if has_null else found

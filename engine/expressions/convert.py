@@ -1,0 +1,284 @@
+"""Scalar expressions: sqlglot nodes → our typed tree, an allow-list by construction.
+
+Each converter names every arg it consumes, converts the children and hands them to the rules of its room:
+`comparisons`, `numbers`, `choices`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from engine import tree
+from engine.expressions.choices import choice, coalesce, nullif
+from engine.expressions.comparisons import (
+    as_boolean,
+    certainly,
+    comparable,
+    comparison,
+    connective,
+    listed,
+    negation,
+)
+from engine.expressions.numbers import arithmetic, cast_to, literal
+from engine.tree import BOOLEAN, INTEGER, NULL, Constant, Expr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.expressions.scope import Scope
+
+NODES_MAX = 1_000
+"""Largest expression that repeats its arguments, as NULLIF, BETWEEN and CASE with an operand do."""
+
+_COMPARISONS: dict[type[exp.Expr], tree.CompareOp] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+_ARITHMETIC: dict[type[exp.Expr], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+
+
+def convert(scope: Scope, node: exp.Expr) -> Expr:
+    """A scalar expression over the columns of one relation.
+
+    Raises:
+        QueryRefused: whatever is not on the allow-list, or does not fit together.
+    """
+    converter = _CONVERTERS.get(type(node))
+    if converter is None:
+        raise _unaccepted(scope, node)
+    return converter(scope, node)
+
+
+def condition(scope: Scope, node: exp.Expr) -> Expr:
+    """An expression that must be a condition."""
+    return as_boolean(scope, convert(scope, node), node)
+
+
+def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
+    source = scope.source
+    if isinstance(node, exp.Window):
+        return source.refusal(
+            "crosses_students",
+            "A window lets one student's row change another's.",
+            node,
+            accepted="an aggregate with GROUP BY",
+        )
+    if isinstance(node, exp.AggFunc | exp.Filter):
+        return source.refusal(
+            "unsupported",
+            "An aggregate cannot stand inside WHERE, GROUP BY or another aggregate.",
+            node,
+            accepted="a condition on single rows; ask first, then write the number",
+        )
+    if isinstance(node, exp.Query | exp.Subquery):
+        return source.refusal(
+            "unsupported",
+            "A subquery is not accepted here.",
+            node,
+            accepted="the question asked by itself first, then its number written in",
+        )
+    if isinstance(node, exp.Star):
+        return source.refusal(
+            "unsupported", "* stands for rows, and rows never leave the district.", node, accepted="COUNT(*)"
+        )
+    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+    return source.refusal(
+        "unsupported",
+        f"{name} is not accepted.",
+        node,
+        accepted="CASE, COALESCE, NULLIF, CAST, + - * /, comparisons, BETWEEN, IN, IS NULL, AND, OR, NOT",
+    )
+
+
+def _small(scope: Scope, expr: Expr, node: exp.Expr) -> Expr:
+    """An expression that holds an argument several times, refused where nesting has made it large."""
+    if sum(1 for _ in tree.walk(expr)) > NODES_MAX:
+        raise scope.source.refusal(
+            "too_large", "This is nested too deeply once it is written out.", node, accepted="fewer levels"
+        )
+    return expr
+
+
+# -- names and constants
+
+
+def _column(scope: Scope, node: exp.Column) -> Expr:
+    return scope.column(node)
+
+
+def _paren(scope: Scope, node: exp.Expr) -> Expr:
+    (this,) = scope.source.consume(node, "this")
+    return convert(scope, this)
+
+
+def _null(scope: Scope, node: exp.Expr) -> Expr:
+    scope.source.consume(node)
+    return Constant(None, NULL)
+
+
+def _boolean(scope: Scope, node: exp.Expr) -> Expr:
+    (this,) = scope.source.consume(node, "this")
+    return Constant(bool(this), BOOLEAN)
+
+
+# -- conditions
+
+
+def _connective(scope: Scope, node: exp.Expr) -> Expr:
+    args: list[Expr] = []
+    pending: list[exp.Expr] = [node]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, exp.Paren) and isinstance(part.this, type(node)):
+            (part,) = scope.source.consume(part, "this")
+        if type(part) is type(node):
+            pending.extend(scope.source.consume(part, "this", "expression"))
+        else:
+            args.append(condition(scope, part))
+    return connective("and" if isinstance(node, exp.And) else "or", args)
+
+
+def _not(scope: Scope, node: exp.Expr) -> Expr:
+    (this,) = scope.source.consume(node, "this")
+    return negation(condition(scope, this))
+
+
+def _is(scope: Scope, node: exp.Expr) -> Expr:
+    this, other = scope.source.consume(node, "this", "expression")
+    arg = convert(scope, this)
+    if isinstance(other, exp.Null):
+        return tree.IsNull(arg)
+    if isinstance(other, exp.Boolean):
+        inner = as_boolean(scope, arg, this)
+        return certainly(inner, wanted=_boolean(scope, other) == Constant(value=True, type=BOOLEAN))
+    raise scope.source.refusal(
+        "unsupported",
+        "IS takes NULL, TRUE or FALSE.",
+        node,
+        accepted="IS NULL, IS NOT NULL, IS TRUE or IS FALSE",
+    )
+
+
+def _compare(scope: Scope, node: exp.Expr) -> Expr:
+    this, other = scope.source.consume(node, "this", "expression")
+    return comparison(scope, _COMPARISONS[type(node)], convert(scope, this), convert(scope, other), node)
+
+
+def _between(scope: Scope, node: exp.Expr) -> Expr:
+    this, low, high = scope.source.consume(node, "this", "low", "high")
+    arg = convert(scope, this)
+    lower = comparison(scope, ">=", arg, convert(scope, low), node)
+    upper = comparison(scope, "<=", arg, convert(scope, high), node)
+    return _small(scope, tree.Logic("and", tuple(sorted((lower, upper), key=tree.canonical))), node)
+
+
+def _in(scope: Scope, node: exp.Expr) -> Expr:
+    if node.args.get("query") is not None:
+        raise _unaccepted(scope, node.args["query"])
+    this, expressions = scope.source.consume(node, "this", "expressions")
+    arg = convert(scope, this)
+    constants = [(element, convert(scope, element)) for element in expressions]
+    for element, constant in constants:
+        if not isinstance(constant, Constant):
+            raise scope.source.refusal(
+                "unsupported", "IN takes constants.", element, accepted="a list such as IN ('09', '10')"
+            )
+    present = [(element, constant) for element, constant in constants if constant.type != NULL]
+    for element, constant in present:  # first the type in which all are compared, then all in this type
+        arg, _ = comparable(scope, arg, constant, element)
+    values: list[Constant] = []
+    for element, constant in present:
+        _, value = comparable(scope, arg, constant, element)
+        if not isinstance(value, Constant) or value.type.kind != arg.type.kind:
+            raise _unaccepted(scope, element)
+        values.append(value)
+    return listed(arg, values, has_null=len(present) < len(constants))
+
+
+# -- numbers
+
+
+def _arithmetic(scope: Scope, node: exp.Expr) -> Expr:
+    names = ("this", "expression", "typed", "safe") if isinstance(node, exp.Div) else ("this", "expression")
+    this, other, *_ = scope.source.consume(node, *names)
+    return arithmetic(scope, _ARITHMETIC[type(node)], convert(scope, this), convert(scope, other), node)
+
+
+def _negate(scope: Scope, node: exp.Expr) -> Expr:
+    (this,) = scope.source.consume(node, "this")
+    return arithmetic(scope, "-", Constant(0, INTEGER), convert(scope, this), node)
+
+
+def _cast(scope: Scope, node: exp.Expr) -> Expr:
+    this, to, _safe = scope.source.consume(node, "this", "to", "safe")
+    return cast_to(scope, convert(scope, this), to, node)
+
+
+# -- choices
+
+
+def _otherwise(scope: Scope, default: exp.Expr | None) -> Expr:
+    return Constant(None, NULL) if default is None else convert(scope, default)
+
+
+def _case(scope: Scope, node: exp.Expr) -> Expr:
+    this, ifs, default = scope.source.consume(node, "this", "ifs", "default")
+    operand = None if this is None else convert(scope, this)
+    conditions, values = [], []
+    for branch in ifs:
+        when, then = scope.source.consume(branch, "this", "true")
+        if operand is None:
+            conditions.append(condition(scope, when))
+        else:
+            conditions.append(comparison(scope, "=", operand, convert(scope, when), when))
+        values.append(convert(scope, then))
+    return _small(scope, choice(scope, conditions, values, _otherwise(scope, default), node), node)
+
+
+def _if(scope: Scope, node: exp.Expr) -> Expr:
+    when, then, default = scope.source.consume(node, "this", "true", "false")
+    otherwise = _otherwise(scope, default)
+    return choice(scope, [condition(scope, when)], [convert(scope, then)], otherwise, node)
+
+
+def _coalesce(scope: Scope, node: exp.Expr) -> Expr:
+    this, expressions = scope.source.consume(node, "this", "expressions")
+    return coalesce(scope, [convert(scope, part) for part in (this, *(expressions or ()))], node)
+
+
+def _nullif(scope: Scope, node: exp.Expr) -> Expr:
+    this, other = scope.source.consume(node, "this", "expression")
+    arg = convert(scope, this)
+    same = comparison(scope, "=", arg, convert(scope, other), node)
+    return arg if arg.type == NULL else _small(scope, nullif(arg, same), node)
+
+
+_CONVERTERS: dict[type[exp.Expr], Callable[[Scope, Any], Expr]] = {
+    exp.Column: _column,
+    exp.Literal: literal,
+    exp.Paren: _paren,
+    exp.And: _connective,
+    exp.Or: _connective,
+    exp.Not: _not,
+    **dict.fromkeys(_COMPARISONS, _compare),
+    exp.Between: _between,
+    exp.In: _in,
+    exp.Is: _is,
+    exp.Null: _null,
+    exp.Boolean: _boolean,
+    **dict.fromkeys(_ARITHMETIC, _arithmetic),
+    exp.Neg: _negate,
+    exp.Cast: _cast,
+    exp.TryCast: _cast,
+    exp.Case: _case,
+    exp.If: _if,
+    exp.Coalesce: _coalesce,
+    exp.Nullif: _nullif,
+}
+"""Exact classes only: a subclass that sqlglot adds is another construct until someone has thought about it."""
