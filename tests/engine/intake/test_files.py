@@ -546,6 +546,38 @@ def test_a_file_that_cannot_be_trusted_is_refused_whole(text, tmp_path):
     assert "CANARY" not in f"{one.message} {one.accepted}"
 
 
+LONGEST = 131_072
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "line"),
+    [
+        ('sid,cls,Gender\na,2024,6" tall\n\nCANARY,2025,' + "x" * (LONGEST + 1), "Row 2 under the header has", None),
+        (
+            'sid,cls,Gender\na,2024,F\nCANARY,2024,"F\n' + "CANARY,2024,M\n" * 10_000,
+            "Row 2 under the header has",
+            None,
+        ),
+        ("sid,cls," + "x" * (LONGEST + 1) + "\n", "The header has", 1),
+    ],
+    ids=["long", "open quote", "header"],
+)
+def test_a_cell_too_long_for_the_reader_is_called_that(text, part, line, tmp_path):
+    """By row; an open quote in a large file makes such a cell too, and is hinted at."""
+    with pytest.raises(CatalogRefused) as caught:
+        pupil_of(tmp_path, text)
+    assert f"{part} a cell of more than 131,072 characters." in caught.value.message
+    assert "quote that is never closed" in caught.value.accepted
+    assert caught.value.line == line
+    assert "CANARY" not in f"{caught.value.message} {caught.value.accepted}"
+
+
+def test_a_cell_as_long_as_the_reader_takes_is_read(tmp_path):
+    """No character less."""
+    found = pupil_of(tmp_path, 'sid,cls,Gender\na,2024,6" tall\nb,2025,' + "x" * LONGEST)
+    assert found.rows.column("sex").to_pylist() == ['6" tall', "x" * LONGEST]
+
+
 def test_a_refused_file_leaves_nothing_behind(tmp_path):
     """Neither a vault nor a piece of one."""
     path = csv_file(tmp_path, 'sid,cls,Gender\na,2024,"F\n')
