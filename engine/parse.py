@@ -77,7 +77,8 @@ def _tokens(source: Source) -> list[Any]:
     """The tokens of a text that keeps the limits on bytes, tokens and depth."""
     text = source.text
     if "\0" in text:
-        raise source.refusal("syntax", "The text has a NUL character.", Span(text.index("\0"), text.index("\0") + 1))
+        place = Span(text.index("\0"), text.index("\0") + 1)
+        raise source.refusal("syntax", "The text has a NUL character.", place, accepted="plain text without it")
     if len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES_MAX:
         raise source.refusal("too_large", "The text is too long.", accepted=f"at most {TEXT_BYTES_MAX:,} bytes")
     try:

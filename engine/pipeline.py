@@ -84,7 +84,10 @@ def ask(house: House, request: Request) -> Release:
 
 
 def _guarded(house: House, work: Callable[[], Result]) -> Result:
-    """Turn every failure that is no refusal into one opaque answer: its text may hold a record."""
+    """Turn every failure that is no refusal into one opaque answer.
+
+    Its text may hold a record, and its class may tell of one, as an overflow does: the note says where.
+    """
     try:
         return work()
     except (Refusal, LedgerDamaged):
@@ -92,7 +95,7 @@ def _guarded(house: House, work: Callable[[], Result]) -> Result:
     except Exception as error:  # noqa: BLE001 - this is the wall: no text of a database or library passes it
         failure = InternalFailure()
         frames = [f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
-        note = {"incident": failure.incident, "kind": type(error).__name__, "frames": frames}
+        note = {"incident": failure.incident, "frames": frames}
     descriptor = os.open(house.incidents, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as log:
         log.write(json.dumps(note) + "\n")

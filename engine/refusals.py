@@ -42,8 +42,8 @@ class CatalogRefused(Refusal):
         message: str,
         *,
         file: str,
+        accepted: str,
         line: int | None = None,
-        accepted: str | None = None,
         load: bool = False,
     ) -> None:
         super().__init__("load" if load else "catalog", message, accepted=accepted, line=line)

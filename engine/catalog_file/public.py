@@ -50,6 +50,11 @@ def _range_reference(
         raise reader.refusal(
             path, f"{spec.bounds['table']} must be unique on columns that {table} has too.", "unique: [column, …]"
         )
+    if document.privacy.cohort in keys and not document.tables[table].public:
+        # The register may give a student another class than the source, after the bounds have been held against it.
+        raise reader.refusal(
+            path, f"{document.privacy.cohort} cannot be a key of bounds.", "a key without the cohort"
+        )
     for key in keys:
         if own[key].type != target.columns[key].type or isinstance(own[key].bounds, dict):
             raise reader.refusal(path, f"{key} differs in type, or has such bounds itself.", "columns of one type")

@@ -53,7 +53,7 @@ class Reader:
                 break
         return line
 
-    def refusal(self, path: Sequence[str | int], message: str, accepted: str | None = None) -> CatalogRefused:
+    def refusal(self, path: Sequence[str | int], message: str, accepted: str) -> CatalogRefused:
         """A refusal that names the place `path`."""
         place = ".".join(str(part) for part in path)
         text = f"{place}: {message}" if place else message
@@ -62,7 +62,9 @@ class Reader:
     def document(self) -> Document:
         """The file as a checked document."""
         if not isinstance(self.root, dict):
-            raise self.refusal((), "The file must hold district, privacy and tables.", "see the starter catalog")
+            raise self.refusal(
+                (), "The file holds no settings.", "district:, privacy: and tables:, each with its settings"
+            )
         try:
             return Document.model_validate(_plain(self.root))
         except RecursionError:
@@ -74,17 +76,42 @@ class Reader:
             raise self.refusal(path, message, accepted) from None
 
 
-def _explain(error: Any, path: Sequence[str | int]) -> tuple[str, str | None]:
-    if error["type"] == "extra_forbidden":
-        heads: dict[str, type[BaseModel]] = {"district": DistrictSpec, "privacy": PrivacySpec}
-        parts: dict[str, type[BaseModel]] = {"columns": ColumnSpec, "caps": CapSpec, "keep": KeepSpec}
-        model = heads.get(str(path[0]), Document)
-        if path[0] == "tables":  # tables.NAME.PART.….KEY
-            model = parts.get(str(path[2]), TableSpec)
-        return "this is not a setting.", f"one of {', '.join(model.model_fields)}"
-    if error["type"] == "missing":
+def _explain(error: Any, path: Sequence[str | int]) -> tuple[str, str]:
+    """What is wrong with the shape of a declaration, and what would be accepted, in our own words."""
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return "this is not a setting.", f"one of {', '.join(_model(path[:-1]).model_fields)}"
+    if kind == "missing":
         return "this is missing.", f"{path[-1]}: and its value"
-    return f"{error['msg']}.", "see the starter catalog"
+    if kind == "model_type":
+        return "this is no list of settings.", f"some of {', '.join(_model(path).model_fields)}, each with its value"
+    return f"{error['msg']}.", _SHAPES.get(kind.split("_")[0], "a value within these limits")
+
+
+_SHAPES = {
+    "bool": "true or false",
+    "decimal": "a number such as 1e-7",
+    "dict": "names, each with its settings",
+    "int": "a whole number",
+    "list": "a list: [one, another]",
+    "string": "a text; in quotes if it could be read as something else",
+}
+"""What would be accepted, by the first word of pydantic's name of the error."""
+
+
+def _model(path: Sequence[str | int]) -> type[BaseModel]:
+    """The settings that stand at a place: DISTRICT, PRIVACY, or tables.NAME.PART and below."""
+    heads: dict[str, type[BaseModel]] = {"district": DistrictSpec, "privacy": PrivacySpec}
+    parts: dict[str, type[BaseModel]] = {"columns": ColumnSpec, "caps": CapSpec, "keep": KeepSpec}
+    match path:
+        case ["tables", _, part, *_]:
+            return parts.get(str(part), TableSpec)
+        case ["tables", _]:
+            return TableSpec
+        case [head]:
+            return heads.get(str(head), Document)
+        case _:
+            return Document
 
 
 def _plain(node: Any) -> Any:

@@ -127,4 +127,4 @@ def _check(reader: Reader, path: Sequence[str | int], text: str, scope: Mapping[
     try:
         return parse_check(text, scope)
     except QueryRefused as refusal:
-        raise reader.refusal(path, f"{refusal.message}", refusal.accepted) from None
+        raise reader.refusal(path, refusal.message, refusal.accepted or "a condition such as year >= 2020") from None

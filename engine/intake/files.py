@@ -189,12 +189,26 @@ class _Reader:
         """Every line of cells, strictly: a wrong quote refuses the file."""
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, strict=True)
+            read = 0
             try:
-                yield from lines
-            except csv.Error:
+                for cells in lines:
+                    yield cells
+                    read += bool(cells)
+            except csv.Error as error:
+                if "field limit" in str(error):  # the error has nothing but its text
+                    raise self._too_long(read) from None
                 raise self.refusal(
                     "The quotes of a line do not match.", 'quotes around a whole cell, "" inside', lines.line_num
                 ) from None
+
+    def _too_long(self, row: int) -> CatalogRefused:
+        """The refusal of a row under the header, or of the header."""
+        where, limit = f"Row {row:,} under the header" if row else "The header", csv.field_size_limit()
+        return self.refusal(
+            f"{where} has a cell of more than {limit:,} characters.",
+            "shorter cells; a quote that is never closed makes one cell of all that follows",
+            None if row else 1,
+        )
 
     def _csv(self, path: Path, width: int, places: Sequence[int]) -> list[Any]:
         """The columns of a CSV file: by Arrow where no reading of the quotes is in doubt, else line by line."""

@@ -153,7 +153,7 @@ def _complete(catalog: Catalog, sources: Mapping[str, Path | pa.Table]) -> None:
             raise _refusal(catalog, f"The table {name} has no source.", f"--table {name}=FILE")
 
 
-def _refusal(catalog: Catalog, message: str, accepted: str | None = None) -> CatalogRefused:
+def _refusal(catalog: Catalog, message: str, accepted: str) -> CatalogRefused:
     return CatalogRefused(message, file=catalog.district_id, accepted=accepted, load=True)
 
 
@@ -229,7 +229,8 @@ class _Load:
         finally:
             vault.close()
         if broken is not None:
-            raise _refusal(self.catalog, f"The finished vault broke a rule ({broken}); nothing was loaded.")
+            message = f"The finished vault broke a rule ({broken}); nothing was loaded."
+            raise _refusal(self.catalog, message, "a loader that keeps it: the fault is not in the sources")
 
     # -- public tables
 
@@ -338,7 +339,7 @@ def _prove_checks(catalog: Catalog, table: Table) -> None:
             intervals.evaluate(check, known)
         except QueryRefused as refused:
             message = f"tables.{table.name}.checks: {text}: {refused.message}"
-            raise _refusal(catalog, message, refused.accepted) from None
+            raise _refusal(catalog, message, refused.accepted or "a check on smaller numbers") from None
 
 
 def _allowed(column: Column, row: Mapping[str, Any]) -> bool:

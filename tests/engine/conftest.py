@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.catalog_file import catalog_of, resolve
+from engine.catalog_file import catalog_of, read_catalog, resolve
+from engine.intake.load import load
 
 if TYPE_CHECKING:
     from engine.catalog import Catalog
@@ -33,3 +34,11 @@ def canonical() -> Catalog:
     """The starter catalog with 25 schools and three score ranges."""
     declared = catalog_of(files("engine").joinpath("starter.yaml").read_text(encoding="utf-8"), "starter.yaml")
     return resolve(declared, {"school": SCHOOLS, "scale_range": RANGES})
+
+
+@pytest.fixture(scope="session")
+def loaded(tables, starter, tmp_path_factory):
+    """A vault of the small invented district: its path, and what the load said."""
+    folder = tmp_path_factory.mktemp("vault")
+    done = load(read_catalog(starter), tables, folder, owner_key=b"k" * 32, known_cohorts={})
+    return folder / done.file, done

@@ -95,6 +95,12 @@ REFUSED = [
     ("cls:   {type: integer}", "cls:   {type: integer, nullable: true}", 20, "whole number"),
     ("cls:   {type: integer}", "cls:   {type: integer, sensitive: true}", 20, "whole number"),
     ("cls:   {type: integer}", "cls:   {type: integer, values: [2020]}", 20, "whole number"),
+    (
+        "cls:   {type: integer}",
+        "cls:   {type: integer, bounds: {table: cut, low: grade, high: grade}}",
+        20,
+        "whole number",
+    ),
     ("cls:   {type: integer}", "cls:   {type: integer, constant: 1990}", 20, "list of cohorts"),
     ("  pupil:\n", "  pupil:\n    sensitive: true\n", 17, "is off"),
     ("values: [F, M], default: F", "values: [F, M], default: X", 21, "not on the value list"),
@@ -119,6 +125,7 @@ REFUSED = [
     ('"yr >= cls - 13"', '"yr + 1"', 26, "year.checks"),
     ('"yr >= cls - 13"', '"SELECT 1"', 26, "year.checks"),
     ('"yr >= cls - 13"', '"random() < 1"', 26, "year.checks"),
+    ('"yr >= cls - 13"', '"yr >= cls\\0"', 26, "NUL"),
     ("keep: {highest: points}", "keep: {highest: secret}", 27, "that is on"),
     ("keep: {highest: points}", "keep: {highest: points, lowest: days}", 27, "not a setting"),
     ("{table: school, column: school_id}", "{table: schools, column: school_id}", 31, "no such public table"),
@@ -159,6 +166,53 @@ def test_a_wrong_declaration_is_refused_by_file_and_line(old, new, line, part):
     assert refused.accepted
 
 
+@pytest.mark.parametrize("cohort", ["cls", "grade, cls"])
+def test_bounds_by_a_public_table_may_not_depend_on_the_cohort(cohort):
+    """The register may give a student another class than the one its source was held against."""
+    text = BASE.replace("grade: {type: integer}\n", "grade: {type: integer}\n      cls:   {type: integer}\n")
+    text = text.replace("unique: [grade]", f"unique: [{cohort}]")
+    mark = '      grade: {type: integer}\n      mark:  {type: "decimal(4,1)", bounds: {table: cut, low: low, high: high}}\n'
+    text = text.replace("  year:\n", mark + "  year:\n").replace(
+        "bounds: {table: cut, low: low, high: high}, nullable", "nullable"
+    )
+    with pytest.raises(CatalogRefused, match="cls cannot be a key of bounds") as caught:
+        catalog_of(text, "district.yaml")
+    assert (caught.value.file, caught.value.line) == ("district.yaml", text[: text.index("mark:")].count("\n") + 1)
+    assert caught.value.accepted
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part", "accepted"),
+    [
+        ("type: double", "type: 5", "valid string", "a text"),
+        ("ratio:  {type: double, nullable: true}", "ratio: 5", "no list of settings", "some of type, values"),
+        ("keep: {highest: points}", "keep: points", "no list of settings", "some of highest"),
+        ("keep: {highest: points}", "caps: 5", "YAML", "once"),
+        ("caps: [{rows: 2, per: [grade]}]", "caps: 5", "valid list", "a list"),
+        ("caps: [{rows: 2, per: [grade]}]", "caps: [5]", "no list of settings", "some of rows, per"),
+        ("caps: [{rows: 2, per: [grade]}]", "caps: [{rows: 2, per: []}]", "at least 1", "limits"),
+        (
+            "district: {id: us-xx-test, name: Test, time_zone: America/New_York}",
+            "district: 5",
+            "settings",
+            "some of id",
+        ),
+        ("max_students: 400", "max_students: many", "valid integer", "whole number"),
+        ("delta: 1e-7", "delta: small", "valid decimal", "such as 1e-7"),
+        ("unique: [sid]\n", "unique: [sid]\n    public: perhaps\n", "valid boolean", "true or false"),
+        ("  school:\n    public: true\n", "  sky: 5\n  school:\n    public: true\n", "settings", "some of columns"),
+    ],
+)
+def test_a_wrong_shape_is_refused_in_the_catalogs_own_words(old, new, part, accepted):
+    """No class of ours or of a library is named, and what would be accepted is."""
+    assert old in BASE
+    with pytest.raises(CatalogRefused) as caught:
+        catalog_of(BASE.replace(old, new, 1), "f")
+    assert part in caught.value.message
+    assert accepted in str(caught.value.accepted)
+    assert "instance" not in caught.value.message
+
+
 def test_what_is_accepted_names_the_settings_of_that_place():
     """An unknown key is answered with the keys there are."""
     for old, new, names in (
@@ -184,6 +238,7 @@ def test_no_text_is_a_traceback(text):
     with pytest.raises(CatalogRefused) as caught:
         catalog_of(text, "district.yaml")
     assert caught.value.file == "district.yaml"
+    assert caught.value.accepted
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
@@ -223,8 +278,9 @@ def test_a_damaged_document_is_refused():
     """Through the same checks as YAML; line numbers mean nothing there."""
     document = json.loads(catalog_of(BASE, "f").document)
     for damaged in ("", "{", "[]", "null", '{"a": 1}', "[" * 5000, json.dumps({**document, "tables": {}})):
-        with pytest.raises(CatalogRefused):
+        with pytest.raises(CatalogRefused) as caught:
             catalog_of_document(damaged, "vault")
+        assert caught.value.accepted
     document["tables"]["year"]["columns"]["days"]["bounds"] = [0, float("inf")]
     with pytest.raises(CatalogRefused, match="not bounds"):
         catalog_of_document(json.dumps(document), "vault")

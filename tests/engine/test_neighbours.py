@@ -55,10 +55,10 @@ def busiest(tables):
 
 
 @pytest.fixture(scope="module")
-def pairs(tables, starter, tmp_path_factory):
+def pairs(tables, loaded, starter, tmp_path_factory):
     """The district, and the district without each of a few students."""
     base = tmp_path_factory.mktemp("neighbours")
-    whole = vault_of(tables, starter, base / "whole")
+    whole = Vault.open(loaded[0], read_catalog(starter))
     rng = random.Random(1)
     students = tables["student"]["student_key"].to_pylist()
     chosen = [*busiest(tables), *rng.sample(students, 2)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -299,7 +300,7 @@ def test_public_knowledge_is_free(district):
     assert set(spent(district).values()) == {0}
 
 
-def test_a_failure_is_opaque_and_keeps_its_charge(district, folder, monkeypatch):
+def test_a_failure_is_opaque_and_keeps_its_charge(district, monkeypatch):
     """Database text never leaves; the charge stays, and the same request draws on it once the cause is gone."""
 
     def fail(*_):
@@ -310,14 +311,35 @@ def test_a_failure_is_opaque_and_keeps_its_charge(district, folder, monkeypatch)
         district.ask(COUNT, request_id="r1")
     assert "CANARY" not in str(caught.value)
     assert caught.value.__cause__ is None
-    assert "CANARY" not in (folder / "reports" / "incidents.jsonl").read_text()
-    assert caught.value.incident in (folder / "reports" / "incidents.jsonl").read_text()
+    assert caught.value.__context__ is None
     paid = spent(district)
     assert any(paid.values())
     monkeypatch.undo()
     release = district.ask(COUNT, request_id="r1")
     assert not release.replayed
     assert spent(district) == paid
+
+
+def test_a_note_of_an_incident_says_where_and_nothing_of_what(district, folder, monkeypatch):
+    """Neither the text of the failure nor of its causes, nor its class: an overflow tells of a great value."""
+
+    def fail(*_):
+        try:
+            int("CANARY-4711")
+        except ValueError as error:
+            error.add_note("CANARY-4712")
+            raise OverflowError("CANARY-4713") from error
+
+    monkeypatch.setattr(pipeline.backend, "run", fail)
+    with pytest.raises(InternalFailure) as caught:
+        district.ask(COUNT)
+    text = (folder / "reports" / "incidents.jsonl").read_text()
+    (note,) = map(json.loads, text.splitlines())
+    assert set(note) == {"incident", "frames"}
+    assert note["incident"] == caught.value.incident
+    assert any(frame.startswith("pipeline.py:") for frame in note["frames"])
+    assert all(re.fullmatch(r"[\w.]+:\d+", frame) for frame in note["frames"])
+    assert not any(word in text for word in ("CANARY", "Error"))
 
 
 def test_a_failure_while_drawing_loses_the_answer(district, monkeypatch):

@@ -23,14 +23,6 @@ def declared(starter):
     return read_catalog(starter)
 
 
-@pytest.fixture(scope="module")
-def loaded(declared, tables, tmp_path_factory):
-    """A vault of the small invented district: its path, and what the load said."""
-    folder = tmp_path_factory.mktemp("vault")
-    done = load(declared, tables, folder, owner_key=KEY, known_cohorts={})
-    return folder / done.file, done
-
-
 @pytest.fixture
 def path(loaded, tmp_path):
     """A copy of the vault's file, to be damaged."""
