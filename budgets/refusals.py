@@ -56,8 +56,27 @@ class RefusalBody(TypedDict):
     accepted: str | None
 
 
+SHOWN_CHARACTERS_MAX = 600
+"""A message or an excerpt is cut here: names in a question may be as long as the question."""
+
+
+def shown(text: str) -> str:
+    """A text that is safe on any screen: printable, and not too long.
+
+    >>> shown("There is no column a" + chr(27) + "[31m here.")
+    'There is no column a·[31m here.'
+    """
+    printable = "".join(character if character.isprintable() else "·" for character in text)
+    if len(printable) <= SHOWN_CHARACTERS_MAX:
+        return printable
+    part = SHOWN_CHARACTERS_MAX // 2
+    return f"{printable[:part]} … {printable[-part:]}"
+
+
 class Refusal(Exception):  # noqa: N818 - the field's word: a refusal is a decision, not an error of ours
     """A decision not to answer, with its reason.
+
+    Pieces of a question in it are made printable and short.
 
     Attributes:
         code: one word for programs.
@@ -78,13 +97,13 @@ class Refusal(Exception):  # noqa: N818 - the field's word: a refusal is a decis
         column: int | None = None,
         excerpt: str | None = None,
     ) -> None:
-        super().__init__(message)
+        self.message = shown(message)
+        super().__init__(self.message)
         self.code: RefusalCode = code
-        self.message = message
-        self.accepted = accepted
+        self.accepted = None if accepted is None else shown(accepted)
         self.line = line
         self.column = column
-        self.excerpt = excerpt
+        self.excerpt = None if excerpt is None else shown(excerpt)
 
     def body(self) -> RefusalBody:
         """The refusal as it goes over the wire."""

@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 TEXT_BYTES_MAX = 20_000
 TOKENS_MAX = 4_000
 DEPTH_MAX = 60
+BRACKETS_MAX = 60
+"""No accepted question has one, and sqlglot takes seconds to read hundreds."""
+
+LEVELS_MAX = 150
+"""Every later step walks the tree by recursion; Python allows about 1,000 calls inside each other."""
+
 COLUMNS_MAX = 200
-LIMIT_DIGITS_MAX = 9
+WHOLE_DIGITS_MAX = 9
 
 # sqlglot logs pieces of the question at WARNING; nothing of a question goes to a log.
 logging.getLogger("sqlglot").disabled = True
@@ -70,6 +76,7 @@ def parse_check(text: str, columns: Mapping[str, tree.Column]) -> tree.Expr:
         node = sqlglot.parse_one(text, read="duckdb", into=exp.Condition)
     except SqlglotError as error:
         raise _unreadable(source, error) from None
+    _check_levels(source, node)
     return condition(Scope(source, columns, owner="", relations=frozenset()), node)
 
 
@@ -88,6 +95,13 @@ def _tokens(source: Source) -> list[Any]:
         raise source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT") from None
     if len(tokens) > TOKENS_MAX:
         raise source.refusal("too_large", "The question is too long.", accepted=f"at most {TOKENS_MAX:,} tokens")
+    if sum(token.token_type == TokenType.L_BRACKET for token in tokens) > BRACKETS_MAX:
+        raise source.refusal("too_large", "Too many brackets.", accepted="the question without [ and ]")
+    _check_depth(source, tokens)
+    return tokens
+
+
+def _check_depth(source: Source, tokens: list[Any]) -> None:
     depth = 0
     for token in tokens:
         if token.token_type in (TokenType.L_PAREN, TokenType.CASE, TokenType.L_BRACKET, TokenType.L_BRACE):
@@ -101,7 +115,20 @@ def _tokens(source: Source) -> list[Any]:
                 Span(token.start, token.end + 1),
                 accepted=f"at most {DEPTH_MAX} levels",
             )
-    return tokens
+
+
+def _check_levels(source: Source, statement: exp.Expr) -> None:
+    """Refuse a tree that is too deep, as chains without parentheses make it; a chain of AND or of OR is one level."""
+    pending = [(statement, 0)]
+    while pending:
+        node, level = pending.pop()
+        if level > LEVELS_MAX:
+            raise source.refusal(
+                "too_large", "The question is nested too deeply.", node, accepted=f"at most {LEVELS_MAX} levels"
+            )
+        for child in node.iter_expressions():
+            flat = isinstance(child, exp.Paren) or (isinstance(child, exp.Connector) and type(child) is type(node))
+            pending.append((child, level if flat else level + 1))
 
 
 def _unreadable(source: Source, error: SqlglotError) -> QueryRefused:
@@ -136,6 +163,7 @@ def _statement(source: Source) -> exp.Select:
     if type(statement) is not exp.Select:
         what = "A set operation" if isinstance(statement, exp.SetOperation) else "This statement"
         raise source.refusal("unsupported", f"{what} is not accepted.", statement, accepted="one SELECT")
+    _check_levels(source, statement)
     return statement
 
 
@@ -332,19 +360,15 @@ def _order(
 
 
 def _is_whole(text: str) -> bool:
-    return text.isascii() and text.isdecimal()
+    """Whether a text is a whole number that is read in a moment."""
+    return text.isascii() and text.isdecimal() and len(text) <= WHOLE_DIGITS_MAX
 
 
 def _whole(source: Source, node: exp.Limit | exp.Offset | None) -> int | None:
     if node is None:
         return None
     (value,) = source.consume(node, "expression")
-    if (
-        not isinstance(value, exp.Literal)
-        or value.is_string
-        or not _is_whole(value.name)
-        or len(value.name) > LIMIT_DIGITS_MAX
-    ):
+    if not isinstance(value, exp.Literal) or value.is_string or not _is_whole(value.name):
         raise source.refusal(
             "unsupported", "LIMIT and OFFSET take a whole number.", node, accepted="such as LIMIT 10"
         )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 WEAK_DIVISOR = "null where the noisy divisor cannot be told from 0"
 NO_ROWS = "null where the noisy count of rows is not positive"
+WEAK_PART = "margin null where a noisy divisor, or both noisy factors of a product, cannot be told from 0"
 
 Cell = int | float | str | bool | None
 
@@ -166,10 +167,8 @@ class _Dual:
 
 def _smooth(plan: Plan, form: Smooth, draws: Draws) -> Estimated:
     dual = _dual(plan, form, draws)
-    spread = sum((slope * draws.scales[p]) ** 2 for p, slope in dual.slopes.items())
-    with np.errstate(all="ignore"):
-        se = np.where(dual.firm, np.sqrt(spread + np.zeros(len(dual.values))), np.nan)
-    reason = None if dual.firm.all() else WEAK_DIVISOR
+    se = np.where(dual.firm, _deviation(dual, draws), np.nan)
+    reason = None if dual.firm.all() else WEAK_PART
     cells = [_float(cell) for cell in dual.values]
     return Estimated(cells, se, se * margins.Z90, se * margins.Z95, reason)
 
@@ -193,6 +192,20 @@ def _dual(plan: Plan, form: Form, draws: Draws) -> _Dual:
             return _combined(op, _dual(plan, left, draws), _dual(plan, right, draws), draws)
 
 
+def _deviation(dual: _Dual, draws: Draws) -> Vector:
+    """The standard deviation of the values, to first order."""
+    with np.errstate(all="ignore"):
+        spread = sum((slope * draws.scales[p]) ** 2 for p, slope in dual.slopes.items())
+        found: Vector = np.sqrt(spread + np.zeros(len(dual.values)))
+    return found
+
+
+def _apart_from_zero(dual: _Dual, draws: Draws) -> NDArray[np.bool_]:
+    with np.errstate(all="ignore"):
+        found: NDArray[np.bool_] = np.abs(dual.values) >= margins.FIRM * _deviation(dual, draws)
+    return found
+
+
 def _combined(op: forms.Op, a: _Dual, b: _Dual, draws: Draws) -> _Dual:
     firm = a.firm & b.firm
     zero = np.zeros(len(a.values))
@@ -203,10 +216,11 @@ def _combined(op: forms.Op, a: _Dual, b: _Dual, draws: Draws) -> _Dual:
             values, by_a, by_b = a.values + sign * b.values, np.ones(len(zero)), np.full(len(zero), sign)
         elif op == "*":
             values, by_a, by_b = a.values * b.values, b.values, a.values
+            # with both factors near 0 the product of their errors outweighs what the slopes see
+            firm = firm & (_apart_from_zero(a, draws) | _apart_from_zero(b, draws))
         else:
             divisor = np.where(b.values == 0, np.nan, b.values)
             values, by_a, by_b = a.values / divisor, 1 / divisor, -a.values / divisor**2
-            spread = sum((slope * draws.scales[p]) ** 2 for p, slope in b.slopes.items())
-            firm = firm & (np.abs(b.values) >= margins.FIRM * np.sqrt(spread + zero))
+            firm = firm & _apart_from_zero(b, draws)
         slopes = {p: by_a * a.slopes.get(p, zero) + by_b * b.slopes.get(p, zero) for p in positions}
     return _Dual(values, slopes, firm & np.isfinite(values))

@@ -156,6 +156,10 @@ def cast_to(scope: Scope, arg: Expr, to: exp.Expr, node: exp.Expr) -> Expr:
     return cast(arg, target, low, high)
 
 
+def _is_size(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) <= len(str(PRECISION_MAX))
+
+
 def _target(scope: Scope, to: exp.Expr) -> tuple[Type, int | None, int | None]:
     kind, sizes, _nested = scope.source.consume(to, "this", "expressions", "nested")
     if kind in _INTEGER_BITS and not sizes:
@@ -163,7 +167,7 @@ def _target(scope: Scope, to: exp.Expr) -> tuple[Type, int | None, int | None]:
         return INTEGER, -half, half - 1
     if kind == exp.DType.DECIMAL and len(sizes or ()) == 2:  # noqa: PLR2004 - DECIMAL(p, s)
         numbers = [scope.source.consume(size, "this")[0].name for size in sizes]
-        precision, scale = (int(number) if number.isdecimal() and number.isascii() else -1 for number in numbers)
+        precision, scale = (int(number) if _is_size(number) else -1 for number in numbers)
         if 1 <= precision <= PRECISION_MAX and 0 <= scale <= min(precision, SCALE_MAX):
             return Type("exact", scale), 1 - 10**precision, 10**precision - 1
     if kind in (exp.DType.DOUBLE, exp.DType.FLOAT) and not sizes:

@@ -107,25 +107,3 @@ def test_a_forked_child_draws_other_noise():
 def test_only_contrib_is_enabled():
     """Neither honest-but-curious nor idealized numerics is ever switched on."""
     assert set(GLOBAL_FEATURES) == {"contrib"}
-
-
-@pytest.mark.statistical
-@pytest.mark.parametrize("size", [20_000])
-def test_the_noise_is_the_discrete_gaussian_that_was_bought(size):
-    """Variance within 5 % and a chi-square at 1e-6 at the right scale; at ±30 % of it both fail."""
-    noise = _noise(l2_squared=1, nanorho=5 * 10**6)
-    drawn = draw(np.zeros(size, dtype=np.int64), noise, 1).astype(float)
-
-    integers = np.arange(-200, 201)
-    bins = np.digitize(integers, [-20, -10, -5, 0, 5, 10, 20])
-
-    def fits(scale):
-        weights = np.exp(-(integers**2) / (2 * scale**2))
-        shares = np.array([weights[bins == b].sum() for b in range(8)]) / weights.sum()
-        counts = np.bincount(np.digitize(drawn, [-20, -10, -5, 0, 5, 10, 20]), minlength=8)
-        chi2 = ((counts - size * shares) ** 2 / (size * shares)).sum()
-        return abs(drawn.var() / scale**2 - 1) < 0.05 and chi2 < 45  # 7 degrees of freedom
-
-    assert fits(noise.scale)
-    assert not fits(noise.scale * 1.3)
-    assert not fits(noise.scale * 0.7)
