@@ -74,12 +74,12 @@ def test_a_centred_sum_is_put_back_together(canonical):
 
 def test_an_average_without_rows_is_null_with_a_reason(canonical):
     """AVG is NULL where the noisy count is not positive, and the column says so."""
-    table = answer(
-        plan_of("SELECT AVG(gpa) AS g FROM student_year WHERE school_year = 2025", canonical), [[5], [0]], [1, 1]
-    )
-    assert table.rows == [[None]]
-    assert table.reasons == [postprocess.NO_ROWS]
-    assert table.moe90 == [[None]]
+    plan = plan_of("SELECT AVG(gpa) AS g FROM student_year WHERE school_year = 2025", canonical)
+    for count in (0, -3):
+        table = answer(plan, [[5], [count]], [1, 1])
+        assert table.rows == [[None]]
+        assert table.reasons == [postprocess.NO_ROWS]
+        assert table.moe90 == [[None]]
 
 
 def test_order_and_limit_act_on_noisy_numbers(canonical):
