@@ -73,14 +73,47 @@ def test_a_centred_sum_is_put_back_together(canonical):
     assert table.se == [[30.0, 25.0]]
 
 
+def test_a_draw_in_both_sides_of_a_ratio_is_one_draw(canonical):
+    """k / n with k = n/2 + s/2: of n its error reaches the ratio by 1/2 − k/n only."""
+    plan = plan_of(CHRONIC.replace("COUNT(*) AS n, ", "").replace("AS k", "/ COUNT(*) AS k"), canonical)
+    by_label = {statistic.label: position for position, statistic in enumerate(plan.statistics)}
+    values, scales = [[0], [0]], [0.0, 0.0]
+    count = by_label["COUNT(*)"]
+    values[count], values[1 - count] = [1000], [-600]
+    scales[count], scales[1 - count] = 30.0, 40.0
+    table = answer(plan, values, scales)
+    assert table.rows == [[0.2]]
+    assert table.se[0][0] == pytest.approx(((30 * (0.5 - 0.2)) ** 2 + (40 / 2) ** 2) ** 0.5 / 1000)
+
+
+def test_a_smooth_function_knows_which_draws_it_repeats(canonical):
+    """n · c / n has the error of c alone."""
+    sql = "SELECT COUNT(*) * COUNT(gpa) / COUNT(*) AS c FROM student_year WHERE school_year = 2025"
+    table = answer(plan_of(sql, canonical), [[1000], [400]], [30.0, 40.0])
+    assert isinstance(plan_of(sql, canonical).outputs[0].form, Smooth)
+    assert table.rows == [[400.0]]
+    assert table.se[0][0] == pytest.approx(40.0)
+
+
+def test_the_margin_of_a_weak_ratio_is_its_farther_end():
+    """Fieller's interval of 40 ± 10 over 50 ± 10, by the roots of its quadratic, is not symmetric."""
+    z, a, d, of = accuracy.Z90, 40.0, 50.0, 100.0
+    middle, square = a * d, d**2 - z**2 * of
+    root = (middle**2 - square * (a**2 - z**2 * of)) ** 0.5
+    ends = (middle - root) / square, (middle + root) / square
+    found = accuracy.fieller(np.array([a / d]), np.array([d]), (of, of, 0.0), z)
+    assert found[0] == pytest.approx(max(ends[1] - a / d, a / d - ends[0]))
+    assert found[0] > 1.3 * min(ends[1] - a / d, a / d - ends[0])
+
+
 def test_an_average_without_rows_is_null_with_a_reason(canonical):
     """AVG is NULL where the noisy count is not positive, and the column says so."""
-    table = answer(
-        plan_of("SELECT AVG(gpa) AS g FROM student_year WHERE school_year = 2025", canonical), [[5], [0]], [1, 1]
-    )
-    assert table.rows == [[None]]
-    assert table.reasons == [postprocess.NO_ROWS]
-    assert table.moe90 == [[None]]
+    plan = plan_of("SELECT AVG(gpa) AS g FROM student_year WHERE school_year = 2025", canonical)
+    for count in (0, -3):
+        table = answer(plan, [[5], [count]], [1, 1])
+        assert table.rows == [[None]]
+        assert table.reasons == [postprocess.NO_ROWS]
+        assert table.moe90 == [[None]]
 
 
 def test_order_and_limit_act_on_noisy_numbers(canonical):
@@ -103,9 +136,10 @@ def test_nulls_are_sorted_as_duckdb_does(canonical):
 def test_shares_of_a_loss_add_up_to_it(canonical):
     """The parts never exceed the loss, and leave almost nothing."""
     plan = plan_of(CHRONIC, canonical)
-    priced = accuracy.price(plan, 10**6, {})
-    assert 10**6 - 4 <= priced.nanorho <= 10**6
-    assert len(priced.drawn) == 2
+    for nanorho in (10**6, 10**6 + 1):
+        priced = accuracy.price(plan, nanorho, {})
+        assert nanorho - 4 <= priced.nanorho <= nanorho
+        assert len(priced.drawn) == 2
 
 
 def test_a_loss_too_small_for_any_answer_is_refused(canonical):

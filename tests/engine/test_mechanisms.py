@@ -82,6 +82,14 @@ def test_a_long_vector_is_drawn_whole_and_in_order():
     assert (noisy != values).mean() > 0.9
 
 
+def test_the_threads_of_a_long_vector_draw_noise_of_their_own():
+    """Else the difference of two groups, one in each part, would be exact."""
+    noisy = draw(np.zeros(5000, dtype=np.int64), _noise(), 1)
+    halves = noisy[:2500], noisy[2500:]
+    assert (halves[0] != halves[1]).mean() > 0.9
+    assert abs(np.corrcoef(*halves)[0, 1]) < 0.12  # six standard errors
+
+
 def test_two_draws_differ():
     """No draw is the repetition of another."""
     values = np.zeros(50, dtype=np.int64)

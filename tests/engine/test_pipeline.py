@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from fractions import Fraction
 
 import opendp.prelude as dp
@@ -360,6 +361,76 @@ def test_a_failure_while_drawing_loses_the_answer(district, monkeypatch):
     )
 
 
+def test_what_cannot_be_stored_is_not_drawn_again(district, monkeypatch):
+    """Where a measurement cannot be written down, it is lost: one draw, one charge, no answer."""
+    drawn, real_draw = [], mechanisms.draw
+    monkeypatch.setattr(mechanisms, "draw", lambda *given: (drawn.append(1), real_draw(*given))[1])
+    monkeypatch.setattr(type(district._house.ledger), "finish", lambda *_: 1 // 0)
+    with pytest.raises(InternalFailure):
+        district.ask(COUNT, request_id="r1")
+    monkeypatch.undo()
+    assert drawn == [1]
+    with pytest.raises(AccessRefused) as caught:
+        district.ask(COUNT, request_id="r1")
+    assert caught.value.code == "answer_lost"
+
+
+def test_an_interrupted_draw_is_lost_at_once(district, monkeypatch):
+    """Ctrl-C while drawing: nobody waits for an answer that will never come."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "WAIT_S", 0.05)
+    monkeypatch.setattr(mechanisms, "draw", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        district.ask(COUNT, request_id="r1")
+    with pytest.raises(AccessRefused) as caught:
+        district.ask(COUNT, request_id="r1")
+    assert caught.value.code == "answer_lost"
+
+
+@pytest.mark.parametrize("others", ["as they are", "paid more"])
+def test_a_cohort_that_did_not_pay_is_not_scanned(others, district, monkeypatch):
+    """Whatever went wrong with a charge: before the draw each cohort of the scan is held against its own maps."""
+    ledger = type(district._house.ledger)
+    charge = ledger.charge
+
+    def forgetful(*given):
+        entry = charge(*given)
+        kept = [replace(c, loss=c.loss + c.loss if others == "paid more" else c.loss) for c in entry.charges[1:]]
+        return replace(entry, charges=tuple(kept))
+
+    monkeypatch.setattr(ledger, "charge", forgetful)
+    monkeypatch.setattr(pipeline.backend, "run", lambda *_: pytest.fail("a record was touched"))
+    with pytest.raises(InternalFailure):
+        district.ask(COUNT)
+
+
+def test_a_repeated_request_is_answered_for_the_cohorts_that_paid(district):
+    """Five years on its oldest classes are sealed; under its id the answer stays what it was."""
+    one = district.ask("SELECT COUNT(*) AS n FROM student", request_id="r1")
+    district._house.ledger._clock = FixedClock(district._house.ledger.now().replace(year=2030))
+    again = district.ask("SELECT COUNT(*) AS n FROM student", request_id="r1")
+    assert (again.rows, again.draws, again.cohorts_left_out) == (one.rows, one.draws, [])
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_request_keeps_to_the_records_it_was_charged_on(finished, district, monkeypatch):
+    """Once they have been replaced, its id neither draws from the new ones nor answers for them."""
+    if not finished:
+        monkeypatch.setattr(pipeline.backend, "run", lambda *_: 1 // 0)
+        with pytest.raises(InternalFailure):
+            district.ask(COUNT, request_id="r1")
+        monkeypatch.undo()
+    else:
+        district.ask(COUNT, request_id="r1")
+    district._house.vault.epoch = "another"
+    with pytest.raises(AccessRefused) as caught:
+        district.ask(COUNT, request_id="r1")
+    assert caught.value.code == "answer_lost"
+
+
 KILL = """
 import os, signal, sys
 from pathlib import Path
@@ -491,17 +562,23 @@ def rows(tables, name, *columns):
 def test_only_charged_cohorts_are_scanned(district, tables):
     """A question asked of some cohorts counts their rows alone, and so does a FILTER that spares some."""
     sql = (
-        "SELECT COUNT(*) AS a, COUNT(gpa) FILTER (WHERE school_year = 2020) AS b FROM student_year "
-        "WHERE school_year IN (2020, 2025)"
+        "SELECT COUNT(*) AS a, COUNT(gpa) FILTER (WHERE school_year = 2020) AS b, "
+        "SUM(gpa) FILTER (WHERE school_year = 2020) AS s FROM student_year WHERE school_year IN (2020, 2025)"
     )
     found = exact(district, sql, (2022, 2037))
     years = [row for row in rows(tables, "student_year", "school_year", "gpa") if row[0] in (2022, 2037)]
     assert found["COUNT(*)"] == [sum(year in (2020, 2025) for _, year, _ in years)]
     assert found["COUNT(gpa)"] == [sum(year == 2020 and gpa is not None for _, year, gpa in years)]
+    gpas = [int(gpa * 100) - 250 for _, year, gpa in years if year == 2020 and gpa is not None]
+    assert found["SUM(gpa) centred at 2.5"] == [sum(gpas)]
     plan = planned(district.catalog, sql, (2022, 2037))
-    assert {s.label: s.cohorts for s in plan.statistics} == {"COUNT(*)": (2022, 2037), "COUNT(gpa)": (2022,)}
+    assert {s.label: s.cohorts for s in plan.statistics} == {
+        "COUNT(*)": (2022, 2037),
+        "COUNT(gpa)": (2022,),
+        "SUM(gpa) centred at 2.5": (2022,),
+    }
     text = compile_plan(plan, district.catalog, plan.statistics).sql
-    assert text.count('"cohort_year" BETWEEN 2022 AND 2022') == 1
+    assert text.count('"cohort_year" BETWEEN 2022 AND 2022') == 2
     assert text.count('"cohort_year" IN (2022, 2037)') == 1
 
 

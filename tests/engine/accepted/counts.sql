@@ -84,3 +84,7 @@ SELECT COUNT(*) FROM student_year WHERE school_year = 1985;
 
 -- only keys: public knowledge
 SELECT grade_level FROM student_year GROUP BY grade_level;
+
+-- COUNT_IF keeps its FILTER: one row, in the classes that can be enrolled in 2025
+-- COUNT(*) | 1 | 2022-2038 | 1
+SELECT COUNT_IF(has_iep) FILTER (WHERE school_year = 2025) FROM student_year;

@@ -167,3 +167,9 @@ SELECT AVG(school_id * school_id * school_id * school_id * school_id * school_id
 
 -- keys_undeclared | - | at most 100,000
 SELECT COUNT(*) FROM student_year GROUP BY school_year, school_id, grade_level, cohort_year, econ_disadv, has_iep;
+
+-- too_large | - | smaller bounds
+SELECT COUNT(*) FROM student_year WHERE COALESCE(gpa, 4000000000000000000) > 0;
+
+-- too_large | - | narrower bounds
+SELECT SUM(CASE WHEN econ_disadv THEN 1000000000000000 ELSE 0 END) FROM student_year WHERE school_year = 2025;

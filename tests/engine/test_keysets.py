@@ -1,0 +1,69 @@
+"""Which groups an answer has, and which measurements are the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.preparation import planned
+
+YEARS = tuple(range(2020, 2027))
+
+
+def groups(catalog, sql, cohorts=None):
+    return planned(catalog, sql, catalog.cohorts if cohorts is None else cohorts).keys.rows
+
+
+@pytest.mark.parametrize(
+    ("key", "where", "expected"),
+    [
+        ("has_iep", "NOT has_iep", (False,)),
+        ("has_iep", "has_iep", (True,)),
+        ("schools_attended", "TRUE", (1, 2, 3, 4, 5, 6, None)),
+        ("schools_attended", "schools_attended <= 2", (1, 2)),
+        ("schools_attended", "schools_attended IS NULL", (None,)),
+        ("schools_attended", "schools_attended IS NOT NULL", (1, 2, 3, 4, 5, 6)),
+        ("schools_attended", "schools_attended = 6 OR schools_attended IS NULL", (6, None)),
+        ("school_year", "school_year NOT IN (2020, 2023)", (2021, 2022, 2024, 2025, 2026)),
+        ("school_year", "school_year > 2024", (2025, 2026)),
+        ("school_year", "2021 >= school_year", (2020, 2021)),
+        ("school_year", "school_year = 2020 OR school_year + 1 = 2026", (2020, 2025)),
+        ("school_year", "school_year = 2020 OR gpa > 3", YEARS),
+        ("cohort_year", "school_year = 2020 AND cohort_year > 2031", (2032, 2033)),
+    ],
+)
+def test_groups_are_all_that_may_hold_and_no_others(key, where, expected, canonical):
+    """WHERE, the declared checks and NULL decide which of the listed values are groups."""
+    sql = f"SELECT {key}, COUNT(*) FROM student_year WHERE {where} GROUP BY {key}"
+    assert groups(canonical, sql) == tuple((value,) for value in expected)
+
+
+def test_cohorts_that_are_not_asked_have_no_groups(canonical):
+    """A group nobody is counted in would look empty."""
+    sql = "SELECT cohort_year, COUNT(*) FROM student GROUP BY 1"
+    assert groups(canonical, sql, (2030, 2033)) == ((2030,), (2033,))
+
+
+def test_a_measurement_belongs_to_its_groups(canonical):
+    """The same condition in WHERE and in FILTER counts the same rows in other groups: two measurements."""
+    inside = "SELECT school_year, COUNT(*) FROM student_year WHERE school_year = 2025 GROUP BY 1"
+    beside = "SELECT school_year, COUNT(*) FILTER (WHERE school_year = 2025) FROM student_year GROUP BY 1"
+    (one,), (other,) = (planned(canonical, sql, canonical.cohorts).statistics for sql in (inside, beside))
+    assert one.conditions == other.conditions
+    assert one.shape != other.shape
+
+
+def test_a_measurement_belongs_to_its_table(canonical):
+    """Equal conditions on two tables are two measurements."""
+    (one,), (other,) = (
+        planned(canonical, f"SELECT COUNT(*) FROM {table} WHERE school_year = 2025", canonical.cohorts).statistics
+        for table in ("course_grade", "program")
+    )
+    assert (one.conditions, one.cohorts, one.keys_digest) == (other.conditions, other.cohorts, other.keys_digest)
+    assert one.shape != other.shape
+
+
+def test_a_measurement_belongs_to_its_records_and_population(canonical):
+    """After a load, or counted for others, it is measured anew."""
+    (statistic,) = planned(canonical, "SELECT COUNT(*) FROM student", canonical.cohorts).statistics
+    digests = {statistic.digest(epoch, whose) for epoch in ("e1", "e2") for whose in ("research", "mandated")}
+    assert len(digests) == 4
