@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from engine import accuracy, postprocess
+from engine import accuracy, margins, postprocess
 from engine.accuracy import Stored
 from engine.forms import Key, Linear, Ratio, Smooth, combine
 from engine.parse import parse
@@ -97,11 +97,11 @@ def test_a_smooth_function_knows_which_draws_it_repeats(canonical):
 
 def test_the_margin_of_a_weak_ratio_is_its_farther_end():
     """Fieller's interval of 40 ± 10 over 50 ± 10, by the roots of its quadratic, is not symmetric."""
-    z, a, d, of = accuracy.Z90, 40.0, 50.0, 100.0
+    z, a, d, of = margins.Z90, 40.0, 50.0, 100.0
     middle, square = a * d, d**2 - z**2 * of
     root = (middle**2 - square * (a**2 - z**2 * of)) ** 0.5
     ends = (middle - root) / square, (middle + root) / square
-    found = accuracy.fieller(np.array([a / d]), np.array([d]), (of, of, 0.0), z)
+    found = margins.fieller(np.array([a / d]), np.array([d]), (of, of, 0.0), z)
     assert found[0] == pytest.approx(max(ends[1] - a / d, a / d - ends[0]))
     assert found[0] > 1.3 * min(ends[1] - a / d, a / d - ends[0])
 
