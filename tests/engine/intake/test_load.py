@@ -41,6 +41,7 @@ tables:
       high:    {type: "decimal(4,1)", bounds: [0, 900]}
   pupil:
     unique: [sid]
+    checks: ["sex <> 'M' OR cls <> 2025"]
     columns:
       cls: {type: integer}
       sex: {type: text, values: [F, M, unknown], default: unknown, source: Gender}
@@ -213,8 +214,8 @@ CASES["year"] += [year("trimmed "), year(""), year("nul\0")]
 CASES["pupil"] += [("needed", "2024", "?")]
 CASES["year"] += [year("needed", ""), year("needed", "1999"), year("needed", "2023")]
 CASES["pupil"] += [("several", "2026", ""), ("several", "2024", "M"), ("several", "1", ""), ("several", "", "F")]
-CASES["pupil"] += [("blank", "", ""), ("off", "2050", "")]
-CASES["year"] += [year(sid) for sid in ("several", "blank", "off", "nobody")]
+CASES["pupil"] += [("blank", "", ""), ("off", "2050", ""), ("checkedout", "2025", "M")]
+CASES["year"] += [year(sid) for sid in ("several", "blank", "off", "nobody", "checkedout")]
 CASES["pupil"] += [("known", "2025", ""), ("knownblank", "", ""), ("knownoff", "2024", "")]
 CASES["year"] += [year(sid, "2021") for sid in ("known", "knownblank", "knownoff", "knowngone")]
 KNOWN = {"known": 2021, "knownblank": 2022, "knownoff": 1990, "knowngone": 2023}
@@ -279,8 +280,11 @@ def test_a_blank_or_wrong_needed_cell_drops_its_row_alone(cases):
 
 
 def test_who_has_no_cohort_has_no_rows_anywhere(cases):
-    """No row in the cohort table, no cohort there, or one off the list: no rows; of several the smallest."""
-    for sid in ("blank", "off", "nobody"):
+    """No row in the cohort table, none that its checks leave, no cohort there, or one off the list.
+
+    Of several cohorts the smallest.
+    """
+    for sid in ("blank", "off", "nobody", "checkedout"):
         assert cases.of(sid, "pupil") == cases.of(sid, "year") == []
         assert owner(sid).bytes not in dict(cases.loaded.persons)
     assert cases.of("several", "pupil", "cls", "sex") == [(2024, "M")]
@@ -332,11 +336,16 @@ def test_the_report_counts_every_row_under_one_reason(cases):
     tables = cases.loaded.report.tables
     for name, report in tables.items():
         assert report.rows_read == report.rows_kept + sum(report.dropped.values()), name
-    assert tables["pupil"].dropped == {"no owner": 3, OUTSIDE: 5, "unique sid": 1}
+    assert tables["pupil"].dropped == {
+        "no owner": 3,
+        OUTSIDE: 5,
+        "unique sid": 1,
+        "check sex <> 'M' OR cls <> 2025": 1,
+    }
     assert tables["year"].dropped == {
         "no owner": 2,
         "no accepted yr": 2,
-        OUTSIDE: 5,
+        OUTSIDE: 6,
         "check yr BETWEEN cls - 13 AND cls + 3": 1,
         "check school <> 3 OR days <> 13.5": 2,
         "unique sid, yr": 2,
