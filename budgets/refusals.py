@@ -63,7 +63,7 @@ SHOWN_CHARACTERS_MAX = 600
 def shown(text: str) -> str:
     """A text that is safe on any screen: printable, and not too long.
 
-    >>> shown("There is no column a\\x1b[31m here.")
+    >>> shown("There is no column a" + chr(27) + "[31m here.")
     'There is no column a·[31m here.'
     """
     printable = "".join(character if character.isprintable() else "·" for character in text)
