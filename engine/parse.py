@@ -343,6 +343,7 @@ def _resolve(
     if isinstance(term, exp.Column) and not term.table and term.name.lower() not in prefer:
         for name, value in selected:
             if name.lower() == term.name.lower():
+                source.consume(term, "this")
                 return value
     return term
 
@@ -357,6 +358,7 @@ def _order(
         this, descending, nulls_first = source.consume(term, "this", "desc", "nulls_first")
         names = {name.lower(): item for (name, _), item in zip(selected, items, strict=True)}
         if isinstance(this, exp.Column) and not this.table and this.name.lower() in names:
+            source.consume(this, "this")
             value = names[this.name.lower()].value
         else:
             value = outer(above, _resolve(source, this, selected, prefer={}))
