@@ -16,7 +16,6 @@ from sqlglot.tokenizer_core import TokenType
 from engine import tree
 from engine.above import Above, aggregates, outer
 from engine.expressions import Scope, condition
-from engine.refusals import QueryRefused
 from engine.source import Source, nearest, span_of
 from engine.tree import Item, Order, Query, Span
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.catalog import Catalog, Table
+    from engine.refusals import QueryRefused
 
 TEXT_BYTES_MAX = 20_000
 TOKENS_MAX = 4_000
@@ -71,11 +71,11 @@ def parse(text: str, catalog: Catalog) -> Query:
 def parse_check(text: str, columns: Mapping[str, tree.Column]) -> tree.Expr:
     """A row check of the catalog, as a condition over the table's columns."""
     source = Source(text)
-    _tokens(source)
+    tokens = _tokens(source)
     try:
         node = sqlglot.parse_one(text, read="duckdb", into=exp.Condition)
     except SqlglotError as error:
-        raise _unreadable(source, error) from None
+        raise _unreadable(source, error, tokens) from None
     _check_levels(source, node)
     return condition(Scope(source, columns, owner="", relations=frozenset()), node)
 
@@ -84,8 +84,8 @@ def _tokens(source: Source) -> list[Any]:
     """The tokens of a text that keeps the limits on bytes, tokens and depth."""
     text = source.text
     if "\0" in text:
-        place = Span(text.index("\0"), text.index("\0") + 1)
-        raise source.refusal("syntax", "The text has a NUL character.", place, accepted="plain text without it")
+        nul = Span(text.index("\0"), text.index("\0") + 1)
+        raise source.refusal("syntax", "The text has a NUL character.", nul, accepted="the text without it")
     if len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES_MAX:
         raise source.refusal("too_large", "The text is too long.", accepted=f"at most {TEXT_BYTES_MAX:,} bytes")
     try:
@@ -118,7 +118,10 @@ def _check_depth(source: Source, tokens: list[Any]) -> None:
 
 
 def _check_levels(source: Source, statement: exp.Expr) -> None:
-    """Refuse a tree that is too deep, as chains without parentheses make it; a chain of AND or of OR is one level."""
+    """Refuse a tree that is too deep, as chains without parentheses make it.
+
+    One chain of AND, or of OR, is one level.
+    """
     pending = [(statement, 0)]
     while pending:
         node, level = pending.pop()
@@ -131,20 +134,22 @@ def _check_levels(source: Source, statement: exp.Expr) -> None:
             pending.append((child, level if flat else level + 1))
 
 
-def _unreadable(source: Source, error: SqlglotError) -> QueryRefused:
-    """A syntax refusal made anew: sqlglot's own text carries pieces of the question and terminal codes."""
+def _unreadable(source: Source, error: SqlglotError, tokens: list[Any]) -> QueryRefused:
+    """A syntax refusal made anew: sqlglot's own text carries pieces of the question and terminal codes.
+
+    Its line numbers count other breaks than ours, so the place is that of the token it means.
+    """
     first: dict[str, Any] = next(iter(getattr(error, "errors", [])), {})
-    line, column, excerpt = first.get("line"), first.get("col"), first.get("highlight")
-    if line is None or column is None:
-        return source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT")
-    return QueryRefused(
-        "syntax",
-        "The text cannot be read as SQL at this place.",
-        accepted="one SELECT in the DuckDB dialect",
-        line=line,
-        column=max(1, column - len(excerpt or "") + 1),
-        excerpt=excerpt or None,
-    )
+    place = (first.get("line"), first.get("col"))
+    for token in tokens:
+        if (token.line, token.col) == place:
+            return source.refusal(
+                "syntax",
+                "The text cannot be read as SQL at this place.",
+                Span(token.start, token.end + 1),
+                accepted="one SELECT in the DuckDB dialect",
+            )
+    return source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT")
 
 
 def _statement(source: Source) -> exp.Select:
@@ -152,7 +157,7 @@ def _statement(source: Source) -> exp.Select:
     try:
         statements = [node for node in _DIALECT.parser().parse(tokens, source.text) if node is not None]
     except SqlglotError as error:
-        raise _unreadable(source, error) from None
+        raise _unreadable(source, error, tokens) from None
     except (ValueError, TypeError, AttributeError, KeyError, IndexError):
         raise source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT") from None
     if len(statements) != 1:
@@ -338,6 +343,7 @@ def _resolve(
     if isinstance(term, exp.Column) and not term.table and term.name.lower() not in prefer:
         for name, value in selected:
             if name.lower() == term.name.lower():
+                source.consume(term, "this")
                 return value
     return term
 
@@ -352,6 +358,7 @@ def _order(
         this, descending, nulls_first = source.consume(term, "this", "desc", "nulls_first")
         names = {name.lower(): item for (name, _), item in zip(selected, items, strict=True)}
         if isinstance(this, exp.Column) and not this.table and this.name.lower() in names:
+            source.consume(this, "this")
             value = names[this.name.lower()].value
         else:
             value = outer(above, _resolve(source, this, selected, prefer={}))

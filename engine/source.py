@@ -43,13 +43,15 @@ class Source:
         accepted: str | None = None,
     ) -> QueryRefused:
         """A refusal with line, column and excerpt of the place `at`."""
-        span = at if isinstance(at, Span) or at is None else span_of(at)
+        span = span_of(at) if isinstance(at, exp.Expr) else at if isinstance(at, Span) else None
         if span is None:
             return QueryRefused(code, message, accepted=accepted)
         before = self.text[: span.start]
         line = before.count("\n") + 1
         column = span.start - (before.rfind("\n") + 1) + 1
-        excerpt = self._closed(span).split("\n")[0]
+        # sqlglot places what it adds itself, as the * of FROM x, at the start of the text
+        first = self._closed(span).split("\n")[0]
+        excerpt = first if first.strip() else None
         return QueryRefused(code, message, accepted=accepted, line=line, column=column, excerpt=excerpt)
 
     def _closed(self, span: Span) -> str:

@@ -6,6 +6,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from engine import above, expressions
 from engine import parse as parsing
 from engine.parse import DEPTH_MAX, TEXT_BYTES_MAX, TOKENS_MAX, parse
 from engine.refusals import QueryRefused
@@ -14,77 +15,101 @@ from engine.source import Source
 EVERYTHING = """
 SELECT grade_level, COUNT(*) AS n, COUNT(gpa) AS c, COUNT_IF(gpa > 3) AS i, 100.0 * SUM(gpa) / COUNT(*) - 1 AS r,
   AVG(CASE WHEN days_absent BETWEEN 0 AND 10 THEN days_absent ELSE 0 END) FILTER (WHERE has_iep) AS a,
-  SUM(CASE grade_level WHEN '09' THEN 1 ELSE 0 END) AS s, -COUNT(*) AS m,
-  AVG(COALESCE(NULLIF(gpa, 0), IF(is_dropout, 1, 2))
-    + CAST(days_enrolled AS DOUBLE) * TRY_CAST(gpa AS DECIMAL(4, 1))) AS x
+  SUM(CASE grade_level WHEN '09' THEN 1 ELSE 0 END) AS s, -COUNT(*) AS m, (SUM(gpa)), y.cohort_year + 1,
+  AVG(COALESCE(NULLIF(gpa, 0), IF(is_dropout, 1, 2), -(gpa))
+    + CAST(days_enrolled AS DOUBLE) * TRY_CAST(gpa AS DECIMAL(4, 1)) / 2 - schools_attended) AS x
 FROM student_year AS y
 WHERE y.school_year = 2025 AND (gpa IS NOT NULL OR NOT is_retained) AND school_id IN (1001, 1002)
   AND gpa <> 4 AND gpa < 5 AND gpa <= 5 AND gpa > 0 AND gpa >= 0 AND TRUE AND NULL IS NULL AND has_iep IS TRUE
-GROUP BY grade_level ORDER BY n DESC, 1 LIMIT 5 OFFSET 1
+  AND (has_iep AND gpa > 1)
+GROUP BY grade_level, (y.cohort_year), 1 ORDER BY n DESC, 1, (grade_level), COUNT(*) + 1, cohort_year LIMIT 5 OFFSET 1
 """
-HARMLESS = {
-    ("Div", "typed"),  # how another dialect would divide; ours is one division, on doubles
-    ("Div", "safe"),
-    ("Count", "big_int"),  # a spelling of COUNT
-    ("Cast", "safe"),  # every cast is a safe one here
-    ("TryCast", "safe"),
-    ("DataType", "nested"),  # set for every type; a nested one has expressions too
-    ("Identifier", "quoted"),  # names are compared without regard to case either way
-    ("Order", "siblings"),
-    ("Group", "all"),  # adds the groups that stand there already
+EXCUSED = {
+    ("Div", "typed"): "how another dialect would divide; ours is one division, on doubles",
+    ("Div", "safe"): "as typed",
+    ("Cast", "safe"): "every cast is a safe one here",
+    ("DataType", "nested"): "set for every type; a nested one has expressions too",
+    ("Identifier", "quoted"): "names are compared without regard to case either way",
+    ("Case", "this"): "consumed: the operand",
+    ("Ordered", "desc"): "consumed",
+    ("Ordered", "nulls_first"): "consumed",
+    ("Column", "table"): "consumed",
+    ("Literal", "is_string"): "consumed",
+}
+"""Empty args that may be filled without a refusal, and why."""
+
+VALUES = {
+    "a node": exp.column("gpa"),
+    "a list": [exp.column("gpa")],
+    "true": True,
+    "a word": "gpa",
+    "a name": exp.to_identifier("gpa"),
 }
 
 
-def _arg_cases():
-    tree = sqlglot.parse_one(EVERYTHING, read="duckdb")
-    seen = set()
-    for node in tree.walk():
-        for key in type(node).arg_types:
-            if (type(node), key) not in seen and node.args.get(key) in (None, False, [], ""):
-                seen.add((type(node), key))
-                yield type(node).__name__, key
+def place(node):
+    """What a node is and where it hangs: a class is converted in several places, by different code."""
+    parent = node.parent
+    return type(node).__name__, "" if parent is None else f"{type(parent).__name__}.{node.arg_key}"
 
 
-def _planted(kind, key):
-    tree = sqlglot.parse_one(EVERYTHING, read="duckdb")
-    node = next(n for n in tree.walk() if type(n).__name__ == kind and n.args.get(key) in (None, False, [], ""))
-    for value in (exp.column("gpa"), [exp.column("gpa")], True):
-        node.args[key] = value
-        yield tree
+def empty(node, key):
+    return node.args.get(key) in (None, False, [], "")
 
 
-@pytest.mark.parametrize(("kind", "key"), sorted(set(_arg_cases())))
-def test_an_arg_nobody_consumes_refuses(kind, key, canonical):
-    """Each class of node we handle, times each of its args that the question does not use: refused when filled."""
-    original = parse(EVERYTHING, canonical)
-    for tree in _planted(kind, key):
-        try:
-            found = parsing._select(Source(EVERYTHING), tree, canonical)
-        except QueryRefused:
-            continue
-        except (AttributeError, TypeError, ValueError):
-            continue  # a value no parser would put there; it is not an answer either
-        assert (kind, key) in HARMLESS or found != original, "an arg was dropped in silence"
-        assert (kind, key) in HARMLESS or _means_something(kind, key), f"{kind}.{key} was accepted"
+TREE = sqlglot.parse_one(EVERYTHING, read="duckdb")
+CASES: dict[tuple[str, str], list[exp.Expr]] = {}
+for _node in TREE.walk():
+    CASES.setdefault(place(_node), []).append(_node)
 
 
-def _means_something(kind, key):
-    """Args that the converter consumes though the question leaves them empty."""
-    return (kind, key) in {
-        ("Case", "this"),
-        ("Select", "offset"),
-        ("Ordered", "desc"),
-        ("Ordered", "nulls_first"),
-        ("Column", "table"),
-        ("If", "false"),
-        ("Case", "default"),
-        ("Group", "all"),
-        ("Table", "alias"),
-        ("Coalesce", "expressions"),
-        ("DataType", "expressions"),
-        ("Alias", "alias"),
-        ("Literal", "is_string"),
+def test_every_class_that_is_handled_stands_in_the_question(canonical):
+    """The question below has each node there is a converter for, and is accepted."""
+    parse(EVERYTHING, canonical)
+    classes = {type(node) for node in TREE.walk()}
+    assert classes >= {
+        *expressions._CONVERTERS,
+        *above._AGGREGATES,
+        *above._OUTER_ARITHMETIC,
+        exp.Filter,
+        exp.TableAlias,
+        exp.DataTypeParam,
     }
+
+
+def filled(node, canonical):
+    """Each empty arg of a node that may be filled without a refusal, and with what."""
+    for key in type(node).arg_types:
+        if not empty(node, key):
+            continue
+        before = node.args.get(key)
+        for name, value in VALUES.items():
+            node.args[key] = value
+            try:
+                parsing._select(Source(EVERYTHING), TREE, canonical)
+            except QueryRefused:
+                continue
+            except (AttributeError, TypeError, ValueError, KeyError):
+                yield key, f"{name}, and broke"
+            else:
+                yield key, name
+            finally:
+                node.args[key] = before
+
+
+@pytest.mark.parametrize(("kind", "where"), CASES, ids=lambda part: part or "root")
+def test_an_arg_nobody_consumes_refuses(kind, where, canonical):
+    """Each class of node, wherever it is handled, times each arg the question leaves empty: refused when filled with anything."""
+    found = {key: name for node in CASES[kind, where] for key, name in filled(node, canonical)}
+    assert {(kind, key) for key in found} <= EXCUSED.keys(), found
+
+
+def test_every_excuse_is_needed(canonical):
+    """No arg is excused that would refuse anyway."""
+    found = {
+        (kind, key) for (kind, _), nodes in CASES.items() for node in nodes for key, _ in filled(node, canonical)
+    }
+    assert found == EXCUSED.keys()
 
 
 @pytest.mark.parametrize(
@@ -178,6 +203,48 @@ def test_odd_text_is_refused_clearly(text, code, canonical):
         parse(text, canonical)
     assert caught.value.code == code
     assert "\x1b" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "excerpt"),
+    [
+        ("SELECT C\rOUNT(*) FROM student", (1, 14), "("),
+        ("SELECT\r\nnobody, COUNT(*)\r\nFROM student", (2, 1), "nobody"),
+        ('SELECT SUM("\x1b[31m") FROM student', (1, 12), '"·[31m"'),
+        ("      FROM student", (1, 1), None),
+    ],
+)
+def test_a_refusal_points_into_the_text(text, place, excerpt, canonical):
+    """Lines end at a line feed and nowhere else; the excerpt stands at the place, printable, and is never blank."""
+    with pytest.raises(QueryRefused) as caught:
+        parse(text, canonical)
+    assert (caught.value.line, caught.value.column) == place
+    assert caught.value.excerpt == excerpt
+    assert caught.value.message.isprintable()
+
+
+NESTED = {
+    "equalities": "has_iep" + " = has_iep" * 330,
+    "IS NULL": "gpa" + " IS NULL" * 330,
+    "casts": "gpa" + "::DOUBLE::DECIMAL(5, 2)" * 199 + " > 1",
+    "subscripts": "gpa" + "[1]" * 500 + " = 1",
+    "a size": f"CAST(gpa AS DECIMAL({'1' * 4_400}, 2)) > 1",
+    "an ordinal": "TRUE GROUP BY " + "1" * 4_400,
+}
+
+
+@pytest.mark.parametrize("text", NESTED.values(), ids=NESTED.keys())
+def test_what_is_deep_or_long_is_refused_before_it_breaks_anything(text, canonical):
+    """Each of these once ended in an internal failure, or took seconds."""
+    with pytest.raises(QueryRefused):
+        parse(f"SELECT COUNT(*) FROM student_year WHERE {text}", canonical)
+
+
+def test_a_long_chain_of_conditions_is_not_deep(canonical):
+    """Four hundred conditions joined by AND, or by OR, are one level."""
+    for word in (" AND ", " OR "):
+        chain = word.join(f"days_enrolled <> {day}" for day in range(400))
+        parse(f"SELECT COUNT(*) FROM student_year WHERE {chain}", canonical)
 
 
 def test_no_text_of_a_question_is_logged(canonical, caplog):

@@ -1,0 +1,354 @@
+"""Statements of our own making: mutations of good and bad questions, random grammar, monsters, noise of bytes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ("tests/engine/accepted", "tests/engine/refused")
+SHARED = ROOT.parent / "shared" / "queries"
+
+TABLES = [
+    "student",
+    "student_year",
+    "assessment",
+    "course_grade",
+    "graduation",
+    "program",
+    "school",
+    "discipline",
+    "nobody",
+    "homeroom_meta",
+    "information_schema.tables",
+]
+COLUMNS = [
+    "gpa", "days_absent", "days_enrolled", "school_year", "grade_level", "school_id", "econ_disadv", "has_iep", "cohort_year",
+    "schools_attended", "sex", "outcome", "student_key", "scale_score", "performance_level", "nothing", "y.gpa", '"GPA"', "*", "rowid",
+]  # fmt: skip
+LITERALS = [
+    "0", "1", "-1", "2025", "3.5", "1e3", "1e-9", "1e400", "9" * 30, "0.1234567890123", "0x1F", "1_000", "'09'", "''", "'it''s'", "E'\\n'", "$$x$$", "$tag$y$tag$",
+    "NULL", "TRUE", "FALSE", "'2025-01-01'", "DATE '2025-01-01'", "INTERVAL 1 DAY", "TIMESTAMP 'now'", "X'00'", "?", "$1", ":name", "@v", "{{ jinja }}",
+    "'🦆'", "[1, 2]", "{'a': 1}", "MAP {1: 2}", "(1, 2)", "NaN", "Infinity", "CURRENT_DATE", "'\u202egnp'",
+]  # fmt: skip
+BINARY = [
+    "+", "-", "*", "/", "//", "%", "**", "^", "||", "&", "|", "<<", ">>", "=", "==", "<>", "!=", "<", "<=", ">", ">=", "<=>", "AND", "OR", "XOR",
+    "IS", "IS NOT", "IS DISTINCT FROM", "IS NOT DISTINCT FROM", "LIKE", "ILIKE", "NOT LIKE", "GLOB", "SIMILAR TO", "~", "!~", "->", "->>", "@>", "::", "COLLATE", "AT TIME ZONE", ",",
+]  # fmt: skip
+FUNCTIONS = [
+    "COUNT", "SUM", "AVG", "COUNT_IF", "MIN", "MAX", "MEDIAN", "STDDEV", "ARG_MAX", "FIRST", "LIST", "STRING_AGG", "QUANTILE_CONT", "COALESCE", "NULLIF", "IF", "IFNULL", "ABS",
+    "ROUND", "GREATEST", "LEAST", "SQRT", "LN", "UPPER", "SUBSTRING", "REGEXP_MATCHES", "STRPTIME", "DATE_TRUNC", "EXTRACT", "ERROR", "GETENV", "READ_CSV", "QUERY", "CURRENT_SETTING",
+    "SLEEP", "HASH", "RANDOM", "UUID", "NEXTVAL", "ROW_NUMBER", "RANK", "LAG", "GROUPING", "UNNEST", "RANGE", "COLUMNS", "TRY", "STRUCT_PACK", "NO_SUCH_FUNCTION", "PG_SLEEP",
+]  # fmt: skip
+TYPES = [
+    "INTEGER",
+    "BIGINT",
+    "TINYINT",
+    "UTINYINT",
+    "HUGEINT",
+    "DOUBLE",
+    "FLOAT",
+    "DECIMAL(4, 1)",
+    "DECIMAL(38, 37)",
+    "DECIMAL",
+    "VARCHAR",
+    "VARCHAR(3)",
+    "BOOLEAN",
+    "DATE",
+    "INTEGER[]",
+    "STRUCT(a INTEGER)",
+    "ENUM('a')",
+    "JSON",
+    "no_such_type",
+]
+CLAUSES = [
+    "HAVING COUNT(*) > 5", "QUALIFY ROW_NUMBER() OVER () = 1", "WINDOW w AS (ORDER BY gpa)", "USING SAMPLE 10%", "TABLESAMPLE RESERVOIR(10 ROWS)", "FOR UPDATE", "FETCH FIRST 5 ROWS ONLY",
+    "LIMIT ALL", "LIMIT 10 PERCENT", "LIMIT (SELECT 1)", "OFFSET 3", "ORDER BY ALL", "ORDER BY RANDOM()", "ORDER BY 99", "ORDER BY 1 DESC NULLS FIRST", "ORDER BY COUNT(*)", "LIMIT 3",
+    "GROUP BY ALL", "GROUP BY CUBE (sex)", "GROUP BY GROUPING SETS ((), (sex))", "GROUP BY ROLLUP (school_year)", "INTO OUTFILE 'x'", "POSITIONAL JOIN student", "ASOF JOIN student ON TRUE",
+]  # fmt: skip
+OTHERS = [
+    "INSERT INTO {t} VALUES ({e})", "INSERT INTO {t} SELECT * FROM {t} RETURNING *", "UPDATE {t} SET gpa = {e} WHERE {e}", "DELETE FROM {t} WHERE {e}", "TRUNCATE {t}",
+    "MERGE INTO {t} USING {t} ON {e} WHEN MATCHED THEN DELETE", "CREATE TABLE x AS SELECT * FROM {t}", "CREATE OR REPLACE VIEW v AS SELECT {e}", "CREATE MACRO f(a) AS a", "CREATE INDEX i ON {t} (gpa)",
+    "CREATE SECRET s (TYPE s3)", "CREATE SCHEMA s", "CREATE SEQUENCE q", "CREATE TYPE t AS ENUM ('a')", "DROP TABLE {t}", "ALTER TABLE {t} ADD COLUMN c INT", "COPY {t} TO 'x.csv'", "COPY {t} FROM PROGRAM 'id'",
+    "ATTACH 'x.db' AS x", "DETACH x", "USE x", "PRAGMA database_list", "PRAGMA storage_info('{t}')", "SET memory_limit = '1TB'", "RESET ALL", "EXPLAIN ANALYZE SELECT * FROM {t}", "DESCRIBE {t}", "SHOW TABLES", "SUMMARIZE {t}",
+    "CALL pragma_version()", "PREPARE p AS SELECT * FROM {t}", "EXECUTE p(1)", "DEALLOCATE p", "VACUUM", "ANALYZE", "CHECKPOINT", "EXPORT DATABASE 'x'", "IMPORT DATABASE 'x'", "INSTALL httpfs", "LOAD httpfs", "BEGIN", "COMMIT", "ROLLBACK",
+    "GRANT ALL ON {t} TO PUBLIC", "COMMENT ON TABLE {t} IS 'x'", "KILL 1", "CACHE TABLE {t}", "REFRESH TABLE {t}", "LOCK TABLES {t} READ", "DECLARE x INT", "RETURN 1", "IF 1=1 SELECT 1",
+    "VALUES ({e}), ({e})", "TABLE {t}", "FROM {t}", "FROM {t} SELECT {e}", "PIVOT {t} ON sex USING COUNT(*)", "UNPIVOT {t} ON gpa", "SELECT * FROM {t} UNION ALL BY NAME SELECT * FROM {t}", "SELECT {e} EXCEPT SELECT {e}",
+    "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT * FROM r) SELECT COUNT(*) FROM r", "WITH a AS MATERIALIZED (SELECT * FROM {t}) SELECT COUNT(*) FROM a, {t}", "SELECT COUNT(*) FROM {t}; DROP TABLE {t}",
+    "SELECT * FROM {t} MATCH_RECOGNIZE (PATTERN (a) DEFINE a AS TRUE)", "SELECT COUNT(*) FROM {t}, LATERAL (SELECT {e})", "SELECT COUNT(*) FROM {t} WHERE EXISTS (SELECT 1 FROM {t} WHERE {e})", "SELECT (SELECT COUNT(*) FROM {t})",
+    "SELECT COUNT(*) FROM {t} WHERE gpa > (SELECT AVG(gpa) FROM {t})", "SELECT COUNT(*) FROM {t} WHERE gpa = ANY (SELECT 1)", "SELECT COUNT(*) FROM {t} WHERE (gpa, sex) IN ((1, 'F'))", "SELECT * EXCLUDE (gpa) REPLACE (1 AS sex) FROM {t}",
+    "SELECT COUNT(*) FROM {t} AT (VERSION => 1)", "SELECT COUNT(*) FROM '{t}.parquet'", "SELECT COUNT(*) FROM {t} AS a(b, c)", "SELECT DISTINCT ON (sex) COUNT(*) FROM {t}", "SELECT SUM(DISTINCT gpa) FROM {t}", "SELECT SUM(gpa ORDER BY sex) FROM {t}",
+    "SELECT COUNT(*) WITHIN GROUP (ORDER BY gpa) FROM {t}", "SELECT AVG(gpa) IGNORE NULLS FROM {t}", "SELECT COUNT(*) OVER (PARTITION BY sex) FROM {t}", "SELECT a: COUNT(*), b: {e} FROM {t}", "SELECT COUNT(*) AS 'x' FROM {t}", "DO $$ BEGIN END $$",
+]  # fmt: skip
+ODD = [
+    "\0", "\x07", "\x1b[31m", "\x7f", "\x85", "\u00a0", "\u200b", "\u2028", "\u202e", "\ufeff", "\ud800", "\udfff", "🦆", "é", "e\u0301", "\U000e0001", "ﬀ", "\r\n", "\r", "\x0c", "\t", "'", '"', "`", "''", '"" ', "$$", "--", "/*", "*/", "/**/", "#", ";", "\\", "(", ")", "[", "]", "{", "}",
+    "{{", "}}", "{%", "%}", "$1", "?", ":x", "@", "@@", "~", "^", "|", "&", "!", "::", "->", "=>", "..", "...", "\uff07", "\u0661", "²",
+]  # fmt: skip
+TOKENS = re.compile(r"\w+|'[^']*'|\"[^\"]*\"|\s+|--[^\n]*|[^\w\s]")
+WORD = re.compile(r"(?<![\w'])[a-z_][a-z0-9_]*(?![\w'(])")
+
+
+def seeds() -> list[str]:
+    """The golden questions, and the shared ones where they lie beside the checkout."""
+    files = [file for folder in GOLDEN for file in sorted((ROOT / folder).glob("*.sql"))]
+    files += sorted(SHARED.glob("*.sql")) if SHARED.is_dir() else []
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    return [line.removesuffix(";") for line in lines if line and not line.startswith("--")]
+
+
+def mutated(random, texts) -> str:
+    """A text with one to four of its tokens lost, doubled, swapped, replaced or spoilt."""
+    tokens = TOKENS.findall(random.choice(random.choice([texts, texts[: len(texts) // 3]])))
+    for _ in range(random.choice([1, 1, 2, 4])):
+        place, other = random.randrange(len(tokens)), random.randrange(len(tokens))
+        spare = random.choice([*TOKENS.findall(random.choice(texts)), *COLUMNS, *LITERALS, *BINARY])
+        match random.randrange(8):
+            case 0 if len(tokens) > 1:
+                del tokens[place]
+            case 1:
+                tokens[place] += " " + tokens[place]
+            case 2:
+                tokens[place], tokens[other] = tokens[other], tokens[place]
+            case 3:
+                tokens[place] = spare
+            case 4:
+                tokens.insert(place, f" {spare} ")
+            case 5:
+                tokens.insert(place, random.choice(ODD))
+            case 6:
+                cut = random.randrange(len(tokens[place]) + 1)
+                tokens[place] = tokens[place][:cut] + random.choice(ODD) + tokens[place][cut:]
+            case _:
+                tokens[place] = random.choice(
+                    [f"({tokens[place]})", f"-{tokens[place]}", f"NOT {tokens[place]}", tokens[place].upper()]
+                )
+    return "".join(tokens)
+
+
+def ours(random, text) -> str:
+    """A text of somebody else with our names for many of its names, so that it comes further."""
+    names = {}
+
+    def named(found):
+        if random.random() < 0.3:
+            return found.group()
+        before = text[: found.start()].rstrip().lower()
+        pool = TABLES[:6] if before.endswith(("from", "join", "into", "table", "update")) else COLUMNS[:12]
+        return names.setdefault(found.group(), random.choice(pool))
+
+    return WORD.sub(named, text)
+
+
+def expression(random, depth) -> str:  # noqa: C901, PLR0911 - one branch for each form
+    """A random expression, mostly nonsense, often nearly right."""
+    if depth <= 0 or random.random() < 0.15:
+        return random.choice(
+            [
+                random.choice(COLUMNS[:12]),
+                random.choice(COLUMNS),
+                random.choice(LITERALS),
+                random.choice(LITERALS[:5]),
+            ]
+        )
+
+    def inner():
+        return expression(random, depth - 1)
+
+    match random.randrange(16):
+        case 0 | 1 | 2:
+            return f"{inner()} {random.choice(BINARY[:4] + BINARY[13:23])} {inner()}"
+        case 3:
+            return f"{inner()} {random.choice(BINARY)} {inner()}"
+        case 4:
+            return f"({inner()})"
+        case 5:
+            return f"{random.choice(['NOT', '-', '+', '~', '!', 'EXISTS', 'DISTINCT', 'ALL'])} {inner()}"
+        case 6 | 7:
+            arguments = ", ".join(inner() for _ in range(random.choice([0, 1, 1, 2, 3])))
+            return f"{random.choice(FUNCTIONS[:4] + FUNCTIONS)}({arguments})"
+        case 8:
+            return f"CASE {random.choice(['', inner()])} WHEN {inner()} THEN {inner()} {random.choice(['', 'ELSE ' + inner()])} END"
+        case 9:
+            return f"{random.choice(['CAST', 'TRY_CAST'])}({inner()} AS {random.choice(TYPES)})"
+        case 10:
+            return f"{inner()} {random.choice(['', 'NOT'])} BETWEEN {inner()} AND {inner()}"
+        case 11:
+            return f"{inner()} {random.choice(['', 'NOT'])} IN ({', '.join(inner() for _ in range(random.choice([0, 1, 3])))})"
+        case 12:
+            return f"{inner()} IS {random.choice(['', 'NOT'])} {random.choice(['NULL', 'TRUE', 'FALSE', 'UNKNOWN', inner()])}"
+        case 13:
+            return (
+                f"{random.choice(FUNCTIONS[:4])}({inner()}) {random.choice(['', 'OVER ()'])} FILTER (WHERE {inner()})"
+            )
+        case 14:
+            return f"{inner()}{random.choice(['[1]', '.a', '::' + random.choice(TYPES), ' OVER (ORDER BY gpa)', ' COLLATE nocase'])}"
+        case _:
+            return f"(SELECT {inner()} FROM {random.choice(TABLES)})"
+
+
+CONDITIONS = [
+    "gpa > 2",
+    "school_year = 2025",
+    "grade_level IN ('09', '10')",
+    "NOT has_iep",
+    "cohort_year BETWEEN 2025 AND 2030",
+    "days_absent >= 0.1 * days_enrolled",
+    "gpa IS NULL",
+    "gpa / 0 > 1",
+]
+NUMBERS = [
+    "gpa",
+    "days_absent",
+    "school_year - 2000",
+    "gpa * days_absent",
+    "CASE WHEN has_iep THEN 1 ELSE 0 END",
+    "NULLIF(gpa, 0)",
+    "CAST(gpa AS DOUBLE) / 3",
+    "COALESCE(gpa, 1)",
+]
+
+
+def sensible(random) -> str:
+    """A question that would be answered, but for one place that is random."""
+    keys = random.sample(["grade_level", "econ_disadv", "school_year", "cohort_year"], random.choice([0, 1, 2]))
+    aggregates = [
+        f"{random.choice(FUNCTIONS[:3])}({random.choice(NUMBERS)})" for _ in range(random.choice([1, 2, 3]))
+    ]
+    where = random.sample(CONDITIONS, random.choice([1, 2, 3]))
+    parts = random.choice([aggregates, where])
+    parts[random.randrange(len(parts))] = random.choice([expression(random, 2), parts[0]])
+    text = f"SELECT {', '.join([*keys, f' {random.choice(BINARY[:4])} '.join(aggregates)])} FROM student_year WHERE {' AND '.join(where)}"
+    return text + (f" GROUP BY {', '.join(keys)}" if keys else "")
+
+
+def question(random) -> str:
+    """A random SELECT, or a statement of another class."""
+    if random.random() < 0.3:
+        return sensible(random)
+    if random.random() < 0.25:
+        return random.choice(OTHERS).format(t=random.choice(TABLES), e=expression(random, 2))
+    aggregates = [
+        f"{random.choice(FUNCTIONS[:4])}({expression(random, random.randrange(3))})"
+        for _ in range(random.choice([0, 1, 2]))
+    ]
+    columns = [expression(random, random.randrange(4)) for _ in range(random.choice([0, 0, 1]))]
+    keys = random.sample(COLUMNS[:10], random.choice([0, 0, 1, 2]))
+    selected = ", ".join([*keys, *columns, *aggregates, *random.choice([[], ["COUNT(*)"]])]) or "1"
+    text = f"SELECT {selected} FROM {random.choice(TABLES[:5] * 3 + TABLES)}{random.choice(['', '', ' y', ' AS y'])}"
+    if random.random() < 0.6:
+        text += f" WHERE {expression(random, random.randrange(4))}"
+    if keys:
+        text += f" GROUP BY {', '.join(random.choice([keys, keys, ['ALL'], [str(i + 1) for i in range(len(keys))]]))}"
+    return text + "".join(f" {random.choice(CLAUSES)}" for _ in range(random.choice([0, 0, 1, 2])))
+
+
+def garbage(random) -> str:
+    """Random bytes as text, alone or behind the start of a question."""
+    raw = bytes(random.choices(range(256), k=random.choice([1, 3, 30, 300, 3_000])))
+    codec, errors = random.choice(
+        [
+            ("latin-1", "strict"),
+            ("cp437", "strict"),
+            ("utf-8", "surrogateescape"),
+            ("utf-16-le", "replace"),
+            ("utf-8", "replace"),
+        ]
+    )
+    text = raw.decode(codec, errors)
+    return random.choice(["", "SELECT ", "SELECT COUNT(*) FROM student WHERE "]) + text
+
+
+# -- monsters
+
+WHERE = "SELECT COUNT(*) FROM student_year WHERE "
+REPEATED = {
+    "NOT": lambda n: WHERE + "NOT " * n + "TRUE",
+    "minus signs": lambda n: WHERE + "- " * n + "gpa > 1",
+    "plus signs": lambda n: WHERE + "+ " * n + "gpa > 1",
+    "tildes": lambda n: WHERE + "~" * n + "1",
+    "a sum": lambda n: WHERE + "gpa" + " + days_absent" * n + " > 1",
+    "a quotient": lambda n: WHERE + "gpa" + " / days_absent" * n + " > 1",
+    "a product": lambda n: WHERE + "days_absent" + " * 1" * n + " > 1",
+    "equalities": lambda n: WHERE + "has_iep" + " = has_iep" * n,
+    "IS NULL": lambda n: WHERE + "gpa" + " IS NULL" * n,
+    "AND": lambda n: WHERE + " AND ".join(f"gpa > {i}" for i in range(n)),
+    "OR": lambda n: WHERE + " OR ".join(f"gpa > {i}" for i in range(n)),
+    "AND and OR": lambda n: WHERE + "".join(f"gpa > {i} {'AND' if i % 2 else 'OR'} " for i in range(n)) + "TRUE",
+    "casts": lambda n: WHERE + "gpa" + "::DOUBLE::DECIMAL(5, 2)" * n + " > 1",
+    "subscripts": lambda n: WHERE + "gpa" + "[1]" * n + " = 1",
+    "dots": lambda n: WHERE + "gpa" + ".a" * n + " = 1",
+    "arrows": lambda n: WHERE + "gpa" + " -> gpa" * n,
+    "COLLATE": lambda n: WHERE + "grade_level" + " COLLATE x" * n + " = ''",
+    "AT TIME ZONE": lambda n: WHERE + "gpa" + " AT TIME ZONE 'x'" * n,
+    "concatenation": lambda n: WHERE + "grade_level" + " || 'x'" * n + " = ''",
+    "CASE in CASE": lambda n: WHERE + "CASE WHEN has_iep THEN " * n + "1" + " END" * n + " > 0",
+    "branches": lambda n: WHERE + "CASE " + " ".join(f"WHEN gpa > {i} THEN {i}" for i in range(n)) + " END > 0",
+    "branches of an operand": lambda n: WHERE + "CASE grade_level " + " ".join(f"WHEN '{i}' THEN {i}" for i in range(n)) + " END > 0",
+    "COALESCE": lambda n: WHERE + "COALESCE(" + ", ".join(["gpa"] * n) + ") > 0",
+    "COALESCE in COALESCE": lambda n: WHERE + "COALESCE(" * n + "gpa" + ", 1)" * n + " > 0",
+    "NULLIF in NULLIF": lambda n: WHERE + "NULLIF(" * n + "gpa" + ", 1)" * n + " > 0",
+    "BETWEEN": lambda n: WHERE + "gpa" + " BETWEEN 0 AND 1" * n,
+    "IN, numbers": lambda n: WHERE + f"school_id IN ({', '.join(map(str, range(n)))})",
+    "IN, texts": lambda n: WHERE + "grade_level IN (" + ", ".join(f"'{i}'" for i in range(n)) + ")",
+    "IN, years": lambda n: WHERE + "school_year IN (" + ", ".join(["2025"] * n) + ")",
+    "parentheses": lambda n: WHERE + "(" * n + "TRUE" + ")" * n,
+    "open parentheses": lambda n: WHERE + "(" * n,
+    "closed parentheses": lambda n: WHERE + "TRUE" + ")" * n,
+    "brackets": lambda n: "SELECT " + "[" * n + "]" * n,
+    "braces": lambda n: "SELECT " + "{'a': " * n + "1" + "}" * n,
+    "subqueries": lambda n: "SELECT * FROM " + "(SELECT * FROM " * n + "student" + ")" * n,
+    "EXISTS": lambda n: WHERE + "EXISTS (SELECT 1 FROM student WHERE " * n + "TRUE" + ")" * n,
+    "joins": lambda n: "SELECT COUNT(*) FROM student" + " JOIN student USING (x)" * n,
+    "unions": lambda n: " UNION ".join(["SELECT 1"] * n),
+    "CTEs": lambda n: "WITH " + ", ".join(f"a{i} AS (SELECT 1)" for i in range(n)) + " SELECT COUNT(*) FROM student",
+    "columns": lambda n: "SELECT " + ", ".join(f"SUM(gpa + {i})" for i in range(n)) + " FROM student_year",
+    "one alias": lambda n: "SELECT " + ", ".join(["COUNT(*) AS a"] * n) + " FROM student",
+    "filters": lambda n: "SELECT " + ", ".join(f"COUNT(*) FILTER (WHERE gpa > {i})" for i in range(n)) + " FROM student_year",
+    "outer sum": lambda n: "SELECT COUNT(*)" + " + COUNT(*)" * n + " FROM student",
+    "outer product": lambda n: "SELECT COUNT(*)" + " * COUNT(*)" * n + " FROM student",
+    "outer quotient": lambda n: "SELECT COUNT(*)" + " / SUM(cohort_year)" * n + " FROM student",
+    "outer minus": lambda n: "SELECT " + "- " * n + "COUNT(*) FROM student",
+    "ORDER BY": lambda n: "SELECT COUNT(*) FROM student ORDER BY " + ", ".join(["1"] * n),
+    "GROUP BY": lambda n: "SELECT COUNT(*) FROM student GROUP BY " + ", ".join(["sex"] * n),
+    "semicolons": lambda n: ";" * n + "SELECT COUNT(*) FROM student" + ";" * n,
+    "comments": lambda n: "SELECT " + "/* */" * n + " COUNT(*) FROM student",
+    "nested comments": lambda n: "SELECT " + "/*" * n + "*/" * n + " COUNT(*) FROM student",
+    "line comments": lambda n: "SELECT COUNT(*) " + "--\n" * n + " FROM student",
+    "a long number": lambda n: WHERE + "gpa > " + "9" * n,
+    "a fine number": lambda n: WHERE + "gpa > 0." + "0" * n + "1",
+    "a large exponent": lambda n: WHERE + "gpa > 1e" + "9" * n,
+    "a small exponent": lambda n: WHERE + "gpa > 1e-" + "9" * n,
+    "a hexadecimal": lambda n: WHERE + "gpa = 0x" + "f" * n,
+    "an ordinal": lambda n: "SELECT COUNT(*) FROM student GROUP BY " + "1" * n,
+    "an ordinal to sort by": lambda n: "SELECT COUNT(*) FROM student ORDER BY " + "1" * n,
+    "a limit": lambda n: "SELECT COUNT(*) FROM student LIMIT " + "1" * n,
+    "a parameter": lambda n: WHERE + "gpa = $" + "1" * n,
+    "a precision": lambda n: WHERE + f"CAST(gpa AS DECIMAL({'1' * n}, 2)) > 1",
+    "a length": lambda n: WHERE + f"CAST(grade_level AS VARCHAR({'1' * n})) = ''",
+    "a column's name": lambda n: WHERE + "a" * n + " > 1",
+    "a table's name": lambda n: "SELECT COUNT(*) FROM " + "a" * n,
+    "an alias": lambda n: "SELECT COUNT(*) AS " + "a" * n + " FROM student",
+    "a quoted alias": lambda n: 'SELECT COUNT(*) AS "' + "🦆\x1b" * n + '" FROM student',
+    "a text": lambda n: WHERE + "grade_level = '" + "🦆" * n + "'",
+    "quotes": lambda n: WHERE + "grade_level = '" + "''" * n + "'",
+    "an open text": lambda n: WHERE + "grade_level = '" + "a" * n,
+    "a dollar text": lambda n: WHERE + "grade_level = $" + "a" * n + "$x$" + "a" * n + "$",
+    "jinja": lambda n: "SELECT COUNT(*) FROM student WHERE " + "{{ x }} {% if y %}" * n,
+    "spaces": lambda n: " " * n + "SELECT" + "\u00a0" * n + "COUNT(*) FROM student",
+    "lines": lambda n: "\r\n" * n + "SELECT nobody\r\n, COUNT(*)\rFROM\x0cstudent",
+}  # fmt: skip
+TIMES = (1, 3, 17, 59, 61, 99, 149, 200, 333, 600, 999, 1_900, 3_900, 4_400, 9_000, 19_000)
+GROUPED = [
+    "SELECT COUNT(*) FROM student_year GROUP BY school_year, school_id, grade_level, econ_disadv, english_learner, has_iep, schools_attended",
+    "SELECT AVG(gpa), SUM(days_absent) / COUNT(*), COUNT(*) * AVG(gpa) FROM student_year GROUP BY cohort_year, school_year, school_id, grade_level, econ_disadv ORDER BY 3 DESC, 1",
+    "SELECT COUNT(*) FROM student_year WHERE school_year * 3 > cohort_year + 4000 OR grade_level > '05' GROUP BY cohort_year, school_year, school_id, grade_level, schools_attended",
+    "SELECT COUNT(*) FROM assessment GROUP BY ALL",
+    "SELECT school_year, school_id, test_program, subject, grade_tested, performance_level, is_proficient, participated, COUNT(*) FROM assessment GROUP BY ALL",
+    "SELECT cohort_year, grad_cohort, school_id, cohort_status, outcome, years_to_outcome, COUNT(*) FROM graduation GROUP BY ALL",
+]
+
+
+def monsters(sizes=TIMES) -> list[str]:
+    """Each shape at each size it may have; a little over the limit on bytes too."""
+    texts = [shape(times) for shape in REPEATED.values() for times in sizes]
+    return [text for text in texts if len(text) < 40_000] + GROUPED
