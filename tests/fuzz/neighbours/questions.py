@@ -166,6 +166,12 @@ CASTS: list[tuple[str, int | None, float | None]] = [
 ]
 
 
+def any_question(rng: random.Random, catalog: Catalog) -> Question:
+    """A random question about one of a catalog's private tables, rarely about the cohort table."""
+    tables = [table for table in catalog.private_tables if table.name != catalog.cohort_table or rng.random() < 0.3]
+    return Grammar(rng, catalog, rng.choice(tables)).question()
+
+
 class Grammar:
     """Random expressions over the columns of one table."""
 
@@ -176,7 +182,7 @@ class Grammar:
         for column in self.columns:
             self.by_kind[column_node(column).kind].append(column)
         told = {part for key in table.unique for part in key} | {part for cap in table.caps for part in cap.per}
-        self.told = [column for column in self.columns if column.name in told or column.name == catalog.cohort]
+        self.told = [column for column in self.columns if column.name in told]
         self.listed = [column for column in self.columns if column.values is not None]
 
     # -- constants
@@ -187,9 +193,9 @@ class Grammar:
         if column.type == tree.BOOLEAN:
             return rng.choice([Node("boolean", "TRUE"), Node("boolean", "FALSE"), literal(1), literal(0)])
         if column.type == tree.TEXT:
-            values = [*(column.values or ()), "O'Brien", "nowhere", ""]
-            return literal(str(rng.choice(values)))
-        if rng.random() < 0.08:
+            odd = column.values is None or rng.random() < 0.08
+            return literal(str(rng.choice(["O'Brien", "nowhere", ""] if odd else column.values)))
+        if rng.random() < 0.04:
             return rng.choice(ODD_NUMBERS)
         base: list[int | Fraction | float] = [0, 1, 2, 7]
         if column.values is not None:
@@ -203,11 +209,11 @@ class Grammar:
         if column.type == tree.DOUBLE:
             return literal(float(value)) if dice < 0.5 else literal(Fraction(float(value)).limit_denominator(1000))
         value = Fraction(value) if abs(value) < FITS else Fraction(0)
-        if dice < 0.06:
+        if dice < 0.08:
             return literal(float(value))
-        if dice < 0.12:
+        if dice < 0.11:
             return literal(value + Fraction(1, 2))
-        if dice < 0.2:
+        if dice < 0.15:
             return literal(value + rng.choice([-1, 1]))
         return literal(value if value.denominator > 1 else int(value))
 
@@ -379,7 +385,7 @@ class Grammar:
     def atom(self, depth: int = 0) -> Node:
         """A condition on one column, often one that bounds what a student can bring."""
         rng = self.rng
-        column = rng.choice(self.told) if self.told and rng.random() < 0.55 else rng.choice(self.columns)
+        column = rng.choice(self.told) if self.told and rng.random() < 0.5 else rng.choice(self.columns)
         return self.pin(column, depth)
 
     def pin(self, column: Column, depth: int = 0) -> Node:
@@ -392,7 +398,7 @@ class Grammar:
         plain = ["({0} = {1})"] * 4 + ["({1} = {0})", "({0} <> {1})", "(NOT {0} <> {1})", "(NULLIF({0}, {1}) IS NULL)"]
         plain += ["(CASE {0} WHEN {1} THEN TRUE ELSE FALSE END)", "({0} = {1} OR {0} = {2})", "(COALESCE({0}, {2}) = {1})"]
         plain += ["({0} IN ({1}, {2}))"] * 3 + ["({0} IN ({1}, NULL, {2}))", "({0} NOT IN ({1}, {2}))", "({0} IN ({1}))"]
-        plain += ["({0} IS NULL)", "({0} IS NOT NULL)"]
+        plain += ["({0} IS NOT NULL)"] + ["({0} IS NULL)"] * (column.nullable or rng.random() < 0.1)
         if node.kind == "text":
             return Node("boolean", rng.choice([*plain, "({0} < {1})"]), (node, one, two))
         plain += ["({0} >= {1})", "({0} < {1})", "({1} <= {0})", "({0} > {1})", "({0} BETWEEN {1} AND {2})"]
@@ -456,8 +462,9 @@ class Grammar:
         """A question."""
         rng = self.rng
         keys = self.keys()
-        where = [self.atom() if rng.random() < 0.6 else self.condition(rng.choice([1, 2]))
-                 for _ in range(rng.choice([0, 1, 1, 2, 2, 3]))]  # fmt: skip
+        pinned = rng.sample(self.told, min(len(self.told), rng.choice([0, 0, 1, 1, 2])))
+        where = [self.pin(column) for column in pinned]
+        where += [self.atom() if rng.random() < 0.3 else self.condition(2) for _ in range(rng.choice([0, 0, 1, 1, 2]))]
         cohorts = self.catalog.cohorts
         if rng.random() < 0.4:
             cohorts = tuple(sorted(rng.sample(cohorts, rng.randint(1, len(cohorts)))))
