@@ -413,6 +413,8 @@ class Grammar:
     def odd_pin(self, column: Column, one: Node, two: Node) -> Node:
         """A condition that looks like a pin, in mixed types."""
         double = Node("number", "CAST({0} AS DOUBLE)", (one,), None)
+        whole = next((v for v in column.values or () if isinstance(v, int) and v), 7)
+        tenfold = literal(float(whole * self.rng.choice([10, 100])))  # what it would be at another scale
         text = self.rng.choice(
             [
                 "({0} IN ({1}, {2}))",
@@ -423,9 +425,11 @@ class Grammar:
                 "(CAST({0} AS DECIMAL(9, 2)) = {2})",
                 "({0} + 0 = {2})",
                 "({0} IN ({1}, {2}, 0.5, 4611686018427387903))",
+                "({0} IN ({2}, 0.5, {3}))",
+                "({0} IN ({1}, {2}, 12.25, {3}))",
             ]
         )
-        return Node("boolean", text, (column_node(column), double, two))
+        return Node("boolean", text, (column_node(column), double, two, tenfold))
 
     # -- the question
 
