@@ -18,7 +18,7 @@ from engine.vault import OWNER, unscaled
 from .pairs import stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import duckdb
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from .questions import Question
 
 Vectors = list[list[int]]
+
+Sparse = list[dict[int, int]]
+"""For each statistic the cells that are not 0, by their place in the key list."""
 
 
 class BrokenError(Exception):
@@ -108,16 +111,14 @@ def run(cursor: duckdb.DuckDBPyConnection, asked: Asked) -> Vectors:
 # -- the rules
 
 
-def within(statistic: Statistic, one: Sequence[int], two: Sequence[int], cohort: int | None) -> int:
-    """The squared distance of two vectors, which must be within the claim and all that it rests on.
+def within(statistic: Statistic, difference: Collection[int], cohort: int | None) -> int:
+    """The squared length of a difference, which must be within the claim and all that it rests on.
 
     Args:
         statistic: its claim.
-        one: a vector.
-        two: the vector without one student.
+        difference: what a vector and the vector without one student differ by, where they differ.
         cohort: the cohort of that student.
     """
-    difference = [a - b for a, b in zip(one, two, strict=True)]
     moved = sum(d * d for d in difference)
     if not moved:
         return 0
@@ -128,7 +129,7 @@ def within(statistic: Statistic, one: Sequence[int], two: Sequence[int], cohort:
         raise BrokenError("cohorts", f"{statistic.label} of {statistic.cohorts} moved by one of {cohort}")
     if sum(map(abs, difference)) > c.rows * bound or max(map(abs, difference)) > c.rows_per_group * bound:
         raise BrokenError("contribution", f"{statistic.label}: {c} of ±{bound}, moved by {difference}")
-    if sum(map(bool, difference)) > c.groups:
+    if len(difference) > c.groups:
         raise BrokenError("groups", f"{statistic.label}: {c}, moved by {difference}")
     return moved
 
@@ -153,10 +154,11 @@ def neighbours(pairs: Pairs, asked: Asked, text: str, cohorts: Sequence[int], *,
             if same is None or same.plan.digest != asked.plan.digest:
                 raise BrokenError("plan", f"another plan without {other.source}")
         theirs = run(other.vault.cursor(), asked)
-        own = by_student.get(other.owner, [[0] * len(vector) for vector in mine])
         for i, statistic in enumerate(asked.statistics):
-            greatest[i] = max(greatest[i], within(statistic, mine[i], theirs[i], other.cohort))
-            if [a - b for a, b in zip(mine[i], theirs[i], strict=True)] != own[i]:
+            pairs_of_cells = enumerate(zip(mine[i], theirs[i], strict=True))
+            difference = {place: one - two for place, (one, two) in pairs_of_cells if one != two}
+            greatest[i] = max(greatest[i], within(statistic, difference.values(), other.cohort))
+            if difference != (by_student[other.owner][i] if other.owner in by_student else {}):
                 raise BrokenError("others", f"{statistic.label}: without {other.source} others count differently")
     return greatest
 
@@ -205,19 +207,20 @@ def cohorts_of(pairs: Pairs) -> Mapping[Any, int]:
     return dict(rows)
 
 
-def students(cursor: duckdb.DuckDBPyConnection, asked: Asked) -> dict[Any, Vectors]:
+def students(cursor: duckdb.DuckDBPyConnection, asked: Asked) -> dict[Any, Sparse]:
     """The vectors each student would have alone, by one run of the same statement grouped by the owner as well."""
     width, size = len(asked.plan.keys.columns), len(asked.statistics)
     places = {row: i for i, row in enumerate(asked.plan.keys.rows)}
-    found: dict[Any, Vectors] = {}
+    found: dict[Any, Sparse] = {}
     if asked.compiled is None:
         return found
     for owner, *row in cursor.execute(by_owner(asked.compiled, width)).fetchall():
         place = places.get(tuple(row[:width]))
         if place is not None:
-            own = found.setdefault(owner, [[0] * len(places) for _ in range(size)])
+            own = found.setdefault(owner, [{} for _ in range(size)])
             for i, cell in enumerate(row[width:]):
-                own[i][place] = cell
+                if cell:
+                    own[i][place] = cell
     return found
 
 
@@ -233,7 +236,7 @@ def by_owner(compiled: Compiled, keys: int) -> str:
 
 
 def each_student(
-    asked: Asked, mine: Vectors, by_student: Mapping[Any, Vectors], cohorts: Mapping[Any, int]
+    asked: Asked, mine: Vectors, by_student: Mapping[Any, Sparse], cohorts: Mapping[Any, int]
 ) -> list[int]:
     """The greatest squared distance of each statistic over all students of the database.
 
@@ -244,9 +247,9 @@ def each_student(
     left = [list(vector) for vector in mine]
     for owner, own in by_student.items():
         for i, statistic in enumerate(asked.statistics):
-            nobody = [0] * len(own[i])
-            greatest[i] = max(greatest[i], within(statistic, own[i], nobody, cohorts.get(owner)))
-            left[i] = [a - b for a, b in zip(left[i], own[i], strict=True)]
+            greatest[i] = max(greatest[i], within(statistic, own[i].values(), cohorts.get(owner)))
+            for place, cell in own[i].items():
+                left[i][place] -= cell
     if any(cell for vector in left for cell in vector):
         raise BrokenError("others", "what the students bring does not add up to the whole")
     return greatest

@@ -261,17 +261,19 @@ class Aimer:
 # -- one catalog
 
 
-def any_aims(seed: str, folder: Path) -> tuple[Pairs, list[Aim]]:
-    """A catalog with aims, and one database with the students of all."""
+def any_aims(seed: str, folder: Path, shares: Shares) -> tuple[Pairs, list[Aim]]:
+    """A catalog with aims, of kinds that were tried least so far, and one database with the students of all."""
     for attempt in itertools.count():
         rng = dice(seed)(f"tight {attempt}")
         declared = any_catalog(rng)
         if declared.catalog.max_students >= STUDENTS_MIN:
             break
+    kinds = sorted(itertools.product(AGGREGATES, PINS), key=lambda kind: (shares.tried[kind], rng.random()))
     aims: list[Aim] = []
-    for _ in range(AIMS * 4):
-        table = rng.choice(declared.catalog.private_tables)
-        aim = Aimer(rng, declared, table).aim(rng.choice(AGGREGATES), rng.choice(PINS))
+    for aggregate, pin in [*kinds, *kinds]:
+        tables = rng.sample(declared.catalog.private_tables, len(declared.catalog.private_tables))
+        found = (Aimer(rng, declared, table).aim(aggregate, pin) for table in tables)
+        aim = next((aim for aim in found if aim is not None), None)
         if aim is not None and len(aims) < AIMS:
             aims.append(aim)
     made = [rows for aim in aims for rows in aim.students]
