@@ -15,13 +15,13 @@ SEED = base_seed()
 CASE = os.environ.get("HOMEROOM_CASE")
 CASES = 300_000 if prove() else 20_000
 PARTS = 60 if prove() else 8
-FEW = 500
+FEW = 300
 
 
-def test_no_student_moves_a_vector_beyond_its_claim(capsys):
+def test_no_student_moves_a_vector_beyond_its_claim():
     """A few cases; `make fuzz` runs 20,000, `make prove` 300,000."""
     tally = Tally()
-    campaign(SEED, 900_000, FEW, tally, questions=80)
+    campaign(SEED, 900_000, FEW, tally, questions=60)
     assert tally.refused < tally.questions / 5
     assert tally.cases >= FEW
 

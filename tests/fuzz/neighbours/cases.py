@@ -41,9 +41,7 @@ def base_seed() -> str:
     given = os.environ.get("HOMEROOM_SEED")
     if given:
         return given
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip()[:12] if done.returncode == 0 else "1"
 
 

@@ -69,7 +69,10 @@ def any_catalog(rng: random.Random) -> Declared:
             "unique": ["place_id"],
             "columns": {"place_id": {"type": "integer", "bounds": [1, 9999]}},
         },
-        "person": {"unique": [OWNER], "columns": {COHORT: {"type": "integer"}, **_few(rng, ["sex", "flag", "level"])}},
+        "person": {
+            "unique": [OWNER],
+            "columns": {COHORT: {"type": "integer"}, **_few(rng, ["sex", "flag", "level"])},
+        },
     }
     checks: dict[str, list[Predicate]] = {"person": []}
     for name in ("score", "visit", "award")[: rng.randint(2, 3)]:

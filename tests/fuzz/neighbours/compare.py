@@ -203,7 +203,9 @@ def examine(pairs: Pairs, question: Question, *, again: bool = False, deep: bool
 def cohorts_of(pairs: Pairs) -> Mapping[Any, int]:
     """The cohort of each student."""
     catalog = pairs.catalog
-    rows = pairs.whole.cursor().execute(f'SELECT {OWNER}, "{catalog.cohort}" FROM "{catalog.cohort_table}"').fetchall()
+    rows = (
+        pairs.whole.cursor().execute(f'SELECT {OWNER}, "{catalog.cohort}" FROM "{catalog.cohort_table}"').fetchall()
+    )
     return dict(rows)
 
 
@@ -314,9 +316,11 @@ def _outside(values: Sequence[Any], claimed: Range) -> Iterator[Any]:
         elif claimed.values is not None:
             if value not in claimed.values:
                 yield value
-        elif isinstance(value, float) and not math.isfinite(value):
-            yield value
-        elif (claimed.low is not None and value < claimed.low) or (claimed.high is not None and value > claimed.high):
+        elif (
+            (isinstance(value, float) and not math.isfinite(value))
+            or (claimed.low is not None and value < claimed.low)
+            or (claimed.high is not None and value > claimed.high)
+        ):
             yield value
 
 

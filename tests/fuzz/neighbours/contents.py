@@ -94,7 +94,9 @@ def accepted(declared: Declared, column: Column) -> list[Any]:
     if column.type == tree.DOUBLE:
         middle = math.nextafter(float(column.low), float(column.high))
         return [float(column.low), float(column.high), middle, *nothing]
-    inner = {value for value in (low + unit, high - unit, Fraction(0), Fraction(1), Fraction(2)) if low <= value <= high}
+    inner = {
+        value for value in (low + unit, high - unit, Fraction(0), Fraction(1), Fraction(2)) if low <= value <= high
+    }
     return [low, high, *sorted(inner), *nothing]
 
 
@@ -124,7 +126,7 @@ def holds(checks: Iterable[Predicate], row: Mapping[str, Any]) -> bool:
     return all(check(row) for check in checks)
 
 
-def fill(  # noqa: PLR0913 - what a student's rows are made of
+def fill(
     table: Table,
     owner: str,
     checks: Sequence[Predicate],
@@ -208,10 +210,7 @@ def any_student(declared: Declared, rng: random.Random) -> Rows:
         pools[declared.catalog.cohort] = [cohort]
         size = 1 if home else rng.choice([0, 1, 2, 4, 9])
         found[table.name] = [
-            {
-                name: rng.choice(HOSTILE) if rng.random() < 0.06 else rng.choice(pool)
-                for name, pool in pools.items()
-            }
+            {name: rng.choice(HOSTILE) if rng.random() < 0.06 else rng.choice(pool) for name, pool in pools.items()}
             for _ in range(size)
         ]
         if home and rng.random() < 0.1:

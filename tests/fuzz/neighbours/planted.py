@@ -123,7 +123,7 @@ def mixed_lists(patch: pytest.MonkeyPatch) -> None:
 def strict_is_inclusive(patch: pytest.MonkeyPatch) -> None:
     """An inclusive comparison spares a cohort at its end."""
     real = intervals._below
-    patch.setattr(intervals, "_below", lambda a, b, *, strict: real(a, b, strict=strict or not strict))
+    patch.setattr(intervals, "_below", lambda a, b, **_strict: real(a, b, strict=True))
 
 
 def spared_by_or(patch: pytest.MonkeyPatch) -> None:

@@ -395,9 +395,22 @@ class Grammar:
         if node.kind == "boolean" and rng.random() < 0.6:
             text = rng.choice(["{0}", "(NOT {0})", "({0} = TRUE)", "({0} IS TRUE)", "({0} IS FALSE)", "({0} = 1)"])
             return Node("boolean", text, (node,))
-        plain = ["({0} = {1})"] * 4 + ["({1} = {0})", "({0} <> {1})", "(NOT {0} <> {1})", "(NULLIF({0}, {1}) IS NULL)"]
-        plain += ["(CASE {0} WHEN {1} THEN TRUE ELSE FALSE END)", "({0} = {1} OR {0} = {2})", "(COALESCE({0}, {2}) = {1})"]
-        plain += ["({0} IN ({1}, {2}))"] * 3 + ["({0} IN ({1}, NULL, {2}))", "({0} NOT IN ({1}, {2}))", "({0} IN ({1}))"]
+        plain = ["({0} = {1})"] * 4 + [
+            "({1} = {0})",
+            "({0} <> {1})",
+            "(NOT {0} <> {1})",
+            "(NULLIF({0}, {1}) IS NULL)",
+        ]
+        plain += [
+            "(CASE {0} WHEN {1} THEN TRUE ELSE FALSE END)",
+            "({0} = {1} OR {0} = {2})",
+            "(COALESCE({0}, {2}) = {1})",
+        ]
+        plain += ["({0} IN ({1}, {2}))"] * 3 + [
+            "({0} IN ({1}, NULL, {2}))",
+            "({0} NOT IN ({1}, {2}))",
+            "({0} IN ({1}))",
+        ]
         plain += ["({0} IS NOT NULL)"] + ["({0} IS NULL)"] * (column.nullable or rng.random() < 0.1)
         if node.kind == "text":
             return Node("boolean", rng.choice([*plain, "({0} < {1})"]), (node, one, two))
@@ -468,7 +481,9 @@ class Grammar:
         keys = self.keys()
         pinned = rng.sample(self.told, min(len(self.told), rng.choice([0, 0, 1, 1, 2])))
         where = [self.pin(column) for column in pinned]
-        where += [self.atom() if rng.random() < 0.3 else self.condition(2) for _ in range(rng.choice([0, 0, 1, 1, 2]))]
+        where += [
+            self.atom() if rng.random() < 0.3 else self.condition(2) for _ in range(rng.choice([0, 0, 1, 1, 2]))
+        ]
         cohorts = self.catalog.cohorts
         if rng.random() < 0.4:
             cohorts = tuple(sorted(rng.sample(cohorts, rng.randint(1, len(cohorts)))))

@@ -70,7 +70,9 @@ class Case:
     def broken(self) -> BrokenError | None:
         """The rule it breaks."""
         whole, other = Held(self.catalog, self.rows), Held(self.catalog, self.fewer)
-        place = 1 + [c.name for c in stored_columns(self.catalog.tables[self.question.table])].index(self.catalog.cohort)
+        place = 1 + [c.name for c in stored_columns(self.catalog.tables[self.question.table])].index(
+            self.catalog.cohort
+        )
         cohorts = {row[place] for row in self.rows[self.question.table] if row[0] == self.owner}
         neighbour: Any = Neighbour("student", self.owner, min(cohorts, default=None), other)  # type: ignore[arg-type]
         pairs = Pairs(self.catalog, whole, [neighbour])  # type: ignore[arg-type]
@@ -217,11 +219,17 @@ def script(case: Case) -> str:
     """The case as plain SQL that runs, with what is claimed and what happened."""
     catalog, question = case.catalog, case.question
     table = catalog.tables[question.table]
-    lines = [f"-- {case.broken()}", f"-- keys {table.unique}, at most {table.rows_per_student_max} rows of a student,"]
+    lines = [
+        f"-- {case.broken()}",
+        f"-- keys {table.unique}, at most {table.rows_per_student_max} rows of a student,",
+    ]
     lines += [f"-- caps {[(cap.rows, cap.per) for cap in table.caps]}, checks {table.check_texts}"]
     lines += [create_statement(table, "main") + ";"]
     lines += [_insert(table.name, row) for row in case.rows[table.name]]
-    lines += ["-- the question" + f", of the cohorts {question.cohorts}", *(f"-- {x}" for x in question.sql.split("\n"))]
+    lines += [
+        "-- the question" + f", of the cohorts {question.cohorts}",
+        *(f"-- {x}" for x in question.sql.split("\n")),
+    ]
     asked = _planned(case)
     if asked is None or asked.compiled is None:
         return "\n".join(lines)
@@ -263,5 +271,3 @@ def _literal(value: Any) -> str:
         case float():
             return f"'{value!r}'::DOUBLE"
     return "'" + str(value).replace("'", "''") + "'"
-
-

@@ -82,7 +82,9 @@ class Shares:
             lines.append(" " * 12 + "".join(f"{kind:>22}" for kind in kinds))
             for aggregate in AGGREGATES:
                 cells = ((aggregate, kind) for kind in kinds)
-                lines.append(f"{aggregate:<12}" + "".join(f"{self.share(c):>15.0%} of{self.tried[c]:>4}" for c in cells))
+                lines.append(
+                    f"{aggregate:<12}" + "".join(f"{self.share(c):>15.0%} of{self.tried[c]:>4}" for c in cells)
+                )
         return "\n".join(lines)
 
 
@@ -124,7 +126,9 @@ class Aimer:
         if not pinned:
             return [], {}, [key.name]
         column = self.rng.choice([c for c in self.told if c != key])
-        node, left = self._conjunct(column, "boolean" if column.type == tree.BOOLEAN else self.rng.choice(["=", "IN"]))
+        node, left = self._conjunct(
+            column, "boolean" if column.type == tree.BOOLEAN else self.rng.choice(["=", "IN"])
+        )
         return [node], {column.name: left}, [key.name]
 
     def _conjunct(self, column: Column, pin: str) -> tuple[Node, list[Any]]:
@@ -204,9 +208,20 @@ class Aimer:
     def _number(self, column: Column) -> Node:
         node = column_node(column)
         if column.type == tree.BOOLEAN:
-            texts = ["CAST({0} AS INTEGER)", "{0}", "CASE WHEN {0} THEN 1 ELSE 0 END", "CASE WHEN {0} THEN 3 ELSE -4 END"]
+            texts = [
+                "CAST({0} AS INTEGER)",
+                "{0}",
+                "CASE WHEN {0} THEN 1 ELSE 0 END",
+                "CASE WHEN {0} THEN 3 ELSE -4 END",
+            ]
             return Node("number", self.rng.choice(texts), (node,))
-        texts = ["{0}"] * 3 + ["({0} + 1)", "(-{0})", "({0} * 3)", "CAST({0} AS DOUBLE)", "CAST({0} AS DECIMAL(18, 4))"]
+        texts = ["{0}"] * 3 + [
+            "({0} + 1)",
+            "(-{0})",
+            "({0} * 3)",
+            "CAST({0} AS DOUBLE)",
+            "CAST({0} AS DECIMAL(18, 4))",
+        ]
         if column.nullable:
             texts += ["CASE WHEN {0} IS NOT NULL THEN {0} END"]
         return Node("number", self.rng.choice(texts), (node,))
