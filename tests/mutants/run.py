@@ -218,7 +218,9 @@ def main() -> int:
             return 1
         hunted(mutants, scratch, scratch / "healthy")
     for one in mutants:
-        print(f"{'caught ' if one.caught else 'MISSED '}{one.patch.stem:<36}{one.bug}{'' if one.caught else '  <- ' + one.said}")
+        print(
+            f"{'caught ' if one.caught else 'MISSED '}{one.patch.stem:<36}{one.bug}{'' if one.caught else '  <- ' + one.said}"
+        )
     passed = sum(one.caught for one in mutants)
     print(f"{passed} passed, {len(mutants) - passed} failed")
     print(f"{time.monotonic() - began:.0f} s")

@@ -1,0 +1,135 @@
+"""Runs many cases and counts them; a failure is shrunk, and printed so that it can be repeated."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .compare import BrokenError, examine, rows_of_others
+from .pairs import any_pairs
+from .questions import any_question
+from .shrink import script, shrunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .pairs import Pairs
+    from .questions import Question
+
+QUESTIONS = 250
+"""Questions asked of each catalog: loading its databases takes as long as some hundred questions."""
+
+AGAIN, DEEP = 8, 5
+"""Each so-manieth question is planned anew on each neighbour; is held against the records in depth."""
+
+ROOT = Path(__file__).parents[3]
+
+
+def prove() -> bool:
+    """Whether tests run at full size."""
+    return os.environ.get("HOMEROOM_PROVE") == "1"
+
+
+def base_seed() -> str:
+    """HOMEROOM_SEED, or the commit, or a fixed one outside a checkout."""
+    given = os.environ.get("HOMEROOM_SEED")
+    if given:
+        return given
+    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()[:12] if done.returncode == 0 else "1"
+
+
+@dataclass
+class Tally:
+    """What was asked: `cases` are measured questions on neighbours, each neighbour counted."""
+
+    cases: int = 0
+    questions: int = 0
+    refused: int = 0
+    constant: int = 0
+    reached: Counter[bool] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        measured = self.questions - self.refused - self.constant
+        share = self.reached[True] / max(1, sum(self.reached.values()))
+        return (
+            f"{self.cases} cases: {self.questions} questions, {self.refused} refused, {self.constant} of nobody, "
+            f"{measured} measured; {share:.0%} of {sum(self.reached.values())} claims reached by some student"
+        )
+
+
+def question_of(seed: str, catalog: int, number: int, pairs: Pairs) -> Question:
+    """The question of a case."""
+    return any_question(random.Random(f"{seed} {catalog} question {number}"), pairs.catalog)
+
+
+def made_pairs(seed: str, catalog: int, folder: Path) -> Pairs:
+    """The databases of a catalog's number."""
+    return any_pairs(f"{seed} {catalog}", folder)
+
+
+def campaign(
+    seed: str,
+    first: int,
+    cases: int,
+    tally: Tally,
+    make: Callable[[str, int, Path], Pairs] = made_pairs,
+    questions: int = QUESTIONS,
+) -> None:
+    """Run at least so many cases, from a catalog's number on.
+
+    Raises:
+        AssertionError: a rule is broken; the message has the case, shrunk.
+    """
+    catalog = first
+    while tally.cases < cases:
+        with tempfile.TemporaryDirectory() as folder:
+            pairs = make(seed, catalog, Path(folder) / "vault")
+            try:
+                _loaded(seed, catalog, pairs)
+                for number in range(questions):
+                    one(seed, catalog, number, pairs, tally)
+                    if tally.cases >= cases:
+                        break
+            finally:
+                pairs.close()
+        catalog += 1
+
+
+def _loaded(seed: str, catalog: int, pairs: Pairs) -> None:
+    try:
+        rows_of_others(pairs)
+    except BrokenError as broken:
+        message = f"{broken}\nrepeat: HOMEROOM_SEED={seed} HOMEROOM_CASE={catalog}.0 make fuzz"
+        raise AssertionError(message) from None
+
+
+def one(seed: str, catalog: int, number: int, pairs: Pairs, tally: Tally) -> None:
+    """Run one question's cases."""
+    question = question_of(seed, catalog, number, pairs)
+    tally.questions += 1
+    try:
+        found = examine(pairs, question, again=number % AGAIN == 0, deep=number % DEEP == 0)
+    except BrokenError as broken:
+        raise AssertionError(told(seed, catalog, number, pairs, question, broken)) from None
+    if found is None:
+        tally.refused += 1
+    elif not found:
+        tally.constant += 1
+    else:
+        tally.cases += len(pairs.others)
+        tally.reached.update(reached.fully for reached in found)
+
+
+def told(seed: str, catalog: int, number: int, pairs: Pairs, question: Question, broken: BrokenError) -> str:
+    """A failure: how to repeat it, and the smallest case found, as plain SQL."""
+    small = shrunk(pairs, question, broken.kind)
+    repeat = f"HOMEROOM_SEED={seed} HOMEROOM_CASE={catalog}.{number} make fuzz"
+    shown = f"(not shrunk)\n{question.sql}\nof {question.cohorts}" if small is None else script(small)
+    return f"{broken}\nrepeat: {repeat}\n{shown}"

@@ -1,0 +1,338 @@
+"""What must hold of a question on a database and on its neighbour."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine import tree
+from engine.analysis.intervals import assume, declared_environment, evaluate
+from engine.backends import duckdb as backend
+from engine.compile import Compiled, compile_plan, quoted, sql
+from engine.preparation import planned
+from engine.refusals import QueryRefused
+from engine.vault import OWNER, unscaled
+
+from .pairs import stored
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    import duckdb
+
+    from engine.analysis.intervals import Range
+    from engine.catalog import Catalog
+    from engine.plan import Plan, Statistic
+
+    from .pairs import Pairs
+    from .questions import Question
+
+Vectors = list[list[int]]
+
+Sparse = list[dict[int, int]]
+"""For each statistic the cells that are not 0, by their place in the key list."""
+
+
+class BrokenError(Exception):
+    """What must hold does not.
+
+    Attributes:
+        kind: which rule; a smaller case must break the same one.
+    """
+
+    def __init__(self, kind: str, told: str) -> None:
+        super().__init__(f"{kind}: {told}")
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, planned and compiled."""
+
+    plan: Plan
+    compiled: Compiled | None
+
+    @property
+    def statistics(self) -> Sequence[Statistic]:
+        """What is measured."""
+        return self.plan.statistics
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How near some student came to the claim of one statistic: `moved` of `claim`, squared."""
+
+    statistic: Statistic
+    moved: int
+    claim: int
+
+    @property
+    def fully(self) -> bool:
+        """Whether the claim is reached."""
+        return self.moved == self.claim
+
+    @property
+    def share(self) -> float:
+        """The share of the claim."""
+        return math.sqrt(self.moved / self.claim)
+
+
+def ask(catalog: Catalog, text: str, cohorts: Sequence[int]) -> Asked | None:
+    """A question planned and compiled; None where it is refused.
+
+    Raises:
+        BrokenError: anything but a refusal came of it.
+    """
+    try:
+        plan = planned(catalog, text, cohorts)
+        return Asked(plan, compile_plan(plan, catalog, plan.statistics) if plan.statistics else None)
+    except QueryRefused:
+        return None
+    except Exception as failure:
+        raise BrokenError("planning fails", f"{type(failure).__name__}: {failure}") from failure
+
+
+def run(cursor: duckdb.DuckDBPyConnection, asked: Asked) -> Vectors:
+    """The exact vectors, as Python's integers."""
+    if asked.compiled is None:
+        return []
+    try:
+        found = backend.run(cursor, asked.compiled, asked.plan.keys, len(asked.statistics))
+    except Exception as failure:
+        raise BrokenError("running fails", f"{type(failure).__name__}: {failure}") from failure
+    vectors = [[int(cell) for cell in vector] for vector in found]
+    if [len(vector) for vector in vectors] != [len(asked.plan.keys.rows)] * len(asked.statistics):
+        raise BrokenError("shape", f"{[len(vector) for vector in vectors]}")
+    return vectors
+
+
+# -- the rules
+
+
+def within(statistic: Statistic, difference: Collection[int], cohort: int | None) -> int:
+    """The squared length of a difference, which must be within the claim and all that it rests on.
+
+    Args:
+        statistic: its claim.
+        difference: what a vector and the vector without one student differ by, where they differ.
+        cohort: the cohort of that student.
+    """
+    moved = sum(d * d for d in difference)
+    if not moved:
+        return 0
+    claim, c, bound = statistic.l2_squared, statistic.contribution, statistic.bound
+    if moved > claim:
+        raise BrokenError("sensitivity", f"{statistic.label} moved {moved}, claimed {claim}")
+    if cohort not in statistic.cohorts:
+        raise BrokenError("cohorts", f"{statistic.label} of {statistic.cohorts} moved by one of {cohort}")
+    if sum(map(abs, difference)) > c.rows * bound or max(map(abs, difference)) > c.rows_per_group * bound:
+        raise BrokenError("contribution", f"{statistic.label}: {c} of ±{bound}, moved by {difference}")
+    if len(difference) > c.groups:
+        raise BrokenError("groups", f"{statistic.label}: {c}, moved by {difference}")
+    return moved
+
+
+def fits(catalog: Catalog, asked: Asked, vectors: Vectors) -> None:
+    """No cell is beyond what the public numbers say."""
+    for statistic, vector in zip(asked.statistics, vectors, strict=True):
+        most = catalog.max_students * statistic.contribution.rows * statistic.bound
+        if any(abs(cell) > most for cell in vector):
+            raise BrokenError("magnitude", f"{statistic.label}: a cell beyond {most}")
+
+
+def neighbours(pairs: Pairs, asked: Asked, text: str, cohorts: Sequence[int], *, again: bool) -> list[int]:
+    """The greatest squared distance of each statistic over the loaded neighbours."""
+    mine = run(pairs.whole.cursor(), asked)
+    fits(pairs.catalog, asked, mine)
+    by_student = students(pairs.whole.cursor(), asked)
+    greatest = each_student(asked, mine, by_student, cohorts_of(pairs))
+    for other in pairs.others:
+        if again:
+            same = ask(other.vault.catalog, text, cohorts)
+            if same is None or same.plan.digest != asked.plan.digest:
+                raise BrokenError("plan", f"another plan without {other.source}")
+        theirs = run(other.vault.cursor(), asked)
+        for i, statistic in enumerate(asked.statistics):
+            pairs_of_cells = enumerate(zip(mine[i], theirs[i], strict=True))
+            difference = {place: one - two for place, (one, two) in pairs_of_cells if one != two}
+            greatest[i] = max(greatest[i], within(statistic, difference.values(), other.cohort))
+            if difference != (by_student[other.owner][i] if other.owner in by_student else {}):
+                raise BrokenError("others", f"{statistic.label}: without {other.source} others count differently")
+    return greatest
+
+
+def examine(pairs: Pairs, question: Question, *, again: bool = False, deep: bool = False) -> list[Reached] | None:
+    """Ask a question of a database and its neighbours, and demand all that must hold.
+
+    Args:
+        pairs: the databases.
+        question: what is asked.
+        again: plan it anew on each neighbour.
+        deep: hold the records against what the analysis says of every expression, too.
+
+    Returns:
+        How near to each claim any student came; None where the question is refused.
+
+    Raises:
+        BrokenError: a rule is broken.
+    """
+    text = question.sql
+    asked = ask(pairs.catalog, text, question.cohorts)
+    if asked is None:
+        return None
+    if asked.compiled is None:
+        return []
+    for statistic in asked.statistics:
+        if not set(statistic.cohorts) <= set(question.cohorts):
+            raise BrokenError("cohorts", f"{statistic.label} scans {statistic.cohorts}")
+    greatest = neighbours(pairs, asked, text, question.cohorts, again=again)
+    if deep:
+        spared(pairs.whole.cursor(), pairs.catalog, asked, question.cohorts)
+        ranges(pairs.whole.cursor(), pairs.catalog, asked)
+    return [
+        Reached(statistic, moved, statistic.l2_squared)
+        for statistic, moved in zip(asked.statistics, greatest, strict=True)
+    ]
+
+
+# -- every student at once
+
+
+def cohorts_of(pairs: Pairs) -> Mapping[Any, int]:
+    """The cohort of each student."""
+    catalog = pairs.catalog
+    rows = (
+        pairs.whole.cursor().execute(f'SELECT {OWNER}, "{catalog.cohort}" FROM "{catalog.cohort_table}"').fetchall()
+    )
+    return dict(rows)
+
+
+def students(cursor: duckdb.DuckDBPyConnection, asked: Asked) -> dict[Any, Sparse]:
+    """The vectors each student would have alone, by one run of the same statement grouped by the owner as well."""
+    width, size = len(asked.plan.keys.columns), len(asked.statistics)
+    places = {row: i for i, row in enumerate(asked.plan.keys.rows)}
+    found: dict[Any, Sparse] = {}
+    if asked.compiled is None:
+        return found
+    for owner, *row in cursor.execute(by_owner(asked.compiled, width)).fetchall():
+        place = places.get(tuple(row[:width]))
+        if place is not None:
+            own = found.setdefault(owner, [{} for _ in range(size)])
+            for i, cell in enumerate(row[width:]):
+                if cell:
+                    own[i][place] = cell
+    return found
+
+
+def by_owner(compiled: Compiled, keys: int) -> str:
+    """A compiled statement with the owner before its columns, and in its groups."""
+    text = compiled.sql
+    if compiled.layout == "placed":
+        text = text.partition(" LEFT JOIN (")[2].rpartition(") AS counted ON")[0]
+    head, scan, inner = text.partition(" FROM (SELECT ")
+    inner = inner.rpartition(") AS scan")[0]
+    names = ", ".join([OWNER, *(f"k{i}" for i in range(keys))])
+    return f"SELECT {OWNER}, {head.removeprefix('SELECT ')}{scan}{OWNER}, {inner}) AS scan GROUP BY {names}"
+
+
+def each_student(
+    asked: Asked, mine: Vectors, by_student: Mapping[Any, Sparse], cohorts: Mapping[Any, int]
+) -> list[int]:
+    """The greatest squared distance of each statistic over all students of the database.
+
+    What the students bring must add up to the whole: then each student's share is the distance to the database
+    without that student.
+    """
+    greatest = [0] * len(mine)
+    left = [list(vector) for vector in mine]
+    for owner, own in by_student.items():
+        for i, statistic in enumerate(asked.statistics):
+            greatest[i] = max(greatest[i], within(statistic, own[i].values(), cohorts.get(owner)))
+            for place, cell in own[i].items():
+                left[i][place] -= cell
+    if any(cell for vector in left for cell in vector):
+        raise BrokenError("others", "what the students bring does not add up to the whole")
+    return greatest
+
+
+# -- what the claims rest on
+
+
+def spared(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked, cohorts: Sequence[int]) -> None:
+    """The cohorts a statistic does not touch have no row in it: scanning them changes nothing."""
+    wider = [dataclasses.replace(statistic, cohorts=tuple(sorted(cohorts))) for statistic in asked.statistics]
+    compiled = compile_plan(asked.plan, catalog, wider)
+    for statistic, one, two in zip(
+        asked.statistics, run(cursor, asked), run(cursor, Asked(asked.plan, compiled)), strict=True
+    ):
+        if one != two:
+            raise BrokenError("touched", f"{statistic.label} of {statistic.cohorts} has rows of other cohorts")
+
+
+def ranges(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) -> None:
+    """Every value on record lies in the range the analysis gives its expression."""
+    table = catalog.tables[asked.plan.table]
+    known = declared_environment(table)
+    for statistic in asked.statistics:
+        for expr in statistic.conditions:
+            for part in tree.walk(expr):
+                if isinstance(part, tree.Arithmetic | tree.Cast | tree.Case) or part.type == tree.BOOLEAN:
+                    _observe(cursor, table.name, part, (), evaluate(part, known))
+        narrowed = assume(statistic.conditions, known)
+        if narrowed is not None:
+            for name, found in narrowed.items():
+                column = tree.Column(name, table.columns[name].type)
+                _observe(cursor, table.name, column, statistic.conditions, found)
+            if statistic.centred is not None:
+                arg = statistic.centred.arg
+                _observe(cursor, table.name, arg, statistic.conditions, evaluate(arg, narrowed))
+
+
+def _observe(
+    cursor: duckdb.DuckDBPyConnection,
+    table: str,
+    expr: tree.Expr,
+    conditions: Sequence[tree.Expr],
+    claimed: Range,
+) -> None:
+    where = " AND ".join(sql(condition) for condition in conditions) or "TRUE"
+    try:
+        rows = cursor.execute(f"SELECT DISTINCT {sql(expr)} FROM {quoted(table)} WHERE {where}").fetchall()
+    except QueryRefused:
+        return  # too long to be written out
+    except Exception as failure:
+        raise BrokenError("running fails", f"{type(failure).__name__}: {failure}") from failure
+    for outside in _outside([unscaled(value, expr.type) for (value,) in rows], claimed):
+        raise BrokenError("range", f"{tree.canonical(expr)[:200]} is {outside!r}, claimed {claimed}")
+
+
+def _outside(values: Sequence[Any], claimed: Range) -> Iterator[Any]:
+    for value in values:
+        if value is None:
+            if not claimed.nullable:
+                yield value
+        elif claimed.values is not None:
+            if value not in claimed.values:
+                yield value
+        elif (
+            (isinstance(value, float) and not math.isfinite(value))
+            or (claimed.low is not None and value < claimed.low)
+            or (claimed.high is not None and value > claimed.high)
+        ):
+            yield value
+
+
+# -- the loader
+
+
+def rows_of_others(pairs: Pairs) -> None:
+    """Dropping a student leaves every other student's rows as they were, and none of that student's."""
+    whole = stored(pairs.whole)
+    for other in pairs.others:
+        kept = {name: [row for row in rows if row[0] != other.owner] for name, rows in whole.items()}
+        if stored(other.vault) != kept:
+            raise BrokenError("loader", f"without {other.source} others have other rows")
+        if other.vault.catalog != pairs.catalog:
+            raise BrokenError("loader", f"without {other.source} the catalog is another")

@@ -1,0 +1,164 @@
+"""Wrong rules to plant: each is a bug that once was, or could be, and that the fuzz must find.
+
+A bug is planted by a function that is given pytest's monkeypatch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from engine import plan, tree
+from engine.analysis import cohorts, contribution, intervals
+from engine.intake import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def in_counts_one(patch: pytest.MonkeyPatch) -> None:
+    """A column pinned by IN leaves one value."""
+    real = intervals.assume
+
+    def assume(conditions: Any, known: Any) -> Any:
+        found = real(conditions, known)
+        for conjunct in tree.conjuncts(conditions):
+            if found is not None and isinstance(conjunct, tree.InList) and isinstance(conjunct.arg, tree.Column):
+                values = sorted(found[conjunct.arg.name].values or (), key=repr)
+                found[conjunct.arg.name] = intervals.listed(values[:1])
+        return found
+
+    patch.setattr(plan, "assume", assume)
+
+
+def null_group_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """The group of NULL is not among those a student can be in."""
+    real = plan.contribution
+
+    def forgetful(catalog: Any, table: Any, known: Any, *rest: Any) -> Any:
+        never = {name: dataclasses.replace(found, nullable=False) for name, found in known.items()}
+        return real(catalog, table, never, *rest)
+
+    patch.setattr(plan, "contribution", forgetful)
+
+
+def not_squared(patch: pytest.MonkeyPatch) -> None:
+    """Rows per group are not squared."""
+
+    def l2_squared(self: Any, bound: int) -> int:
+        return bound * bound * min(self.rows, self.rows_per_group * self.groups)
+
+    patch.setattr(contribution.Contribution, "l2_squared", l2_squared)
+
+
+def rest_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """The rows that fill no whole group are left out."""
+
+    def l2_squared(self: Any, bound: int) -> int:
+        if not self.rows or not self.groups:
+            return 0
+        per_group = min(self.rows, self.rows_per_group)
+        return bound * bound * min(self.rows // per_group, self.groups) * per_group * per_group
+
+    patch.setattr(contribution.Contribution, "l2_squared", l2_squared)
+
+
+def cap_once(patch: pytest.MonkeyPatch) -> None:
+    """A cap per key value is taken for a cap over all values."""
+    real = contribution.rows_max
+
+    def rows_max(catalog: Any, table: Any, known: Any, fixed: Any = ()) -> int:
+        return min(real(catalog, table, known, fixed), *(cap.rows for cap in table.caps), 10**9)
+
+    patch.setattr(contribution, "rows_max", rows_max)
+
+
+def cohorts_not_restricted(patch: pytest.MonkeyPatch) -> None:
+    """The scan is not restricted to the cohorts that are charged."""
+    patch.setattr("engine.compile._in_cohorts", lambda _cohort, _cohorts: "TRUE")
+
+
+def overflow_raises(patch: pytest.MonkeyPatch) -> None:
+    """Arithmetic is neither proved to fit nor done in wider integers."""
+    patch.setattr("engine.compile._total", lambda left, op, right: f"({left} {op} {right})")
+    patch.setattr(intervals, "fits", lambda found, _of: found)
+    patch.setattr(plan, "fits", lambda found, _of: found)
+
+
+def nullif_ignored(patch: pytest.MonkeyPatch) -> None:
+    """A branch that gives NULL is not seen, so that NULLIF seems to give its argument."""
+    real = intervals._case
+
+    def case(branches: Any, default: Any, known: Any) -> Any:
+        branches = tuple(branches)
+        if all(isinstance(then, tree.Constant) and then.value is None for _, then in branches):
+            return intervals.evaluate(default, known)
+        return real(branches, default, known)
+
+    patch.setattr(intervals, "_case", case)
+
+
+def mixed_lists(patch: pytest.MonkeyPatch) -> None:
+    """The constants of an IN list keep their own types: doubles stand beside scaled integers."""
+    from engine import expressions  # noqa: PLC0415 - beside what it replaces
+
+    def mixed(scope: Any, node: Any) -> Any:
+        this, elements = scope.source.consume(node, "this", "expressions")
+        arg = expressions.convert(scope, this)
+        constants = [expressions.convert(scope, element) for element in elements]
+        numbers = [constant for constant in constants if constant.type.is_number]
+        if not arg.type.is_number or len(numbers) < 2 or any(c.type == tree.TEXT for c in constants):
+            return real(scope, node)
+        values = {tree.canonical(constant): constant for constant in numbers}
+        return tree.InList(arg, tuple(values[key] for key in sorted(values)))
+
+    real = expressions._in
+    patch.setitem(expressions._CONVERTERS, expressions.exp.In, mixed)
+
+
+def strict_is_inclusive(patch: pytest.MonkeyPatch) -> None:
+    """An inclusive comparison spares a cohort at its end."""
+    real = intervals._below
+    patch.setattr(intervals, "_below", lambda a, b, **_strict: real(a, b, strict=True))
+
+
+def spared_by_or(patch: pytest.MonkeyPatch) -> None:
+    """A statistic spares each cohort that one side of an OR spares."""
+    real = tree.conjuncts
+
+    def conjuncts(exprs: Any) -> Any:
+        taken = [arg for e in exprs for arg in (e.args if isinstance(e, tree.Logic) and e.op == "or" else (e,))]
+        return real(taken)
+
+    patch.setattr(intervals.tree, "conjuncts", conjuncts)
+    patch.setattr(cohorts.tree, "conjuncts", conjuncts)
+
+
+def caps_over_students(patch: pytest.MonkeyPatch) -> None:
+    """The loader keeps the first rows of a key value, whoever's they are."""
+    real = load._beyond
+
+    def beyond(per: Any, order: Any, rows: int) -> str:
+        return real(per, order, rows).replace(f"PARTITION BY {load.OWNER}, ", "PARTITION BY ")
+
+    patch.setattr(load, "_beyond", beyond)
+
+
+PLANTED: tuple[Plant, ...] = (
+    in_counts_one,
+    null_group_forgotten,
+    not_squared,
+    rest_forgotten,
+    cap_once,
+    cohorts_not_restricted,
+    overflow_raises,
+    nullif_ignored,
+    mixed_lists,
+    strict_is_inclusive,
+    spared_by_or,
+    caps_over_students,
+)

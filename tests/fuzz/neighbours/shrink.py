@@ -1,0 +1,273 @@
+"""Makes a failing case small, and writes it as plain SQL.
+
+First the question (outputs, conjuncts, keys, subexpressions), then the records (students, rows), as long as the
+same rule is broken. The real planner, compiler and backend run on the vault's rows in a database in memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from engine.compile import KEYS_TABLE, quoted
+from engine.refusals import QueryRefused
+from engine.vault import OWNER, create_statement, stored_columns
+
+from .compare import BrokenError, ask, examine
+from .pairs import Neighbour, Pairs, stored
+from .questions import Node
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable, Iterator, Sequence
+
+    from engine.catalog import Catalog
+
+    from .pairs import Stored
+    from .questions import Output, Question
+
+TRIES_MAX = 1_500
+
+
+class Held:
+    """Stored rows in a database in memory, in a vault's place."""
+
+    def __init__(self, catalog: Catalog, rows: Stored) -> None:
+        self.catalog = catalog
+        self._connection = duckdb.connect(":memory:", config={"threads": 1})
+        for table in catalog.private_tables:
+            self._connection.execute(create_statement(table, "main"))
+            if rows[table.name]:
+                marks = ", ".join("?" for _ in rows[table.name][0])
+                self._connection.executemany(f"INSERT INTO {quoted(table.name)} VALUES ({marks})", rows[table.name])
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor."""
+        return self._connection.cursor()
+
+    def close(self) -> None:
+        """Forget the rows."""
+        self._connection.close()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A failing case: a question on these rows, and on these rows without `owner`."""
+
+    catalog: Catalog
+    rows: Stored
+    question: Question
+    owner: uuid.UUID
+
+    @property
+    def fewer(self) -> Stored:
+        """The rows without the student."""
+        return {name: [row for row in rows if row[0] != self.owner] for name, rows in self.rows.items()}
+
+    def broken(self) -> BrokenError | None:
+        """The rule it breaks."""
+        whole, other = Held(self.catalog, self.rows), Held(self.catalog, self.fewer)
+        place = 1 + [c.name for c in stored_columns(self.catalog.tables[self.question.table])].index(
+            self.catalog.cohort
+        )
+        cohorts = {row[place] for row in self.rows[self.question.table] if row[0] == self.owner}
+        neighbour: Any = Neighbour("student", self.owner, min(cohorts, default=None), other)  # type: ignore[arg-type]
+        pairs = Pairs(self.catalog, whole, [neighbour])  # type: ignore[arg-type]
+        try:
+            examine(pairs, self.question, again=True, deep=True)
+        except BrokenError as broken:
+            return broken
+        finally:
+            pairs.close()
+        return None
+
+
+def shrunk(pairs: Pairs, question: Question, kind: str) -> Case | None:
+    """The smallest case found that breaks the same rule; None where it does not show on the rows in memory."""
+    rows = stored(pairs.whole)
+    owners = [other.owner for other in pairs.others]
+    owners += sorted({row[0] for row in rows[question.table]} - set(owners), key=str)
+
+    def fails(case: Case) -> bool:
+        broken = case.broken()
+        return broken is not None and broken.kind == kind
+
+    first = next((case for owner in owners if fails(case := Case(pairs.catalog, rows, question, owner))), None)
+    return None if first is None else smallest(first, fails)
+
+
+def smallest(case: Case, fails: Callable[[Case], bool]) -> Case:
+    """The smallest case that still fails, found step by step."""
+    case = _with_fewer_rows(case, fails, _students(case))
+    case = _with_smaller_question(case, fails)
+    case = _with_fewer_rows(case, fails, _students(case))
+    return _with_fewer_rows(case, fails, _single_rows(case))
+
+
+# -- the question
+
+
+def _with_smaller_question(case: Case, fails: Callable[[Case], bool]) -> Case:
+    tries = 0
+    again = True
+    while again and tries < TRIES_MAX:
+        again = False
+        for question in smaller_questions(case.question, case.catalog):
+            tries += 1
+            candidate = dataclasses.replace(case, question=question)
+            if fails(candidate):
+                case, again = candidate, True
+                break
+            if tries >= TRIES_MAX:
+                break
+    return case
+
+
+def smaller_questions(question: Question, catalog: Catalog) -> Iterator[Question]:
+    """Questions with one thing less, the greatest first."""
+    replace = dataclasses.replace
+    for name, parts in (("outputs", question.outputs), ("where", question.where), ("keys", question.keys)):
+        if len(parts) > (name == "outputs"):
+            yield from (replace(question, **{name: _without(parts, i)}) for i in range(len(parts)))
+    if question.cohorts != catalog.cohorts:
+        yield replace(question, cohorts=catalog.cohorts)
+    if question.style != "names":
+        yield replace(question, style="names")
+    for i, output in enumerate(question.outputs):
+        for other in _smaller_outputs(output):
+            yield replace(question, outputs=(*question.outputs[:i], other, *question.outputs[i + 1 :]))
+    for i, conjunct in enumerate(question.where):
+        for node in smaller_nodes(conjunct):
+            yield replace(question, where=(*question.where[:i], node, *question.where[i + 1 :]))
+
+
+def _without(parts: Sequence[Any], place: int) -> tuple[Any, ...]:
+    return (*parts[:place], *parts[place + 1 :])
+
+
+def _smaller_outputs(output: Output) -> Iterator[Output]:
+    replace = dataclasses.replace
+    if output.outer != "{0}":
+        yield replace(output, outer="{0}")
+    if output.condition is not None:
+        yield replace(output, condition=None)
+        yield from (replace(output, condition=node) for node in smaller_nodes(output.condition))
+    if output.arg is not None:
+        yield from (replace(output, arg=node) for node in smaller_nodes(output.arg))
+
+
+PLAIN = {"number": ("1", "0"), "boolean": ("TRUE",), "text": ("''",)}
+
+
+def smaller_nodes(node: Node) -> Iterator[Node]:
+    """The expression with a part in its place, a constant, or a smaller part."""
+    yield from (part for part in node.parts if part.kind == node.kind)
+    if node.parts:
+        yield from (Node(node.kind, text) for text in PLAIN[node.kind])
+    for i, part in enumerate(node.parts):
+        for other in smaller_nodes(part):
+            yield dataclasses.replace(node, parts=(*node.parts[:i], other, *node.parts[i + 1 :]))
+
+
+# -- the records
+
+Chosen = set[tuple[str, int]]
+
+
+def _students(case: Case) -> list[Chosen]:
+    """The rows of each other student, and the rows of tables that are not asked."""
+    groups: dict[Any, Chosen] = {}
+    for name, rows in case.rows.items():
+        for place, row in enumerate(rows):
+            group = name if name != case.question.table else row[0]
+            if group != case.owner:
+                groups.setdefault(group, set()).add((name, place))
+    return list(groups.values())
+
+
+def _single_rows(case: Case) -> list[Chosen]:
+    return [{(name, place)} for name, rows in case.rows.items() for place in range(len(rows))]
+
+
+def _with_fewer_rows(case: Case, fails: Callable[[Case], bool], groups: Sequence[Chosen]) -> Case:
+    """Leave out groups of rows: all together, then halves, then one by one."""
+    rows, left = case.rows, list(groups)
+    gone: Chosen = set()
+    size = len(left)
+    while size:
+        for start in range(0, len(left), size):
+            tried = gone.union(*left[start : start + size])
+            candidate = dataclasses.replace(case, rows=_leaving(rows, tried))
+            if tried != gone and fails(candidate):
+                gone = tried
+        left = [group for group in left if not group <= gone]
+        size //= 2
+    return dataclasses.replace(case, rows=_leaving(rows, gone))
+
+
+def _leaving(rows: Stored, gone: Chosen) -> Stored:
+    return {name: [row for i, row in enumerate(own) if (name, i) not in gone] for name, own in rows.items()}
+
+
+# -- as plain SQL
+
+
+def script(case: Case) -> str:
+    """The case as plain SQL that runs, with what is claimed and what happened."""
+    catalog, question = case.catalog, case.question
+    table = catalog.tables[question.table]
+    lines = [
+        f"-- {case.broken()}",
+        f"-- keys {table.unique}, at most {table.rows_per_student_max} rows of a student,",
+    ]
+    lines += [f"-- caps {[(cap.rows, cap.per) for cap in table.caps]}, checks {table.check_texts}"]
+    lines += [create_statement(table, "main") + ";"]
+    lines += [_insert(table.name, row) for row in case.rows[table.name]]
+    lines += [
+        "-- the question" + f", of the cohorts {question.cohorts}",
+        *(f"-- {x}" for x in question.sql.split("\n")),
+    ]
+    asked = _planned(case)
+    if asked is None or asked.compiled is None:
+        return "\n".join(lines)
+    for s in asked.statistics:
+        lines += [f"-- claim: {s.label} moves by at most {s.l2_squared}, squared; {s.contribution}, ±{s.bound}"]
+        lines += [f"--        of the cohorts {s.cohorts}"]
+    if asked.compiled.layout == "placed":
+        lines += _keys(asked)
+    lines += [asked.compiled.sql + ";", "-- without the student", f"DELETE FROM {quoted(table.name)}"]
+    lines[-1] += f" WHERE {OWNER} = {_literal(case.owner)};"
+    return "\n".join([*lines, asked.compiled.sql + ";"])
+
+
+def _planned(case: Case) -> Any:
+    try:
+        return ask(case.catalog, case.question.sql, case.question.cohorts)
+    except (BrokenError, QueryRefused):
+        return None
+
+
+def _insert(table: str, row: Sequence[Any]) -> str:
+    return f"INSERT INTO {quoted(table)} VALUES ({', '.join(map(_literal, row))});"
+
+
+def _keys(asked: Any) -> list[str]:
+    names = ["i", *(f"k{i}" for i in range(len(asked.plan.keys.columns)))]
+    rows = [f"({', '.join(map(_literal, (i, *row)))})" for i, row in enumerate(asked.plan.keys.rows)]
+    return [f"CREATE TABLE {KEYS_TABLE} AS SELECT * FROM (VALUES {', '.join(rows)}) AS t({', '.join(names)});"]
+
+
+def _literal(value: Any) -> str:
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return str(value).upper()
+        case int():
+            return str(value)
+        case float():
+            return f"'{value!r}'::DOUBLE"
+    return "'" + str(value).replace("'", "''") + "'"
