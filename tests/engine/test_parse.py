@@ -6,8 +6,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from engine import above, expressions
+from engine import above
 from engine import parse as parsing
+from engine.expressions.convert import _CONVERTERS
 from engine.parse import DEPTH_MAX, TEXT_BYTES_MAX, TOKENS_MAX, parse
 from engine.refusals import QueryRefused
 from engine.source import Source
@@ -68,7 +69,7 @@ def test_every_class_that_is_handled_stands_in_the_question(canonical):
     parse(EVERYTHING, canonical)
     classes = {type(node) for node in TREE.walk()}
     assert classes >= {
-        *expressions._CONVERTERS,
+        *_CONVERTERS,
         *above._AGGREGATES,
         *above._OUTER_ARITHMETIC,
         exp.Filter,
