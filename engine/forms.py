@@ -6,12 +6,13 @@ that its margin of error follows from the draws' known, independent noise.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 Op = Literal["+", "-", "*", "/"]
 
@@ -43,6 +44,22 @@ class Linear:
     def times(self, factor: Fraction) -> Linear:
         """Multiply by a factor."""
         return Linear().plus(self, factor)
+
+    @property
+    def step(self) -> Fraction:
+        """The lattice on which its error lies, as draws are whole numbers; 0 without draws.
+
+        >>> Linear(((0, Fraction(1, 2)), (1, Fraction(3, 4)))).step
+        Fraction(1, 4)
+        """
+        return lattice(coefficient for _, coefficient in self.terms)
+
+
+def lattice(coefficients: Iterable[Fraction]) -> Fraction:
+    """The greatest number of which all coefficients are whole multiples; 0 for none."""
+    every = list(coefficients)
+    denominator = math.lcm(*(c.denominator for c in every))
+    return Fraction(math.gcd(*(int(c * denominator) for c in every)), denominator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +163,14 @@ def used(form: Form) -> Iterator[int]:
             return
 
 
-def magnitude(form: Form) -> Fraction:
-    """The greatest factor or constant in a form."""
+def extent(form: Form) -> tuple[Fraction, Fraction]:
+    """The finest step, and the greatest factor or constant, of the linear forms in a form."""
     match form:
         case Linear(terms, constant):
-            return max(abs(constant), *(abs(c) for _, c in terms), Fraction(0))
-        case Ratio(numerator, denominator, _, _):
-            return max(magnitude(numerator), magnitude(denominator))
-        case Smooth(_, left, right):
-            return max(magnitude(left), magnitude(right))
+            greatest = max((abs(constant), *(abs(c) for _, c in terms)))
+            return (min(Fraction(1), form.step) if terms else Fraction(1)), greatest
+        case Ratio(left, right, _, _) | Smooth(_, left, right):
+            (fine, great), (finer, greater) = extent(left), extent(right)
+            return min(fine, finer), max(great, greater)
         case Key():
-            return Fraction(0)
+            return Fraction(1), Fraction(0)

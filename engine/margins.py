@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.forms import Linear  # noqa: TC001 - the doctests build one
+from engine.forms import Linear, lattice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,9 @@ FIRM = 10.0
 EXACT_SCALE_MAX = 200.0
 """Up to this scale the discrete Gaussian is summed term by term; beyond it a normal law is as good."""
 
+SMOOTH = 0.5
+"""An error at least this many steps wide fills the gaps of a lattice: its law is off by less than exp(-π²/2)."""
+
 SEARCH_STEPS = 80
 MARGIN_MAX = 1e18
 
@@ -54,15 +57,18 @@ def covariance(a: Linear, b: Linear, scales: Sequence[float]) -> float:
     return sum(float(c) * float(other[p]) * scales[p] ** 2 for p, c in a.terms if p in other)
 
 
-def step(form: Linear) -> Fraction:
-    """The lattice on which the error of a linear form lies: draws are whole numbers.
+def lump(form: Linear, scales: Sequence[float]) -> float:
+    """The step of the coarsest lattice on which the error lies in lumps, apart from its finest; 0 where it is smooth.
 
-    >>> step(Linear(((0, Fraction(1, 2)), (1, Fraction(3, 4)))))
-    Fraction(1, 4)
+    The terms with the greatest coefficients lie on a lattice of their own. Where the rest of the error is narrow
+    beside that lattice's step, it does not fill the gaps, and a normal law is off by up to half a step.
     """
-    coefficients = [coefficient for _, coefficient in form.terms]
-    denominator = math.lcm(*(c.denominator for c in coefficients))
-    return Fraction(math.gcd(*(int(c * denominator) for c in coefficients)), denominator)
+    terms = sorted(form.terms, key=lambda term: -abs(term[1]))
+    for position in range(1, len(terms)):
+        coarse = float(lattice(coefficient for _, coefficient in terms[:position]))
+        if variance(Linear(tuple(terms[position:])), scales) ** 0.5 < coarse * SMOOTH:
+            return coarse
+    return 0.0
 
 
 @lru_cache(maxsize=128)
@@ -78,24 +84,23 @@ def chance(form: Linear, scales: Sequence[float], margin: float) -> float:
     """The probability that the error of a linear form is at most `margin` in magnitude."""
     if not form.terms:
         return 1.0
-    lattice = step(form)
     if len(form.terms) == 1 and scales[form.terms[0][0]] <= EXACT_SCALE_MAX:
         cumulated = _within(scales[form.terms[0][0]])
-        return float(cumulated[min(_steps(margin, lattice), len(cumulated) - 1)])
-    return 2 * NORMAL.cdf(reach(form, margin) / variance(form, scales) ** 0.5) - 1
+        return float(cumulated[min(_steps(margin, form.step), len(cumulated) - 1)])
+    left = reach(form, margin) - lump(form, scales) / 2
+    return 2 * NORMAL.cdf(left / variance(form, scales) ** 0.5) - 1
 
 
 def reach(form: Linear, margin: float) -> float:
     """How far a normal error may go that stands for one on the form's lattice: half a step beyond the last point."""
     if not form.terms:
         return 0.0
-    lattice = step(form)
-    return float((_steps(margin, lattice) + Fraction(1, 2)) * lattice)
+    return float((_steps(margin, form.step) + Fraction(1, 2)) * form.step)
 
 
-def _steps(margin: float, lattice: Fraction) -> int:
+def _steps(margin: float, step: Fraction) -> int:
     """Whole steps in a margin, read as the decimal number it was written as: 0.3 has three steps of 0.1."""
-    return math.floor(Fraction(repr(margin)) / lattice)
+    return math.floor(Fraction(repr(margin)) / step)
 
 
 def margin(form: Linear, scales: Sequence[float], level: float) -> float:
@@ -106,11 +111,10 @@ def margin(form: Linear, scales: Sequence[float], level: float) -> float:
     """
     if not form.terms:
         return 0.0
-    lattice = step(form)
     if len(form.terms) == 1 and scales[form.terms[0][0]] <= EXACT_SCALE_MAX:
-        return float(lattice * int(np.searchsorted(_within(scales[form.terms[0][0]]), level)))
-    wide = NORMAL.inv_cdf((1 + level) / 2) * variance(form, scales) ** 0.5
-    return float(lattice * max(0, math.ceil(wide / float(lattice) - 0.5)))
+        return float(form.step * int(np.searchsorted(_within(scales[form.terms[0][0]]), level)))
+    wide = NORMAL.inv_cdf((1 + level) / 2) * variance(form, scales) ** 0.5 + lump(form, scales) / 2
+    return float(form.step * max(0, math.ceil(Fraction(wide) / form.step - Fraction(1, 2))))
 
 
 # -- ratios

@@ -246,8 +246,10 @@ class _Planner:
 
     def output(self, item: tree.Item) -> Output:
         form = self.form(item.value)
-        if forms.magnitude(form) > COEFFICIENT_MAX:
-            raise QueryRefused("too_large", f"The factors of {item.name} are too large.", accepted="smaller factors")
+        finest, greatest = forms.extent(form)
+        if greatest > COEFFICIENT_MAX or finest * COEFFICIENT_MAX < 1:
+            message = f"The factors of {item.name} are too large or too small."
+            raise QueryRefused("too_large", message, accepted="factors nearer to 1")
         match form:
             case forms.Key(index):
                 return Output(item.name, "key", str(self.keys.columns[index].type), None, form)
@@ -329,7 +331,8 @@ class _Planner:
         shown = _shown(asked.arg)
         centred = self.centred(asked, found)
         if centred is None:
-            return forms.Linear()
+            nothing = forms.Linear()
+            return forms.Ratio(nothing, nothing, of_count=True) if asked.function == "avg" else nothing
         total = forms.Linear()
         position = None
         if centred.bound:

@@ -65,7 +65,7 @@ def test_the_margin_of_a_count_is_the_least_whole_number_that_holds(scale, level
 def test_the_margin_of_two_draws_is_right_on_their_lattice(scales, coefficients):
     """Against the exact convolution of two discrete Gaussians: the level is kept within half a percent."""
     form = Linear(tuple((position, Fraction(text)) for position, text in enumerate(coefficients)))
-    lattice = margins.step(form)
+    lattice = form.step
     steps = [int(coefficient / lattice) for _, coefficient in form.terms]
     (xs, px), (ys, py) = pmf(scales[0]), pmf(scales[1])
     total = steps[0] * xs[:, None] + steps[1] * ys[None, :]
@@ -76,6 +76,20 @@ def test_the_margin_of_two_draws_is_right_on_their_lattice(scales, coefficients)
     assert held > 0.895
     assert less < 0.905
     assert margins.chance(form, scales, found) == pytest.approx(held, abs=0.005)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.2, 3.0, 6.0, 6.5, 20.0])
+@pytest.mark.parametrize("fine", [Fraction(1, 1000), Fraction(1, 4), Fraction(1, 2)])
+def test_an_error_that_lies_in_lumps_keeps_its_margin(scale, fine):
+    """a + b/1000 lies near whole numbers: the exact chance of keeping the margin is 90 % at least, nearly."""
+    form = Linear(((0, Fraction(1)), (1, fine)))
+    xs, px = pmf(scale)
+    total = np.abs(xs[:, None] + float(fine) * xs[None, :])
+    for level in (0.9, 0.95):
+        margin = margins.margin(form, (scale, scale), level)
+        held = (px[:, None] * px[None, :])[total <= margin + 1e-9].sum()
+        assert held >= level - 0.006
+        assert margins.chance(form, (scale, scale), margin) <= held + 0.006
 
 
 def test_a_margin_is_read_as_the_decimal_it_was_written_as():
