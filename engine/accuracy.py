@@ -38,6 +38,9 @@ SCALING_STEPS = 30
 SCALING_WIDTH = 16.0
 SCALING_MAX = 2.0**60
 TINY = 1e-300
+STORED_TRIED_MAX = 20
+"""So many of the sharpest stored measurements are tried, the sharpest first."""
+
 SLACK_MIN = 1e-3
 """The least part of a margin left to what is drawn, where stored noise takes nearly all of it."""
 
@@ -156,36 +159,56 @@ class Target:
         return [(side, allowed) for at in within for side in margins.edges(self.form, at, Fraction(self.margin))]
 
 
-def targets(plan: Plan, moe: Sequence[tuple[str | None, float]], rows: int) -> list[Target]:
-    """The margins asked for, by the columns they are for.
+def resolved(plan: Plan, moe: Sequence[tuple[str | None, float]]) -> tuple[tuple[int, float], ...]:
+    """The margins asked for, by position among the plan's outputs: what they are called does not matter.
 
     Args:
         plan: the question's plan.
         moe: (column, margin); no column stands for the only estimate.
+
+    Raises:
+        QueryRefused: an unknown column, or no column where there are several.
+    """
+    positions = {output.name: position for position, output in enumerate(plan.outputs) if output.role != "key"}
+    known = ", ".join(positions) or "no column: the question estimates nothing"
+    if any(name is None for name, _ in moe) and len(positions) != 1:
+        raise QueryRefused(
+            "unsupported", "One margin stands for one estimate.", accepted=f"a moe for each of {known}"
+        )
+    unknown = [name for name, _ in moe if name is not None and name not in positions]
+    if unknown:
+        raise QueryRefused("unknown_name", f"There is no estimate called {unknown[0]}.", accepted=f"moe for {known}")
+    only = next(iter(positions.values()), 0)
+    return tuple(sorted((only if name is None else positions[name], margin) for name, margin in moe))
+
+
+def targets(plan: Plan, moe: Sequence[tuple[int, float]], rows: int) -> list[Target]:
+    """The margins asked for, as what they demand of the noise.
+
+    Args:
+        plan: the question's plan.
+        moe: (position of the output, margin), as `resolved` gives them.
         rows: for ratios, see `Target`.
 
     Raises:
-        QueryRefused: an unknown column, one whose margin cannot be foretold, or a statistic no margin speaks of.
+        QueryRefused: a margin that cannot be foretold, or a statistic no margin speaks of.
     """
-    forms = {output.name: output.form for output in plan.outputs if output.role != "key"}
-    known = ", ".join(forms) or "no column: the question estimates nothing"
-    if any(name is None for name, _ in moe):
-        if len(forms) != 1:
-            raise QueryRefused(
-                "unsupported", "One margin stands for one estimate.", accepted=f"a moe for each of {known}"
-            )
-        moe = [(next(iter(forms)), margin) for _, margin in moe]
-    unknown = [name for name, _ in moe if name not in forms]
-    if unknown:
-        raise QueryRefused("unknown_name", f"There is no estimate called {unknown[0]}.", accepted=f"moe for {known}")
-    found = [_target(name or "", forms[name or ""], margin, rows) for name, margin in moe]
+    found = [
+        _target(plan.outputs[position].name, plan.outputs[position].form, margin, rows) for position, margin in moe
+    ]
     spoken = {position for target in found for position in used(target.form)}
-    silent = [name for name, form in forms.items() if not set(used(form)) <= spoken]
+    named = {position for position, _ in moe}
+    silent = [
+        output.name
+        for position, output in enumerate(plan.outputs)
+        if position not in named and not set(used(output.form)) <= spoken
+    ]
     if silent or len(spoken) < len(plan.statistics):
+        ordered = "a question whose ORDER BY, and whose other statistics, are columns of their own"
         raise QueryRefused(
             "unsupported",
             "Some of what is measured has no margin to keep.",
-            accepted=f"a moe for {', '.join(silent)}" if silent else "ORDER BY over the columns alone",
+            accepted=f"a moe for {', '.join(silent)}" if silent else ordered,
         )
     return found
 
@@ -207,7 +230,7 @@ def price_margins(plan: Plan, wanted: Sequence[Target], stored: Mapping[int, Sto
 
     Each statistic j with loss ρ_j has variance q_j/ρ_j, and each margin limits a sum of w_j·q_j/ρ_j. The least Σ ρ_j
     is found by its multipliers (the problem is convex), then scaled until every margin is just kept by the noise as
-    it is drawn. A stored measurement is used where it is at least as sharp as what would be bought.
+    it is drawn. The sharpest stored measurements are used as far as that makes the rest cheapest.
 
     Raises:
         QueryRefused: noise that keeps them cannot be drawn at all.
@@ -217,20 +240,29 @@ def price_margins(plan: Plan, wanted: Sequence[Target], stored: Mapping[int, Sto
         free = Priced((), dict(stored))
         if all(target.met(free.scales) for target in wanted):
             return free
-    reused: dict[int, Stored] = {}
-    while True:
-        drawn = _least(plan, wanted, reused, sorted(everyone - reused.keys()))
-        sharp = {p: stored[p] for p, noise in drawn if p in stored and stored[p].nanorho >= noise.nanorho}
-        if not sharp:
-            return Priced(drawn, reused)
-        reused |= sharp
+    best = _drawn_beside(plan, wanted, {}, everyone)
+    sharpest = sorted(stored.items(), key=lambda each: -each[1].nanorho)
+    for kept in range(1, min(len(sharpest), STORED_TRIED_MAX) + 1):
+        try:
+            found = _drawn_beside(plan, wanted, dict(sharpest[:kept]), everyone)
+        except QueryRefused:
+            break  # so wide a noise leaves no room for the margin
+        if found.nanorho < best.nanorho:
+            best = found
+    return best
+
+
+def _drawn_beside(
+    plan: Plan, wanted: Sequence[Target], reused: Mapping[int, Stored], everyone: frozenset[int]
+) -> Priced:
+    return Priced(_least(plan, wanted, reused, sorted(everyone - reused.keys())), reused)
 
 
 def _least(
     plan: Plan, wanted: Sequence[Target], reused: Mapping[int, Stored], positions: Sequence[int]
 ) -> tuple[tuple[int, Gaussian], ...]:
     if not positions:
-        return ()
+        raise QueryRefused("too_large", "What is stored does not keep the margin.", accepted="a larger moe")
     rho = _allocated(plan, wanted, reused, positions)
     factor = _scaling(lambda times: all(t.met(_scales(plan, rho * times, reused, positions)) for t in wanted))
     return tuple(

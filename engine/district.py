@@ -124,9 +124,6 @@ class District:
 
 
 def _request(sql: str, fields: dict[str, object]) -> Request:
-    cohorts = fields.get("cohorts")
-    if isinstance(cohorts, list):
-        fields = {**fields, "cohorts": tuple(cohorts)}
     return Request(sql, **fields)  # type: ignore[arg-type]  # Request.checked judges every field
 
 

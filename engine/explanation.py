@@ -13,6 +13,7 @@ from budgets.loss import SHOWN_DELTA, epsilon_of
 from engine import compile as compiling
 from engine.analysis.contribution import Basis, contribution, rows_basis
 from engine.analysis.intervals import assume, declared_environment, listed
+from engine.forms import used
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,7 +87,20 @@ class Explanation:
         return asdict(self)
 
 
-def explain(catalog: Catalog, plan: Plan, priced: Priced, preview: Preview) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a question was asked, for the advice.
+
+    Attributes:
+        moe: whether by margins; then advice speaks of the cost.
+        left_nanorho: what every charged cohort could still pay.
+    """
+
+    moe: bool
+    left_nanorho: int
+
+
+def explain(catalog: Catalog, plan: Plan, priced: Priced, preview: Preview, terms: Terms) -> Explanation:
     """The explanation of a question that has been priced."""
     losses = {position: noise.nanorho for position, noise in priced.drawn}
     statistics = [
@@ -100,7 +114,7 @@ def explain(catalog: Catalog, plan: Plan, priced: Priced, preview: Preview) -> E
         groups=len(plan.keys.rows),
         statistics=statistics,
         statement=compiling.compile_plan(plan, catalog, drawn).sql if drawn else None,
-        advice=_advice(catalog, plan, priced),
+        advice=_advice(catalog, plan, priced, terms),
     )
 
 
@@ -171,31 +185,51 @@ def _because(catalog: Catalog, basis: Basis) -> str:
 # -- advice
 
 
-def _advice(catalog: Catalog, plan: Plan, priced: Priced) -> list[str]:
-    """What would narrow the margins, by factors computed as the plan itself is."""
+def _advice(catalog: Catalog, plan: Plan, priced: Priced, terms: Terms) -> list[str]:
+    """What would narrow the margins or, where they are given, lower the cost; by factors that are computed."""
     if not priced.drawn:
         return ["Nothing is drawn: everything has been measured already, or no student can be in it."]
-    found = [(2.0, f"Half the margins cost four times the loss: epsilon={_quadruple(priced)}.")]
-    best: dict[str, float] = {}
+    found = [*_one_value(catalog, plan, priced), *_alone(plan, priced)]
+    if any(plan.statistics[position].centred is not None for position, _ in priced.drawn):
+        text = "With half as wide bounds of a sum (CASE WHEN x BETWEEN … AND … THEN x END)"
+        found.append((2.0, text))
+    told = [f"{text}, {_worth(gain, terms)}." for gain, text in found if gain >= GAIN_MIN]
+    four, one = (epsilon_of(times * priced.nanorho) for times in (4, 1))
+    if not terms.moe and 4 * priced.nanorho <= terms.left_nanorho:
+        told.append(
+            f"Half the margins cost four times the loss: epsilon={four:.3g}, not {one:.3g}, at δ {SHOWN_DELTA:g}."
+        )
+    if terms.moe:
+        told.append("Twice as wide margins cost a quarter.")
+    return told
+
+
+def _worth(gain: float, terms: Terms) -> str:
+    return f"it costs {gain**2:.3g} times less" if terms.moe else f"margins are up to {gain:.3g} times narrower"
+
+
+def _one_value(catalog: Catalog, plan: Plan, priced: Priced) -> Iterator[tuple[float, str]]:
+    """Columns of which one value alone might be asked; the gain is that of the statistic which gains least."""
+    least: dict[str, list[float]] = {}
     for position, _ in priced.drawn:
         for name, gain in _gains(catalog, plan, plan.statistics[position]):
-            best[name] = min(best.get(name, math.inf), gain)
-    for name, gain in best.items():
-        found.append((gain, f"Asked of one {name} alone (WHERE {name} = …), margins are {gain:.3g} times narrower."))
-    together = len(priced.drawn)
-    if together > 1:
-        gain = math.sqrt(together)
-        found.append(
-            (gain, f"{together} statistics share the loss: asked alone, each is up to {gain:.3g} times sharper.")
-        )
-    if any(plan.statistics[position].centred is not None for position, _ in priced.drawn):
-        text = "Half as wide bounds (CASE WHEN x BETWEEN … AND … THEN x END) halve the noise of a sum."
-        found.append((2.0, text))
-    return [text for gain, text in sorted(found, key=lambda each: -each[0]) if gain >= GAIN_MIN]
+            least.setdefault(name, []).append(gain)
+    for name, gains in least.items():
+        if len(gains) == len(priced.drawn):
+            yield min(gains), f"Asked of one {name} alone (WHERE {name} = …)"
 
 
-def _quadruple(priced: Priced) -> str:
-    return f"{epsilon_of(4 * priced.nanorho):.3g} instead of {epsilon_of(priced.nanorho):.3g}, at δ {SHOWN_DELTA:g}"
+def _alone(plan: Plan, priced: Priced) -> Iterator[tuple[float, str]]:
+    """Several estimates share a loss: what the one with the smallest share would gain."""
+    losses = {position: noise.nanorho for position, noise in priced.drawn}
+    shares = [
+        sum(losses.get(position, 0) for position in set(used(output.form))) / priced.nanorho
+        for output in plan.outputs
+        if output.role != "key"
+    ]
+    parts = [share for share in shares if 0 < share < 1]
+    if parts:
+        yield (1 / min(parts)) ** 0.5, "Asked in questions of their own, estimates share no loss: asked alone"
 
 
 def _gains(catalog: Catalog, plan: Plan, statistic: Statistic) -> Iterator[tuple[str, float]]:

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 GROUPS_MAX = 100_000
 EVALUATIONS_MAX = 1_000_000
-CUT_MAX = 20_000
-"""Most combinations one condition is evaluated on; beyond it the condition cuts nothing, which is safe."""
+CUT_MAX = 10_000
+"""Most combinations all conditions of a question are evaluated on; beyond it one more cuts nothing, which is safe."""
+
+PARTS_MAX = 10_000
+"""Most conditions on different groups that are evaluated to find which left-out cohorts occur; beyond it all may."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,13 @@ def key_list(
     if size > EVALUATIONS_MAX:
         raise _too_many(size)
     rows: Iterable[tuple[Value | None, ...]] = itertools.product(*lists)
+    left = CUT_MAX
     for conjunct in (*query.where, *table.checks):
-        allowed = _allowed(conjunct, names, lists, narrowed)
-        if allowed is not None:
-            positions, combinations = allowed
+        positions = _positions(conjunct, names)
+        size = math.prod(len(lists[p]) for p in positions)
+        if positions and size <= left:
+            left -= size
+            combinations = _allowed(conjunct, names, lists, positions, narrowed)
             rows = [row for row in rows if tuple(row[p] for p in positions) in combinations]
     found = tuple(rows)
     if len(found) > GROUPS_MAX:
@@ -102,19 +108,25 @@ def _values(table: Table, name: str, found: Range) -> list[Value | None]:
     return [*(value for value in declared if value in left), *([None] if found.nullable else [])]
 
 
-def _allowed(
-    conjunct: Expr, names: Sequence[str], lists: Sequence[Sequence[Value | None]], known: Mapping[str, Range]
-) -> tuple[list[int], set[tuple[Value | None, ...]]] | None:
-    """The combinations of key values on which a condition over key columns alone may be true."""
+def _positions(conjunct: Expr, names: Sequence[str]) -> list[int]:
+    """The key columns of a condition over key columns alone; none for any other."""
     used = tree.columns_of(conjunct)
-    if not used or not used <= set(names):
-        return None
-    positions = [position for position, name in enumerate(names) if name in used]
-    if math.prod(len(lists[p]) for p in positions) > CUT_MAX:
-        return None
-    combinations = itertools.product(*(lists[p] for p in positions))
-    return positions, {
-        row for row in combinations if may_hold((conjunct,), _at(known, [names[p] for p in positions], row))
+    return [position for position, name in enumerate(names) if name in used] if used <= set(names) else []
+
+
+def _allowed(
+    conjunct: Expr,
+    names: Sequence[str],
+    lists: Sequence[Sequence[Value | None]],
+    positions: Sequence[int],
+    known: Mapping[str, Range],
+) -> set[tuple[Value | None, ...]]:
+    """The combinations of key values on which a condition may be true."""
+    part = [names[p] for p in positions]
+    return {
+        row
+        for row in itertools.product(*(lists[p] for p in positions))
+        if may_hold((conjunct,), _at(known, part, row))
     }
 
 
@@ -141,6 +153,8 @@ def partial_cells(
     every = tree.conjuncts((*conditions, *table.checks))
     used = frozenset().union(*(tree.columns_of(condition) for condition in every)) | {catalog.cohort}
     positions = [position for position, name in enumerate(keys.names) if name in used]
+    if len({tuple(row[p] for p in positions) for row in keys.rows}) * len(every) > PARTS_MAX:
+        return (tuple(left_out),) * len(keys.rows)
     found: dict[tuple[Value | None, ...], tuple[int, ...]] = {}
     for row in keys.rows:
         part = tuple(row[p] for p in positions)

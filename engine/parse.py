@@ -31,7 +31,7 @@ DEPTH_MAX = 60
 BRACKETS_MAX = 60
 """No accepted question has one, and sqlglot takes seconds to read hundreds."""
 
-LEVELS_MAX = 150
+LEVELS_MAX = 100
 """Every later step walks the tree by recursion; Python allows about 1,000 calls inside each other."""
 
 COLUMNS_MAX = 200
@@ -262,16 +262,21 @@ def _selected(source: Source, expressions: list[exp.Expr]) -> list[tuple[str, ex
     """The answer's columns: distinct names, and what is asked for."""
     if len(expressions) > COLUMNS_MAX:
         raise source.refusal("too_large", "Too many columns.", accepted=f"at most {COLUMNS_MAX}")
-    taken: set[str] = set()
+    taken = {"partial"}  # a column of the answer's table where cohorts are left out
     selected = []
     for node in expressions:
         name, value = _named(source, node)
         base, number = name, 2
-        while name.lower() in taken:
+        while not taken.isdisjoint(_columns_of(name)):
             name, number = f"{base}_{number}", number + 1
-        taken |= {f"{name}{suffix}".lower() for suffix in ("", "_se", "_moe90", "_moe95")}
+        taken |= _columns_of(name)
         selected.append((name, value))
     return selected
+
+
+def _columns_of(name: str) -> set[str]:
+    """The columns an estimate has in the answer's table."""
+    return {f"{name}{suffix}".lower() for suffix in ("", "_se", "_moe90", "_moe95")}
 
 
 def _named(source: Source, node: exp.Expr) -> tuple[str, exp.Expr]:

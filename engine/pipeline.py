@@ -14,7 +14,7 @@ import json
 import os
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from budgets.ledger import Entry, Ledger
     from engine.accuracy import Priced
     from engine.catalog import Catalog
+    from engine.compile import Compiled
     from engine.explanation import Explanation
     from engine.plan import Plan, Statistic
     from engine.request import Asked, Request
@@ -115,7 +116,10 @@ def _preview(house: House, asked: Asked) -> Preview:
 
 def _explain(house: House, asked: Asked) -> Explanation:
     plan, priced, foretold = _foretold(house, asked)
-    return explanation.explain(house.catalog, plan, priced, foretold)
+    balances = house.ledger.balances(foretold.grant)
+    left = min((balances[charge.cohort].left for charge in foretold.charges), default=0)
+    terms = explanation.Terms(moe=bool(asked.moe), left_nanorho=left)
+    return explanation.explain(house.catalog, plan, priced, foretold, terms)
 
 
 def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
@@ -124,6 +128,7 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
     prepared = preparation.prepare(asked, books)
     stored = house.ledger.measured(prepared.digests)
     priced = preparation.price(asked, prepared, books, stored)
+    _compiled(house, prepared, priced)
     plan, scales = prepared.plan, priced.scales
     charges = preparation.charges(plan, priced)
     notes = preparation.notes(plan, prepared.left_out)
@@ -175,6 +180,7 @@ def _ask(house: House, asked: Asked) -> Release:
         priced = preparation.price(asked, prepared, books, stored)
         wanted = [prepared.digests[position] for position, _ in priced.drawn]
         if not ledger.in_flight(wanted):
+            compiled = _compiled(house, prepared, priced)
             question = _question(house, asked, prepared, priced)
             basis = {digest: stored[digest].id if digest in stored else None for digest in prepared.digests}
             try:
@@ -182,8 +188,17 @@ def _ask(house: House, asked: Asked) -> Release:
             except StaleBasis:
                 pass
             else:
-                return _complete(house, asked, prepared, entry, deadline)
+                return _complete(house, asked, replace(prepared, compiled=compiled), entry, deadline)
         _wait(deadline)
+
+
+def _compiled(house: House, prepared: Prepared, priced: Priced) -> tuple[tuple[str, ...], Compiled] | None:
+    """The statement for what is drawn, and its statistics: what cannot be written out is refused before a charge."""
+    statistics = [prepared.plan.statistics[position] for position, _ in priced.drawn]
+    if not statistics:
+        return None
+    names = tuple(prepared.digests[position] for position, _ in priced.drawn)
+    return names, compile_plan(prepared.plan, house.catalog, statistics)
 
 
 def _wait(deadline: float) -> None:
@@ -223,7 +238,7 @@ def _question(house: House, asked: Asked, prepared: Prepared, priced: Priced) ->
 
 def _request_hash(asked: Asked, plan: Plan) -> str:
     """What a request id is bound to: the plan and the accuracy asked for."""
-    accuracy_asked = [asked.nanorho, asked.moe, asked.moe_at_n]
+    accuracy_asked = [asked.nanorho, accuracy.resolved(plan, asked.moe), asked.moe_at_n]
     return hashlib.sha256(json.dumps([plan.digest, asked.cohorts, accuracy_asked]).encode()).hexdigest()
 
 
@@ -283,7 +298,9 @@ def _measure(house: House, prepared: Prepared, entry: Entry) -> Entry | None:
     ]
     try:
         _assert_paid(entry, statistics, noises)
-        compiled = compile_plan(prepared.plan, house.catalog, statistics)
+        names, compiled = prepared.compiled or ((), None)
+        if compiled is None or names != tuple(draw.statistic for draw in entry.draws):
+            compiled = compile_plan(prepared.plan, house.catalog, statistics)
         exact = backend.run(house.vault.cursor(), compiled, prepared.plan.keys, len(statistics))
     except BaseException:
         house.ledger.let_go(entry.id)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from engine.source import Source
 
 CELL_MAX = 2**62
+CELLS_MAX = 1_000_000
 COEFFICIENT_MAX = 10**60
 WIDTH_MIN = 2.0**-200
 """The narrowest range of doubles that is measured."""
@@ -208,10 +209,11 @@ class _Planner:
     def plan(self) -> Plan:
         """The plan."""
         outputs = tuple(self.output(item) for item in self.query.items)
-        order = tuple(
-            Sorting(self.output(tree.Item("ORDER BY", term.value)).form, term.descending, term.nulls_first)
-            for term in self.query.order
-        )
+        order = self.order()
+        cells = len(self.keys.rows) * (len(outputs) + len(order))
+        if cells > CELLS_MAX:
+            message = f"The answer would have {cells:,} cells, the terms of ORDER BY counted too."
+            raise QueryRefused("too_large", message, accepted=f"at most {CELLS_MAX:,}: fewer columns or fewer groups")
         touched_all = tuple(sorted(self.touched))
         left_out = [cohort for cohort in touched_all if cohort not in self.askable]
         return Plan(
@@ -228,6 +230,14 @@ class _Planner:
             partial=partial_cells(self.catalog, self.table, self.query.where, self.known, self.keys, left_out),
             bounds=tuple(self.bounds.values()),
         )
+
+    def order(self) -> tuple[Sorting, ...]:
+        """The terms of ORDER BY; one that was there before sorts nothing any more."""
+        found: dict[Form, Sorting] = {}
+        for term in self.query.order:
+            form = self.output(tree.Item("ORDER BY", term.value)).form
+            found.setdefault(form, Sorting(form, term.descending, term.nulls_first))
+        return tuple(found.values())
 
     def prove(self, exprs: Sequence[tree.Expr], span: tree.Span | None) -> None:
         """Prove that every number in the expressions fits, on every record whatever its cohort or group."""

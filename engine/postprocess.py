@@ -71,8 +71,10 @@ class Table:
 
 def answer(plan: Plan, draws: Draws) -> Table:
     """The rows of the answer with their margins."""
-    columns = [_estimated(plan, output.form, draws) for output in plan.outputs]
-    chosen = _ordered(plan, draws)[plan.offset :][: plan.limit]
+    forms_used = {output.form for output in plan.outputs} | {term.form for term in plan.order}
+    found = {form: _estimated(plan, form, draws) for form in forms_used}
+    columns = [found[output.form] for output in plan.outputs]
+    chosen = _ordered(plan, found)[plan.offset :][: plan.limit]
     return Table(
         rows=[[column.cells[row] for column in columns] for row in chosen],
         se=[[_float(column.se[row]) for column in columns] for row in chosen],
@@ -87,11 +89,11 @@ def _float(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _ordered(plan: Plan, draws: Draws) -> list[int]:
+def _ordered(plan: Plan, found: Mapping[Form, Estimated]) -> list[int]:
     """Positions in the key list in the order asked for; ties keep the key list's order."""
     rows = list(range(len(plan.keys.rows)))
     for term in reversed(plan.order):
-        cells = _estimated(plan, term.form, draws).cells
+        cells = found[term.form].cells
         present = [row for row in rows if cells[row] is not None]
         absent = [row for row in rows if cells[row] is None]
         present.sort(key=lambda row: cells[row], reverse=term.descending)  # type: ignore[arg-type,return-value]

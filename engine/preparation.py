@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from budgets.policy import Standing, default_share_nanorho
 from engine import accuracy
-from engine.compile import compile_plan
 from engine.forms import Ratio
 from engine.parse import parse
 from engine.plan import make_plan
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from budgets.ledger import Balance, Measurement
     from engine.accuracy import Priced
     from engine.catalog import Catalog
+    from engine.compile import Compiled
     from engine.plan import Plan
     from engine.request import Asked
 
@@ -66,6 +66,7 @@ class Prepared:
         askable: the cohorts that could be asked when it was planned.
         left_out: touched cohorts it is not asked of, and why.
         digests: by which the ledger knows the plan's statistics.
+        compiled: the statement written before the charge, with the digests of what it measures.
     """
 
     plan: Plan
@@ -73,6 +74,7 @@ class Prepared:
     askable: tuple[int, ...]
     left_out: tuple[tuple[int, str], ...]
     digests: tuple[str, ...]
+    compiled: tuple[tuple[str, ...], Compiled] | None = None
 
 
 def prepare(asked: Asked, books: Books) -> Prepared:
@@ -91,8 +93,6 @@ def prepare(asked: Asked, books: Books) -> Prepared:
             f"No class that this question touches ({years(plan.touched)}) can be asked: {reasons[plan.touched[-1]]}.",
             accepted="a question about other classes",
         )
-    if plan.statistics:  # what cannot be written out is refused before it is charged
-        compile_plan(plan, books.catalog, plan.statistics)
     left_out = tuple((cohort, reasons[cohort]) for cohort in plan.left_out)
     return Prepared(plan, books.population, askable, left_out, digests(plan, books.epoch, books.population))
 
@@ -145,6 +145,7 @@ def price(asked: Asked, prepared: Prepared, books: Books, stored: Mapping[str, M
     class lasts the year.
     """
     plan = prepared.plan
+    moe = accuracy.resolved(plan, asked.moe)
     if not plan.statistics:
         return accuracy.Priced((), {})
     known = {
@@ -153,7 +154,7 @@ def price(asked: Asked, prepared: Prepared, books: Books, stored: Mapping[str, M
         if digest in stored
     }
     if asked.moe:
-        return accuracy.price_margins(plan, accuracy.targets(plan, asked.moe, asked.moe_at_n), known)
+        return accuracy.price_margins(plan, accuracy.targets(plan, moe, asked.moe_at_n), known)
     nanorho = asked.nanorho
     if nanorho is None:
         nanorho = default_share_nanorho(books.balances[cohort].year_cap for cohort in plan.cohorts)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from budgets.grants import DISTRICT
@@ -14,6 +13,8 @@ from engine.refusals import QueryRefused
 REQUEST_ID_CHARACTERS_MAX = 100
 EPSILON_MAX = 100.0
 
+COHORTS_MAX = 10_000
+YEAR_MAX = 10**6
 MOE_MIN, MOE_MAX = 1e-9, 1e15
 MOE_AT_N = 100
 MOE_AT_N_MAX = 10**9
@@ -41,7 +42,7 @@ class Request:
     sql: str
     request_id: str | None = None
     grant: str | None = None
-    cohorts: tuple[int, ...] | None = None
+    cohorts: Sequence[int] | None = None
     moe: float | Mapping[str, float] | None = None
     moe_at_n: int | None = None
     epsilon: float | None = None
@@ -71,7 +72,7 @@ class Request:
         return Asked(
             sql=self.sql,
             request_id=_request_id(self.request_id),
-            grant=DISTRICT if self.grant is None else self.grant,
+            grant=_grant(self.grant),
             cohorts=_cohorts(self.cohorts),
             nanorho=_nanorho(self.epsilon),
             moe=_moe(self.moe),
@@ -111,10 +112,19 @@ def _request_id(given: str | None) -> str:
     return given
 
 
-def _cohorts(given: tuple[int, ...] | None) -> tuple[int, ...] | None:
+def _grant(given: str | None) -> str:
+    if given is None:
+        return DISTRICT
+    if not isinstance(given, str) or not 0 < len(given) <= REQUEST_ID_CHARACTERS_MAX:
+        raise QueryRefused("unsupported", "A grant is named by a text.", accepted="the name of a grant")
+    return given
+
+
+def _cohorts(given: Sequence[int] | None) -> tuple[int, ...] | None:
     if given is None:
         return None
-    if isinstance(given, str) or not all(type(cohort) is int for cohort in given) or not given:
+    listed = isinstance(given, list | tuple | range) and 0 < len(given) <= COHORTS_MAX
+    if not listed or not all(type(cohort) is int and abs(cohort) < YEAR_MAX for cohort in given):
         raise QueryRefused("unsupported", "Cohorts are whole numbers.", accepted="a list such as [2030, 2031]")
     return tuple(sorted(set(given)))
 
@@ -122,13 +132,13 @@ def _cohorts(given: tuple[int, ...] | None) -> tuple[int, ...] | None:
 def _nanorho(epsilon: float | None) -> int | None:
     if epsilon is None:
         return None
-    fits = type(epsilon) in (int, float) and math.isfinite(epsilon) and 0 < epsilon <= EPSILON_MAX
+    fits = type(epsilon) in (int, float) and 0 < epsilon <= EPSILON_MAX  # NaN is not, and an int may be any
     nanorho = nanorho_for(float(epsilon)) if fits else 0
     if nanorho <= 0:
         raise QueryRefused(
             "unsupported",
             "This epsilon cannot be spent.",
-            accepted=f"a number between 0.001 and {EPSILON_MAX:g}",
+            accepted=f"a number from 0.0002 to {EPSILON_MAX:g}",
         )
     return nanorho
 
@@ -138,10 +148,7 @@ def _moe(given: float | Mapping[str, float] | None) -> tuple[tuple[str | None, f
         return ()
     margins: list[tuple[str | None, float]] = [(None, given)] if not isinstance(given, Mapping) else [*given.items()]
     named = all(name is None or isinstance(name, str) for name, _ in margins)
-    numbers = all(
-        type(margin) in (int, float) and math.isfinite(margin) and MOE_MIN <= margin <= MOE_MAX
-        for _, margin in margins
-    )
+    numbers = all(type(margin) in (int, float) and MOE_MIN <= margin <= MOE_MAX for _, margin in margins)
     if not named or not numbers or not 0 < len(margins) <= COLUMNS_MAX:
         raise QueryRefused(
             "unsupported",

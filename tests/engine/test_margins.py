@@ -36,10 +36,18 @@ def plan_of(sql, catalog):
     return make_plan(Source(sql), parse(sql, catalog), catalog, frozenset(catalog.cohorts))
 
 
+def asked(plan, moe, rows):
+    return targets(plan, accuracy.resolved(plan, moe), rows)
+
+
 def bought(sql, catalog, moe, rows=100, stored=None):
     plan = plan_of(sql, catalog)
     moe = [(None, moe)] if isinstance(moe, int | float) else list(moe.items())
-    return plan, price_margins(plan, targets(plan, moe, rows), stored or {})
+    return plan, price_margins(plan, asked(plan, moe, rows), stored or {})
+
+
+def noise_of(priced, position):
+    return dict(priced.drawn)[position]
 
 
 def pmf(scale):
@@ -114,7 +122,7 @@ def test_a_count_costs_the_least_loss_that_keeps_its_margin(moe, canonical):
 def test_several_margins_cost_the_least_loss_that_keeps_all(wanted, canonical):
     """Against a search over all splits of the loss between two statistics: at most 2 % dearer."""
     plan, priced = bought(BOTH, canonical, wanted)
-    kept = targets(plan, list(wanted.items()), 100)
+    kept = asked(plan, list(wanted.items()), 100)
     assert all(target.met(priced.scales) for target in kept)
     least = math.inf
     for one, other in itertools.product(np.geomspace(0.3, 3, 60), repeat=2):
@@ -132,7 +140,7 @@ SHARE = "SELECT COUNT(*) FILTER (WHERE is_dropout) / COUNT(*) AS r FROM student_
 def test_a_ratio_costs_the_least_loss_that_keeps_its_margin_in_the_worst_cell(sql, moe, canonical):
     """At the ends of its range and the least number of rows; noise one percent wider would not keep it."""
     plan, priced = bought(sql, canonical, moe, rows=60)
-    (target,) = targets(plan, [(None, moe)], 60)
+    (target,) = asked(plan, [(None, moe)], 60)
     assert target.met(priced.scales)
     assert not target.met([1.01 * scale for scale in priced.scales])
     foretold = margins.RatioNoise.of(target.form, priced.scales)
@@ -173,12 +181,18 @@ def test_stored_measurements_are_used_and_leave_less_to_buy(canonical):
     _, fewer = bought(BOTH, canonical, wanted, stored=sharp)
     assert fewer.reused == sharp
     assert fewer.nanorho < priced.nanorho
-    assert all(target.met(fewer.scales) for target in targets(plan, list(wanted.items()), 100))
+    assert all(target.met(fewer.scales) for target in asked(plan, list(wanted.items()), 100))
     everything = {p: Stored(noise.nanorho, p, noise.scale) for p, noise in priced.drawn}
     assert bought(BOTH, canonical, wanted, stored=everything)[1].drawn == ()
     assert bought(BOTH, canonical, {"n": 60, "k": 60}, stored=everything)[1].drawn == ()
     assert bought(BOTH, canonical, {"n": 29, "k": 19}, stored=everything)[1].drawn
     dull = {0: Stored(1, 7, 1e5)}
+    cheaper = {0: Stored(noise_of(priced, 0).nanorho * 3 // 4, 7, noise_of(priced, 0).scale * (4 / 3) ** 0.5)}
+    total = "SELECT COUNT(*) + COUNT(gpa) AS t FROM student_year WHERE school_year = 2025"
+    alone = bought(total, canonical, 40)[1]
+    halves = {0: Stored(noise_of(alone, 0).nanorho * 3 // 4, 7, noise_of(alone, 0).scale * (4 / 3) ** 0.5)}
+    assert bought(total, canonical, 40, stored=halves)[1].nanorho < 0.8 * alone.nanorho
+    assert bought(BOTH, canonical, wanted, stored=cheaper)[1].nanorho <= priced.nanorho
     assert bought(BOTH, canonical, wanted, stored=dull)[1].reused == {}
 
 
@@ -195,7 +209,7 @@ def test_stored_measurements_are_used_and_leave_less_to_buy(canonical):
 def test_a_margin_that_cannot_be_kept_is_refused(sql, moe, code, word, canonical):
     """With what would be accepted."""
     with pytest.raises(QueryRefused) as refused:
-        targets(plan_of(sql, canonical), moe, 100)
+        asked(plan_of(sql, canonical), moe, 100)
     assert refused.value.code == code
     assert word in refused.value.accepted
 

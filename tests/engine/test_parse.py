@@ -253,3 +253,9 @@ def test_no_text_of_a_question_is_logged(canonical, caplog):
     with caplog.at_level(logging.DEBUG), pytest.raises(QueryRefused):
         parse("EXPLAIN SELECT secret_fragment FROM student", canonical)
     assert "secret_fragment" not in caplog.text
+
+
+def test_no_column_takes_the_name_of_anothers_margin(canonical):
+    """In the answer's table an estimate has three columns more, and `partial` is one of its own."""
+    sql = "SELECT COUNT(*) AS n_se, COUNT(gpa) AS n, COUNT(*) AS partial, COUNT(*) AS n FROM student_year"
+    assert [item.name for item in parse(sql, canonical).items] == ["n_se", "n_2", "partial_2", "n_3"]

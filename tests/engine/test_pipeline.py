@@ -176,10 +176,46 @@ def test_a_request_id_is_bound_to_its_margin(district):
     first = district.ask(COUNT, moe=40, request_id="one")
     assert district.ask(COUNT, moe={"n": 40}, request_id="other").draws == first.draws
     assert district.ask(COUNT, moe=40, request_id="one").rows == first.rows
+    assert district.ask(COUNT.replace("AS n", "AS k"), moe={"k": 40}, request_id="one").rows == first.rows
     for fields in ({"moe": 41}, {"moe": 40, "moe_at_n": 50}, {"epsilon": 0.1}, {}):
         with pytest.raises(AccessRefused) as refused:
             district.ask(COUNT, request_id="one", **fields)
         assert refused.value.code == "request_id_reused"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"moe": 10**400},
+        {"epsilon": 10**400},
+        {"epsilon": float("nan")},
+        {"cohorts": 5},
+        {"cohorts": [10**5000]},
+        {"cohorts": iter([2030])},
+        {"cohorts": []},
+        {"cohorts": ["2030"]},
+        {"grant": ["a"]},
+        {"request_id": 5},
+    ],
+)
+def test_a_field_that_is_not_what_it_should_be_is_refused(fields, district):
+    """With what would be accepted, and never as a failure inside."""
+    with pytest.raises(QueryRefused) as refused:
+        district.ask(COUNT, **fields)
+    assert refused.value.accepted
+
+
+def test_a_margin_of_nothing_is_still_a_margin_of_a_column(district):
+    """Where nothing is measured an unknown column is refused all the same."""
+    with pytest.raises(QueryRefused, match="zz"):
+        district.preview("SELECT AVG(gpa) AS g FROM student_year WHERE FALSE", moe={"zz": 1})
+
+
+def test_an_average_of_nobody_is_null(district):
+    """As in SQL; nothing is drawn for it."""
+    release = district.ask("SELECT AVG(gpa) AS g FROM student_year WHERE school_year = 2025 AND gpa > 9")
+    assert release.rows == [[None]]
+    assert release.charges == []
 
 
 @pytest.mark.parametrize("moe", [0, -1, float("nan"), float("inf"), True, "5", {}, {"n": 0}, {5: 5}, [5], 1e-300])
@@ -203,8 +239,17 @@ def test_an_explanation_shows_the_proof(district):
     assert total.sensitivity_l2 == pytest.approx(250 * 3**0.5)
     assert (total.bound, total.unit) == (250, 0.01)
     assert total.loss_nanorho + count.loss_nanorho == explained.preview.charges[0].loss_nanorho
-    assert explained.advice[0].startswith("Half the margins cost four times the loss")
-    assert any("one school_year alone" in text and "1.73 times" in text for text in explained.advice)
+    assert explained.advice == [
+        "Asked of one school_year alone (WHERE school_year = …), margins are up to 1.73 times narrower.",
+        "With half as wide bounds of a sum (CASE WHEN x BETWEEN … AND … THEN x END), margins are up to 2 times narrower.",
+        "Half the margins cost four times the loss: epsilon=0.121, not 0.0583, at δ 5e-08.",
+    ]
+    assert district.explain(sql, epsilon=0.8).advice[-1].startswith("With half as wide bounds")
+    cheaper = district.explain(sql, moe=500).advice
+    assert cheaper[0].endswith("it costs 3 times less.")
+    assert cheaper[-1] == "Twice as wide margins cost a quarter."
+    two = district.explain("SELECT COUNT(*) AS a, COUNT(gpa) AS b FROM student_year WHERE school_year = 2025").advice
+    assert two[0].endswith("asked alone, margins are up to 1.41 times narrower.")
     district.ask(sql)
     assert district.explain(sql).statement is None
 

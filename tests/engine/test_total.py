@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 
 from engine.refusals import QueryRefused
@@ -88,3 +91,49 @@ def test_mixed_lists_mean_what_their_parts_mean(district):
         counts.append(backend.run(district._house.vault.cursor(), compiled, plan.keys, 1)[0].tolist())
     assert counts[0] == counts[1] == counts[2]
     assert counts[0][0] > 0
+
+
+CHAINS = {
+    "is true": lambda n: f"SELECT COUNT(*) AS n FROM student_year WHERE has_iep{' IS TRUE' * n}",
+    "casts": lambda n: f"SELECT SUM(gpa{'::DOUBLE::DOUBLE' * n}) AS n FROM student_year",
+    "products": lambda n: f"SELECT {'*'.join(['COUNT(*)'] * n)} AS n FROM student_year",
+    "quotients": lambda n: f"SELECT {'/'.join(['COUNT(*)'] * n)} AS n FROM student_year",
+    "sums": lambda n: f"SELECT SUM({'+'.join(['days_absent'] * n)}) AS n FROM student_year",
+    "signs": lambda n: f"SELECT SUM({'- ' * n}gpa) AS n FROM student_year",
+    "nots": lambda n: f"SELECT COUNT(*) AS n FROM student_year WHERE {'NOT ' * n}has_iep",
+    "tiny": lambda n: f"SELECT COUNT(*){'*0.000000001' * n} + COUNT(gpa) AS n FROM student_year",
+    "tiny divisors": lambda n: f"SELECT COUNT(*)/(COUNT(*){'*0.000000001' * n}) AS n FROM student_year",
+}
+
+
+@pytest.mark.parametrize("kind", CHAINS)
+@pytest.mark.parametrize("size", [6, 30, 95, 180, 400])
+def test_a_chain_is_answered_or_refused_before_it_is_charged(kind, size, district):
+    """However long it is: no failure inside, and nothing is paid for a refusal."""
+    before = sum(balance.lifetime_spent for balance in district.balances().values())
+    try:
+        rows = district.ask(CHAINS[kind](size), epsilon=0.002).rows
+    except QueryRefused as refused:
+        after = sum(balance.lifetime_spent for balance in district.balances().values())
+        rows = [refused.accepted] if after == before else []
+    assert all(rows)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT COUNT(*) AS n FROM student_year WHERE "
+        + " AND ".join(f"(school_id <> {i} OR grade_level = '01')" for i in range(200))
+        + " GROUP BY school_id, grade_level, econ_disadv, has_iep, is_retained, is_dropout",
+        "SELECT COUNT(*) AS n FROM student_year WHERE econ_disadv OR has_iep GROUP BY school_id, school_year, econ_disadv, has_iep",
+        "SELECT "
+        + ", ".join(f"COUNT(*) AS n{i}" for i in range(200))
+        + " FROM student_year GROUP BY school_id, grade_level, schools_attended, econ_disadv, has_iep",
+    ],
+)
+def test_a_question_of_many_groups_is_foretold_soon(sql, district):
+    """Within three seconds of work, also where cohorts are left out."""
+    start = time.process_time()
+    with contextlib.suppress(QueryRefused):
+        district.preview(sql, cohorts=[2030], epsilon=0.001)
+    assert time.process_time() - start < 3
