@@ -128,9 +128,9 @@ def within(statistic: Statistic, difference: Collection[int], cohort: int | None
     if cohort not in statistic.cohorts:
         raise BrokenError("cohorts", f"{statistic.label} of {statistic.cohorts} moved by one of {cohort}")
     if sum(map(abs, difference)) > c.rows * bound or max(map(abs, difference)) > c.rows_per_group * bound:
-        raise BrokenError("contribution", f"{statistic.label}: {c} of ±{bound}, moved by {difference}")
+        raise BrokenError("contribution", f"{statistic.label}: {c} of ±{bound}, moved by {list(difference)}")
     if len(difference) > c.groups:
-        raise BrokenError("groups", f"{statistic.label}: {c}, moved by {difference}")
+        raise BrokenError("groups", f"{statistic.label}: {c}, moved by {list(difference)}")
     return moved
 
 
