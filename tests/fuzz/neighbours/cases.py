@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from .pairs import Pairs
     from .questions import Question
 
-QUESTIONS = 250
-"""Questions asked of each catalog: loading its databases takes as long as some hundred questions."""
-
-AGAIN, DEEP = 8, 5
+AGAIN, DEEP = 20, 3
 """Each so-manieth question is planned anew on each neighbour; is held against the records in depth."""
 
 ROOT = Path(__file__).parents[3]
@@ -34,6 +31,11 @@ ROOT = Path(__file__).parents[3]
 def prove() -> bool:
     """Whether tests run at full size."""
     return os.environ.get("HOMEROOM_PROVE") == "1"
+
+
+def questions_per_catalog() -> int:
+    """Loading a catalog's databases takes as long as a hundred questions of it."""
+    return 600 if prove() else 300
 
 
 def base_seed() -> str:
@@ -80,7 +82,7 @@ def campaign(
     cases: int,
     tally: Tally,
     make: Callable[[str, int, Path], Pairs] = made_pairs,
-    questions: int = QUESTIONS,
+    questions: int | None = None,
 ) -> None:
     """Run at least so many cases, from a catalog's number on.
 
@@ -93,7 +95,7 @@ def campaign(
             pairs = make(seed, catalog, Path(folder) / "vault")
             try:
                 _loaded(seed, catalog, pairs)
-                for number in range(questions):
+                for number in range(questions or questions_per_catalog()):
                     one(seed, catalog, number, pairs, tally)
                     if tally.cases >= cases:
                         break

@@ -128,9 +128,9 @@ def within(statistic: Statistic, difference: Collection[int], cohort: int | None
     if cohort not in statistic.cohorts:
         raise BrokenError("cohorts", f"{statistic.label} of {statistic.cohorts} moved by one of {cohort}")
     if sum(map(abs, difference)) > c.rows * bound or max(map(abs, difference)) > c.rows_per_group * bound:
-        raise BrokenError("contribution", f"{statistic.label}: {c} of ±{bound}, moved by {difference}")
+        raise BrokenError("contribution", f"{statistic.label}: {c} of ±{bound}, moved by {list(difference)}")
     if len(difference) > c.groups:
-        raise BrokenError("groups", f"{statistic.label}: {c}, moved by {difference}")
+        raise BrokenError("groups", f"{statistic.label}: {c}, moved by {list(difference)}")
     return moved
 
 
@@ -147,7 +147,7 @@ def neighbours(pairs: Pairs, asked: Asked, text: str, cohorts: Sequence[int], *,
     mine = run(pairs.whole.cursor(), asked)
     fits(pairs.catalog, asked, mine)
     by_student = students(pairs.whole.cursor(), asked)
-    greatest = each_student(asked, mine, by_student, cohorts_of(pairs))
+    greatest = each_student(asked, mine, by_student, pairs.cohorts)
     for other in pairs.others:
         if again:
             same = ask(other.vault.catalog, text, cohorts)
@@ -198,15 +198,6 @@ def examine(pairs: Pairs, question: Question, *, again: bool = False, deep: bool
 
 
 # -- every student at once
-
-
-def cohorts_of(pairs: Pairs) -> Mapping[Any, int]:
-    """The cohort of each student."""
-    catalog = pairs.catalog
-    rows = (
-        pairs.whole.cursor().execute(f'SELECT {OWNER}, "{catalog.cohort}" FROM "{catalog.cohort_table}"').fetchall()
-    )
-    return dict(rows)
 
 
 def students(cursor: duckdb.DuckDBPyConnection, asked: Asked) -> dict[Any, Sparse]:
@@ -262,6 +253,8 @@ def each_student(
 
 def spared(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked, cohorts: Sequence[int]) -> None:
     """The cohorts a statistic does not touch have no row in it: scanning them changes nothing."""
+    if all(set(statistic.cohorts) == set(cohorts) for statistic in asked.statistics):
+        return
     wider = [dataclasses.replace(statistic, cohorts=tuple(sorted(cohorts))) for statistic in asked.statistics]
     compiled = compile_plan(asked.plan, catalog, wider)
     for statistic, one, two in zip(
@@ -275,37 +268,47 @@ def ranges(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) ->
     """Every value on record lies in the range the analysis gives its expression."""
     table = catalog.tables[asked.plan.table]
     known = declared_environment(table)
+    parts = {
+        tree.canonical(part): part
+        for statistic in asked.statistics
+        for condition in statistic.conditions
+        for part in tree.walk(condition)
+        if isinstance(part, tree.Arithmetic | tree.Cast | tree.Case) or part.type == tree.BOOLEAN
+    }
+    _observe(cursor, table.name, [(part, evaluate(part, known)) for part in parts.values()], ())
     for statistic in asked.statistics:
-        for expr in statistic.conditions:
-            for part in tree.walk(expr):
-                if isinstance(part, tree.Arithmetic | tree.Cast | tree.Case) or part.type == tree.BOOLEAN:
-                    _observe(cursor, table.name, part, (), evaluate(part, known))
         narrowed = assume(statistic.conditions, known)
-        if narrowed is not None:
-            for name, found in narrowed.items():
-                column = tree.Column(name, table.columns[name].type)
-                _observe(cursor, table.name, column, statistic.conditions, found)
-            if statistic.centred is not None:
-                arg = statistic.centred.arg
-                _observe(cursor, table.name, arg, statistic.conditions, evaluate(arg, narrowed))
+        if narrowed is None:
+            raise BrokenError("range", f"{statistic.label} is measured, though no row can be in it")
+        claimed: list[tuple[tree.Expr, Range]] = [
+            (tree.Column(name, table.columns[name].type), found) for name, found in narrowed.items()
+        ]
+        if statistic.centred is not None:
+            claimed.append((statistic.centred.arg, evaluate(statistic.centred.arg, narrowed)))
+        _observe(cursor, table.name, claimed, statistic.conditions)
 
 
 def _observe(
     cursor: duckdb.DuckDBPyConnection,
     table: str,
-    expr: tree.Expr,
+    claimed: Sequence[tuple[tree.Expr, Range]],
     conditions: Sequence[tree.Expr],
-    claimed: Range,
 ) -> None:
-    where = " AND ".join(sql(condition) for condition in conditions) or "TRUE"
+    """Hold what the records have where the conditions are true against what is claimed of it."""
+    if not claimed:
+        return
     try:
-        rows = cursor.execute(f"SELECT DISTINCT {sql(expr)} FROM {quoted(table)} WHERE {where}").fetchall()
+        where = " AND ".join(sql(condition) for condition in conditions) or "TRUE"
+        each = ", ".join(sql(expr) for expr, _ in claimed)
     except QueryRefused:
         return  # too long to be written out
+    try:
+        rows = cursor.execute(f"SELECT {each} FROM {quoted(table)} WHERE {where}").fetchall()
     except Exception as failure:
         raise BrokenError("running fails", f"{type(failure).__name__}: {failure}") from failure
-    for outside in _outside([unscaled(value, expr.type) for (value,) in rows], claimed):
-        raise BrokenError("range", f"{tree.canonical(expr)[:200]} is {outside!r}, claimed {claimed}")
+    for (expr, claim), values in zip(claimed, zip(*rows, strict=True), strict=bool(rows)):
+        for outside in _outside([unscaled(value, expr.type) for value in set(values)], claim):
+            raise BrokenError("range", f"{tree.canonical(expr)[:200]} is {outside!r}, claimed {claim}")
 
 
 def _outside(values: Sequence[Any], claimed: Range) -> Iterator[Any]:

@@ -6,6 +6,7 @@ import hmac
 import random
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from engine.intake.load import OWNER_BYTES, load
@@ -47,6 +48,12 @@ class Pairs:
     whole: Vault
     others: Sequence[Neighbour]
 
+    @cached_property
+    def cohorts(self) -> Mapping[uuid.UUID, int]:
+        """The cohort of each student."""
+        text = f'SELECT {OWNER}, "{self.catalog.cohort}" FROM "{self.catalog.cohort_table}"'
+        return dict(self.whole.cursor().execute(text).fetchall())
+
     def close(self) -> None:
         """Close all vaults."""
         for vault in (self.whole, *(other.vault for other in self.others)):
@@ -80,7 +87,7 @@ def dice(seed: str) -> Callable[[str], random.Random]:
 
 
 def any_pairs(seed: str, folder: Path) -> Pairs:
-    """A random catalog, a random database under it, and three neighbours: without full, immoderate, any students."""
+    """A random catalog, a random database under it, and four neighbours: without full, immoderate, any students."""
     rng = random.Random(f"{seed} catalog")
     declared = any_catalog(rng)
     students: dict[str, contents.Rows] = {}
@@ -90,8 +97,7 @@ def any_pairs(seed: str, folder: Path) -> Pairs:
         students[f"much{i}"] = contents.too_much(declared, rng)
     for i in range(rng.choice([1, 6, 12])):
         students[f"any{i}"] = contents.any_student(declared, rng)
-    dropped = ["full0", "much0", rng.choice(["full1", "any0"])]
-    return loaded_pairs(declared, students, dropped, seed, folder)
+    return loaded_pairs(declared, students, ["full0", "full1", "much0", "any0"], seed, folder)
 
 
 def loaded_pairs(
