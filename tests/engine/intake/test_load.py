@@ -132,6 +132,18 @@ def test_cohorts(loaded):
     assert [row[:2] for row in rows["score"]] == [("a", 2030), ("b", 2031), ("d", 2031)]
 
 
+def test_who_has_no_row_left_in_the_cohort_table_has_rows_nowhere(tmp_path):
+    """Where a check takes a student's only row there, the student's other rows go too, and the load goes on."""
+    strict = catalog_of(TEXT.replace("unique: [pupil]\n", "unique: [pupil]\n    checks: [\"sex <> 'M'\"]\n", 1), "tiny.yaml")
+    given = sources(scores=[(one, "2025", "act", "5", "1") for one in "ab"])
+    done = load(strict, given, tmp_path, owner_key=KEY, known_cohorts={}, threads=1)
+    assert done.persons == ((owner("a"), 2030),)
+    with duckdb.connect(str(tmp_path / done.file), read_only=True) as connection:
+        for table in ("person", "score"):
+            found = connection.execute(f"SELECT homeroom_owner FROM {table}").fetchall()
+            assert found == [(uuid.UUID(bytes=owner("a")),)]
+
+
 def test_checks_keys_and_caps(loaded):
     """A row whose check is not TRUE goes; a key keeps its highest row; caps and the most rows of a student hold."""
     scores = [
@@ -148,6 +160,19 @@ def test_checks_keys_and_caps(loaded):
     mine = [row for row in rows if row[0] == "b"]
     assert len(mine) == 4
     assert sum(row[-1] == 2025 for row in mine) <= 2
+
+
+def test_the_order_of_the_vault_says_nothing_of_the_sources(catalog, tmp_path):
+    """Rows stand by class, hash and value: who came first in a file, a roll or an alphabet, does not show."""
+    people = [(one, "2030", "F") for one in "abcdef"]
+    scores = [(one, str(year), "act", "5", "1") for one in "fdbace" for year in (2026, 2024, 2025)]
+    stored = []
+    for given in (sources(people, scores), sources(people[::-1], scores[::-1])):
+        done = load(catalog, given, tmp_path / "v", owner_key=KEY, known_cohorts={}, threads=1)
+        with duckdb.connect(str(tmp_path / "v" / done.file), read_only=True) as connection:
+            stored.append([connection.execute(f"SELECT * FROM {name}").fetchall() for name in ("person", "score")])
+    assert stored[0] == stored[1]
+    assert stored[0] == [sorted(rows) for rows in stored[0]]
 
 
 def test_max_students(loaded):
