@@ -68,9 +68,17 @@ def test_a_folded_case_adds_what_it_would_unfolded():
 @pytest.fixture
 def counted(canonical):
     """What a question's statement gives over a few student years, with the label of each statistic."""
-    rows = [(2022, 2020, 1, 400), (2022, 2025, None, 300), (2030, 2025, 2, None), (2037, 2025, 1, 100), (2037, 2025, None, 0)]
+    rows = [
+        (2022, 2020, 1, 400),
+        (2022, 2025, None, 300),
+        (2030, 2025, 2, None),
+        (2037, 2025, 1, 100),
+        (2037, 2025, None, 0),
+    ]
     with duckdb.connect() as connection:
-        connection.execute("CREATE TABLE student_year (cohort_year BIGINT, school_year BIGINT, schools_attended BIGINT, gpa BIGINT)")
+        connection.execute(
+            "CREATE TABLE student_year (cohort_year BIGINT, school_year BIGINT, schools_attended BIGINT, gpa BIGINT)"
+        )
         connection.executemany("INSERT INTO student_year VALUES (?, ?, ?, ?)", rows)
 
         def run(sql, cohorts):

@@ -42,7 +42,7 @@ def test_null_is_a_value_of_its_own_in_keys_caps_and_groups():
     """
     catalog = SimpleNamespace(owner="s", cohort="c")
     known = {"c": listed([2030]), "y": listed([1, 2], nullable=True), "k": listed([1, 2, 3], nullable=True)}
-    columns = {name: None for name in ("c", "y", "k")}
+    columns = dict.fromkeys(("c", "y", "k"))
     keyed = Table("t", columns, public=False, unique=(("s", "y"),))
     capped = Table("t", columns, public=False, unique=(), caps=(Cap(5, ("y",)),))
     assert (rows_max(catalog, keyed, known), rows_max(catalog, capped, known)) == (3, 15)
@@ -87,7 +87,7 @@ EXPRESSIONS = [
     "i < j", "i <= d", "d = 2.5", "d <> 2.5", "i = j", "t = 'a'", "t <> 'c'", "t < 'b'", "b = TRUE", "x > 2", "d >= 0.05",
     "i IN (0, 2)", "i IN (1.5, 2)", "t IN ('a', 'z')", "i IN (9)", "i IN (0, NULL)", "NOT b", "NOT (i < 0)", "b AND i > 0",
     "b OR i > 0", "i IS NULL", "x IS NOT NULL", "b IS TRUE", "b IS FALSE", "i BETWEEN -1 AND j", "b = 1", "NULL = 1",
-    "CASE WHEN i > -5 THEN 1 ELSE 2 END", "CAST(-100 * j AS TINYINT)", "COALESCE(i, d)", "j > i", "i / (d - 2.4)", "j / (j - 1)", "t = 'it''s'", "t IN ('a', 'a''b')", "CAST(b AS DECIMAL(4, 2))", "i IN (-3, 0)", "i <= -3", "i < 3",
+    "CASE WHEN i > -5 THEN 1 ELSE 2 END", "CAST(-100 * j AS TINYINT)", "COALESCE(i, d)", "j < i", "j > i", "i / (d - 2.4)", "j / (j - 1)", "t = 'it''s'", "t IN ('a', 'a''b')", "CAST(b AS DECIMAL(4, 2))", "i IN (-3, 0)", "i <= -3", "i < 3",
     "(i > 5 AND b) OR (d < 0 AND NOT b)", "i > 100 AND b", "i > 100 OR TRUE",
 ]  # fmt: skip
 

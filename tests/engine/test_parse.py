@@ -118,7 +118,9 @@ def test_names_are_found_whatever_their_case(canonical):
 def test_a_column_that_is_off_cannot_be_named():
     """It is in no vault; the refusal says that it is switched off, and costs nothing."""
     text = files("engine").joinpath("starter.yaml").read_text(encoding="utf-8")
-    declared = catalog_of(text.replace("gpa:              {", "gpa:              {sensitive: true, ", 1), "starter.yaml")
+    declared = catalog_of(
+        text.replace("gpa:              {", "gpa:              {sensitive: true, ", 1), "starter.yaml"
+    )
     with pytest.raises(QueryRefused) as caught:
         parse("SELECT AVG(gpa) FROM student_year", declared)
     assert caught.value.code == "column_off"

@@ -37,5 +37,13 @@ def test_an_exact_number_is_never_rounded():
     """More places than are declared are accepted only where they say nothing."""
     column = Column("d", Type("exact", 1), nullable=True)
     texts = ["1.5", "1.50", "1.54", "15e-1", "0.05", "", None]
-    values = [(15, ACCEPTED), (15, ACCEPTED), (None, WRONG), (15, ACCEPTED), (None, WRONG), (None, BLANK), (None, BLANK)]
+    values = [
+        (15, ACCEPTED),
+        (15, ACCEPTED),
+        (None, WRONG),
+        (15, ACCEPTED),
+        (None, WRONG),
+        (None, BLANK),
+        (None, BLANK),
+    ]
     assert cleaned(column, texts) == values

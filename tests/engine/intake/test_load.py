@@ -134,7 +134,9 @@ def test_cohorts(loaded):
 
 def test_who_has_no_row_left_in_the_cohort_table_has_rows_nowhere(tmp_path):
     """Where a check takes a student's only row there, the student's other rows go too, and the load goes on."""
-    strict = catalog_of(TEXT.replace("unique: [pupil]\n", "unique: [pupil]\n    checks: [\"sex <> 'M'\"]\n", 1), "tiny.yaml")
+    strict = catalog_of(
+        TEXT.replace("unique: [pupil]\n", "unique: [pupil]\n    checks: [\"sex <> 'M'\"]\n", 1), "tiny.yaml"
+    )
     given = sources(scores=[(one, "2025", "act", "5", "1") for one in "ab"])
     done = load(strict, given, tmp_path, owner_key=KEY, known_cohorts={}, threads=1)
     assert done.persons == ((owner("a"), 2030),)
