@@ -87,7 +87,7 @@ EXPRESSIONS = [
     "i < j", "i <= d", "d = 2.5", "d <> 2.5", "i = j", "t = 'a'", "t <> 'c'", "t < 'b'", "b = TRUE", "x > 2", "d >= 0.05",
     "i IN (0, 2)", "i IN (1.5, 2)", "t IN ('a', 'z')", "i IN (9)", "i IN (0, NULL)", "NOT b", "NOT (i < 0)", "b AND i > 0",
     "b OR i > 0", "i IS NULL", "x IS NOT NULL", "b IS TRUE", "b IS FALSE", "i BETWEEN -1 AND j", "b = 1", "NULL = 1",
-    "CASE WHEN i > -5 THEN 1 ELSE 2 END", "CAST(-100 * j AS TINYINT)", "COALESCE(i, d)", "j < i", "j > i", "i / (d - 2.4)", "j / (j - 1)", "t = 'it''s'", "t IN ('a', 'a''b')", "CAST(b AS DECIMAL(4, 2))", "i IN (-3, 0)", "i <= -3", "i < 3",
+    "CASE WHEN i > -5 THEN 1 ELSE 2 END", "CAST(-100 * j AS TINYINT)", "COALESCE(i, d)", "j < x", "j > i", "i / (d - 2.4)", "j / (j - 1)", "t = 'it''s'", "t IN ('a', 'a''b')", "CAST(b AS DECIMAL(4, 2))", "i IN (-3, 0)", "i <= -3", "i < 3",
     "(i > 5 AND b) OR (d < 0 AND NOT b)", "i > 100 AND b", "i > 100 OR TRUE",
 ]  # fmt: skip
 
