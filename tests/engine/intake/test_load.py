@@ -156,12 +156,14 @@ def test_checks_keys_and_caps(loaded):
         ("a", "2025", "act", "", "1"),
         *[("b", "2025", exam, "", "1") for exam in ("sat", "act", "ap")],
         *[("b", str(year), "act", "5", "1") for year in range(2026, 2031)],
+        *[("c", "2025", exam, "", "1") for exam in ("sat", "act", "ap")],
     ]
-    rows = loaded(sources(scores=scores))["score"]
+    rows = loaded(sources([*PEOPLE, ("c", "2032", "F")], scores))["score"]
     assert [row for row in rows if row[0] == "a"] == [("a", 2030, "act", "file", 7, 20, 2025)]
     mine = [row for row in rows if row[0] == "b"]
     assert len(mine) == 4
     assert sum(row[-1] == 2025 for row in mine) <= 2
+    assert [row[2] for row in rows if row[0] == "c"] == ["act", "ap"]  # the cap alone, no more than the year's two
 
 
 def test_the_order_of_the_vault_says_nothing_of_the_sources(catalog, tmp_path):
