@@ -1,4 +1,4 @@
-"""What a row adds to a sum, whatever the row holds."""
+"""The statement that runs: which rows it reads, and what a row adds, whatever it holds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import duckdb
 import pytest
 
 from engine.analysis.intervals import Range
-from engine.compile import centred, folded
+from engine.backends import duckdb as backend
+from engine.compile import centred, compile_plan, folded
 from engine.plan import _centred_double, _centred_exact
+from engine.preparation import planned
 from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, Case, Column, Constant, Type
 
 
@@ -61,3 +63,59 @@ def test_a_folded_case_adds_what_it_would_unfolded():
             rows = connection.execute(f"SELECT {folded(measure)} FROM (VALUES (TRUE), (FALSE)) AS t(b)").fetchall()
         plain = [None if one.value is None else one.value * 10**of.scale for one in (then, other)]
         assert [row[0] for row in rows] == integers(measure, "BIGINT", plain)
+
+
+@pytest.fixture
+def counted(canonical):
+    """What a question's statement gives over a few student years, with the label of each statistic."""
+    rows = [
+        (2022, 2020, 1, 400),
+        (2022, 2025, None, 300),
+        (2030, 2025, 2, None),
+        (2037, 2025, 1, 100),
+        (2037, 2025, None, 0),
+    ]
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE TABLE student_year (cohort_year BIGINT, school_year BIGINT, schools_attended BIGINT, gpa BIGINT)"
+        )
+        connection.executemany("INSERT INTO student_year VALUES (?, ?, ?, ?)", rows)
+
+        def run(sql, cohorts):
+            plan = planned(canonical, sql, cohorts)
+            compiled = compile_plan(plan, canonical, plan.statistics)
+            vectors = backend.run(connection, compiled, plan.keys, len(plan.statistics))
+            found = sorted((s.label, vector.tolist()) for s, vector in zip(plan.statistics, vectors, strict=True))
+            return found, compiled.sql, plan.keys.rows
+
+        yield run
+
+
+def test_each_statistic_keeps_its_own_filter(counted):
+    """A FILTER leaves out rows for its own statistic, a count or a sum, and for no other; the order does not matter."""
+    parts = [
+        "COUNT(*) FILTER (WHERE school_year = 2020) AS a",
+        "SUM(gpa) FILTER (WHERE school_year = 2025 AND gpa IS NOT NULL) AS b",
+        "COUNT(gpa) AS c",
+    ]
+    for chosen in (parts, parts[::-1]):
+        found, *_ = counted(f"SELECT {', '.join(chosen)} FROM student_year", range(2020, 2040))
+        of_sum = [("COUNT(*)", [3]), ("SUM(gpa) centred at 2.5", [50 - 150 - 250])]
+        assert found == sorted([("COUNT(*)", [1]), ("COUNT(gpa)", [4]), *of_sum])
+
+
+def test_a_scan_reads_no_cohort_between_those_that_pay(counted):
+    """Classes that follow one another are a range; others are a list, and those in the gap are not read."""
+    count = "SELECT COUNT(*) FROM student_year WHERE school_year = 2025"
+    assert counted(count, (2022, 2037))[0] == [("COUNT(*)", [3])]
+    assert counted(count, (2036, 2037))[0] == [("COUNT(*)", [2])]
+
+
+def test_groups_placed_by_the_database_lie_in_the_order_of_the_key_list(counted, monkeypatch):
+    """NULL is a group of its own, an empty group is 0, and the order is written down, not left to a join."""
+    monkeypatch.setattr("engine.compile.PLACED_GROUPS_MAX", 0)
+    found, text, groups = counted("SELECT schools_attended, COUNT(*) FROM student_year GROUP BY 1", range(2020, 2040))
+    assert dict(zip(groups, found[0][1], strict=True)) == {
+        (1,): 2, (2,): 1, (3,): 0, (4,): 0, (5,): 0, (6,): 0, (None,): 2
+    }  # fmt: skip
+    assert text.endswith(" ORDER BY wanted.i")

@@ -4,14 +4,16 @@ import itertools
 import math
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.analysis.contribution import Contribution
+from engine.analysis.contribution import Contribution, contribution, rows_max
 from engine.analysis.intervals import Range, aligned, evaluate, listed, rounded
+from engine.catalog import Cap, Table
 from engine.compile import sql
 from engine.expressions import Scope, convert
 from engine.parse import _DIALECT
@@ -31,6 +33,32 @@ def test_the_sensitivity_is_the_worst_of_all_ways(rows, per_group, groups, bound
     """The formula equals the maximum over every allocation of a student's rows to groups."""
     found = Contribution(rows, per_group, groups).l2_squared(bound) if rows and per_group else 0
     assert found == most_by_trying(rows, per_group, groups, bound)
+
+
+def test_null_is_a_value_of_its_own_in_keys_caps_and_groups():
+    """Where a column of a key, a cap or a group may be NULL, a student has rows for one value more.
+
+    A catalog declares no such key or cap; whoever allows one day that it does must not lose this.
+    """
+    catalog = SimpleNamespace(owner="s", cohort="c")
+    known = {"c": listed([2030]), "y": listed([1, 2], nullable=True), "k": listed([1, 2, 3], nullable=True)}
+    columns = dict.fromkeys(("c", "y", "k"))
+    keyed = Table("t", columns, public=False, unique=(("s", "y"),))
+    capped = Table("t", columns, public=False, unique=(), caps=(Cap(5, ("y",)),))
+    assert (rows_max(catalog, keyed, known), rows_max(catalog, capped, known)) == (3, 15)
+    groups = [(year,) for year in (1, 2, None)]
+    assert contribution(catalog, keyed, known, ["y"], groups) == Contribution(3, 1, 3)
+    both = [(year, k) for year in (1, 2, None) for k in (1, 2, 3, None)]
+    assert contribution(catalog, capped, known, ["y", "k"], both) == Contribution(15, 5, 12)
+
+
+def test_a_key_column_without_a_list_bounds_nothing():
+    """What a key leaves of a student's rows is counted from lists; without one the student's own cap stands."""
+    catalog = SimpleNamespace(owner="s", cohort="c")
+    known = {"c": listed([2030]), "u": Range(1, 9)}
+    table = Table("t", {"c": None, "u": None}, public=False, unique=(("s", "u"),), rows_per_student_max=40)
+    assert rows_max(catalog, table, known) == 40
+    assert rows_max(catalog, table, {**known, "u": listed([4])}) == 1
 
 
 NAMES = {
@@ -59,7 +87,7 @@ EXPRESSIONS = [
     "i < j", "i <= d", "d = 2.5", "d <> 2.5", "i = j", "t = 'a'", "t <> 'c'", "t < 'b'", "b = TRUE", "x > 2", "d >= 0.05",
     "i IN (0, 2)", "i IN (1.5, 2)", "t IN ('a', 'z')", "i IN (9)", "i IN (0, NULL)", "NOT b", "NOT (i < 0)", "b AND i > 0",
     "b OR i > 0", "i IS NULL", "x IS NOT NULL", "b IS TRUE", "b IS FALSE", "i BETWEEN -1 AND j", "b = 1", "NULL = 1",
-    "CASE WHEN i > -5 THEN 1 ELSE 2 END", "CAST(-100 * j AS TINYINT)", "COALESCE(i, d)", "j > i", "i / (d - 2.4)", "t = 'it''s'", "t IN ('a', 'a''b')", "CAST(b AS DECIMAL(4, 2))", "i IN (-3, 0)", "i <= -3", "i < 3",
+    "CASE WHEN i > -5 THEN 1 ELSE 2 END", "CAST(-100 * j AS TINYINT)", "COALESCE(i, d)", "j < x", "j > i", "i / (d - 2.4)", "j / (j - 1)", "t = 'it''s'", "t IN ('a', 'a''b')", "CAST(b AS DECIMAL(4, 2))", "i IN (-3, 0)", "i <= -3", "i < 3",
     "(i > 5 AND b) OR (d < 0 AND NOT b)", "i > 100 AND b", "i > 100 OR TRUE",
 ]  # fmt: skip
 

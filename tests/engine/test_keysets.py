@@ -67,3 +67,11 @@ def test_a_measurement_belongs_to_its_records_and_population(canonical):
     (statistic,) = planned(canonical, "SELECT COUNT(*) FROM student", canonical.cohorts).statistics
     digests = {statistic.digest(epoch, whose) for epoch in ("e1", "e2") for whose in ("research", "mandated")}
     assert len(digests) == 4
+
+
+def test_a_question_touches_what_any_of_its_statistics_touches(canonical):
+    """Whatever the order they are asked in."""
+    parts = ["COUNT(*) FILTER (WHERE cohort_year = 2030)", "COUNT(*) FILTER (WHERE cohort_year = 2033)"]
+    for chosen in (parts, parts[::-1]):
+        plan = planned(canonical, f"SELECT {', '.join(chosen)} FROM student", canonical.cohorts)
+        assert plan.touched == plan.cohorts == (2030, 2033)

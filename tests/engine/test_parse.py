@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from importlib.resources import files
 
 import pytest
 import sqlglot
@@ -8,6 +9,7 @@ from sqlglot import exp
 
 from engine import above
 from engine import parse as parsing
+from engine.catalog_file import catalog_of
 from engine.expressions.convert import _CONVERTERS
 from engine.parse import DEPTH_MAX, TEXT_BYTES_MAX, TOKENS_MAX, parse
 from engine.refusals import QueryRefused
@@ -137,6 +139,17 @@ def test_names_are_found_whatever_their_case(canonical):
     query = parse('SELECT Count(*) AS "How Many", AVG(GPA) g FROM Student_Year GROUP BY "Grade_Level"', canonical)
     assert [item.name for item in query.items] == ["How Many", "g"]
     assert [key.name for key in query.keys] == ["grade_level"]
+
+
+def test_a_column_that_is_off_cannot_be_named():
+    """It is in no vault; the refusal says that it is switched off, and costs nothing."""
+    text = files("engine").joinpath("starter.yaml").read_text(encoding="utf-8")
+    declared = catalog_of(
+        text.replace("gpa:              {", "gpa:              {sensitive: true, ", 1), "starter.yaml"
+    )
+    with pytest.raises(QueryRefused) as caught:
+        parse("SELECT AVG(gpa) FROM student_year", declared)
+    assert caught.value.code == "column_off"
 
 
 def test_the_answers_columns_have_distinct_names(canonical):

@@ -95,7 +95,7 @@ def test_mixed_lists_mean_what_their_parts_mean(district):
 
 CHAINS = {
     "is true": lambda n: f"SELECT COUNT(*) AS n FROM student_year WHERE has_iep{' IS TRUE' * n}",
-    "casts": lambda n: f"SELECT SUM(gpa{'::DOUBLE::DOUBLE' * n}) AS n FROM student_year",
+    "casts": lambda n: f"SELECT SUM(gpa{'::DOUBLE::DECIMAL(5,2)' * n}) AS n FROM student_year",
     "products": lambda n: f"SELECT {'*'.join(['COUNT(*)'] * n)} AS n FROM student_year",
     "quotients": lambda n: f"SELECT {'/'.join(['COUNT(*)'] * n)} AS n FROM student_year",
     "sums": lambda n: f"SELECT SUM({'+'.join(['days_absent'] * n)}) AS n FROM student_year",

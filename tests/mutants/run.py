@@ -3,7 +3,7 @@
 Each `*.patch` here is one bug. To write one: plant the bug, try tests until the cheapest one that is about it turns
 red, and keep two lines and the diff:
 
-    test: tests/…/test_x.py::test_y      which must fail (several stand apart by spaces)
+    test: tests/…/test_x.py::test_y      which must fail; one id of pytest, to the end of the line
     bug: what the bug is, in one line
 
     --- a/engine/…                       from `git diff -U3`, without its lines `diff --git` and `index`
@@ -78,8 +78,8 @@ class Seen:
 
 
 def imported(tree: Path, files: list[str]) -> str:
-    """Import changed modules from the copy; why that fails, if it does."""
-    for name in files:
+    """Import the packages and their changed modules from the copy; why that fails, if it does."""
+    for name in ("engine/__init__.py", "budgets/__init__.py", *files):
         if not name.endswith(".py"):
             continue
         module = ".".join(Path(name).with_suffix("").parts).removesuffix(".__init__")
@@ -97,7 +97,7 @@ def tested(tree: Path, tests: list[str], changed: list[str]) -> int:
     sys.path.insert(0, str(tree))
     os.environ["PYTHONPATH"] = str(tree)
     os.chdir(tree)
-    wrong = imported(tree, changed or ["engine/district.py"])
+    wrong = imported(tree, changed)
     if wrong:
         print(wrong)
         return NOT_TRIED
@@ -139,10 +139,10 @@ def last_line(tree: Path) -> str:
 
 @dataclass
 class Mutant:
-    """One bug: its patch, the tests that must fail, the files it changes, and how its run ended."""
+    """One bug: its patch, the test that must fail, the files it changes, and how its run ended."""
 
     patch: Path
-    tests: list[str]
+    test: str
     bug: str
     changed: list[str]
     caught: bool = False
@@ -154,7 +154,7 @@ class Mutant:
         text = patch.read_text(encoding="utf-8")
         test, bug, *_ = text.splitlines()
         changed = re.findall(r"^\+\+\+ b/(\S+)", text, flags=re.MULTILINE)
-        return cls(patch, test.removeprefix("test: ").split(), bug.removeprefix("bug: "), changed)
+        return cls(patch, test.removeprefix("test: "), bug.removeprefix("bug: "), changed)
 
     def plant(self, healthy: Path, folder: Path) -> bool:
         """Copy the tree and harm the copy; False, and why, where the patch does not fit."""
@@ -181,7 +181,7 @@ def prepared(folder: Path, mutants: list[Mutant]) -> bool:
     folder.mkdir()
     for cache in copied(ROOT, folder).rglob("__pycache__"):
         shutil.rmtree(cache)
-    _, status = os.waitpid(started(folder, sorted({test for one in mutants for test in one.tests}), []), 0)
+    _, status = os.waitpid(started(folder, sorted({one.test for one in mutants}), []), 0)
     if status:
         print((folder / "log").read_text(encoding="utf-8", errors="replace")[-3000:])
         print("the named tests do not pass without a bug")
@@ -197,7 +197,7 @@ def hunted(mutants: list[Mutant], scratch: Path, healthy: Path) -> None:
             tree = scratch / mutant.patch.stem
             tree.mkdir()
             if mutant.plant(healthy, tree):
-                running[started(tree, mutant.tests, mutant.changed)] = mutant, tree
+                running[started(tree, [mutant.test], mutant.changed)] = mutant, tree
         if running:
             child, status = os.wait()
             mutant, tree = running.pop(child)
@@ -218,12 +218,12 @@ def main() -> int:
             return 1
         hunted(mutants, scratch, scratch / "healthy")
     for one in mutants:
-        print(
-            f"{'caught ' if one.caught else 'MISSED '}{one.patch.stem:<36}{one.bug}{'' if one.caught else '  <- ' + one.said}"
-        )
+        print(f"{'caught' if one.caught else 'MISSED'} {one.patch.stem:<36} {one.bug}")
+        if not one.caught:
+            print(f"       {one.said}")
     passed = sum(one.caught for one in mutants)
+    print(f"in {time.monotonic() - began:.0f} s")
     print(f"{passed} passed, {len(mutants) - passed} failed")
-    print(f"{time.monotonic() - began:.0f} s")
     return 0 if passed == len(mutants) else 1
 
 

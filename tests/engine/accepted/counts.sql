@@ -88,3 +88,7 @@ SELECT grade_level FROM student_year GROUP BY grade_level;
 -- COUNT_IF keeps its FILTER: one row, in the classes that can be enrolled in 2025
 -- COUNT(*) | 1 | 2022-2038 | 1
 SELECT COUNT_IF(has_iep) FILTER (WHERE school_year = 2025) FROM student_year;
+
+-- three keys that make up the unique key: one row in each of 56 cells (8 a year by the cap) out of 7 · 6 · 5
+-- COUNT(*) | 56 | 2020-2039 | 1
+SELECT school_year, test_program, subject, COUNT(*) FROM assessment GROUP BY ALL;

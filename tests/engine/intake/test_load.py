@@ -326,6 +326,20 @@ def test_caps_keep_the_first_rows_in_the_order_of_every_column(cases):
     assert cases.of("capped", "score", "yr", "grade") == kept
 
 
+def test_the_order_of_the_vault_says_nothing_of_the_sources(tmp_path):
+    """Rows stand by class, hash and value: who came first in a file, a roll or an alphabet, does not show."""
+    pupils = [(sid, "2024", "F") for sid in "fdbace"]
+    years = [year(sid, yr) for sid in "fdbace" for yr in ("2023", "2021", "2022")]
+    stored = []
+    for number, given in enumerate((sources(pupils, years), sources(pupils[::-1], years[::-1]))):
+        one = Opened(tmp_path / str(number), given, threads=1)
+        tables = [f"SELECT {OWNER}, * FROM {name}" for name in ("pupil", "year")]
+        stored.append([one.vault.cursor().execute(text).fetchall() for text in tables])
+        one.vault.close()
+    assert stored[0] == stored[1]
+    assert stored[0] == [sorted(rows) for rows in stored[0]]
+
+
 def test_the_register_is_told_of_everybody_in_the_vault_and_of_nobody_else(cases):
     """Each with owner hash and cohort."""
     assert sorted(cases.loaded.persons) == sorted((one.bytes, cls) for one, cls in cases.rows("pupil", "cls"))
