@@ -6,7 +6,12 @@ Exit codes: 0 answered, 2 usage, 3 the question, 4 the budget, 5 access, 6 catal
 from __future__ import annotations
 
 import json
+import os
+import secrets
+import shutil
+import stat
 import sys
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +36,7 @@ from engine.refusals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from engine.release import Release
 
@@ -299,14 +304,60 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
         raise typer.BadParameter("parquet is binary: name a file with --output", param_hint="--format")
 
     def work() -> None:
-        with District.open(folder) as district:
+        with _opened(output) as target, District.open(folder) as district:
             release = district.ask(text, request_id=request_id, **fields)
             if form is Format.TABLE:
-                _to_file_or_terminal(output, lambda console: present.answer(console, release, district.balances()))
+                _to_file_or_terminal(target, lambda console: present.answer(console, release, district.balances()))
             else:
-                _write(release, form, output)
+                _write(release, form, target)
 
     _guarded(text, work)
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[Path | None]:
+    """Where to write, made before anything is charged; it takes the name of `output` when all is written.
+
+    A device or a pipe is written to as it is.
+    """
+    if output is None or _is_special(output):
+        yield output
+        return
+    target = output.resolve()
+    beside = target.with_name(f".{secrets.token_hex(8)}{target.suffix}")
+    try:
+        beside.open("x").close()
+        if target.exists():
+            shutil.copymode(target, beside)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise _unwritable(output) from None
+    try:
+        yield beside
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _is_special(output: Path) -> bool:
+    """Whether it is there and no ordinary file; a folder, and what cannot be written to, is refused."""
+    try:
+        mode = output.stat().st_mode
+    except FileNotFoundError:
+        return False
+    except OSError:
+        raise _unwritable(output) from None
+    if stat.S_ISDIR(mode) or not os.access(output, os.W_OK):
+        raise _unwritable(output)
+    return not stat.S_ISREG(mode)
+
+
+def _unwritable(output: Path) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"{present.plain(str(output))} cannot be written; nothing was asked. Accepted: a file in a folder that is "
+        "there and can be written to",
+        param_hint="--output",
+    )
 
 
 def _to_file_or_terminal(output: Path | None, show: Callable[[Console], None]) -> None:

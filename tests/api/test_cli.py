@@ -120,6 +120,37 @@ def test_an_answer_in_every_format(folder, homeroom, tmp_path):
     assert pd.read_parquet(path)["n"].tolist() == csv["n"].tolist()
 
 
+@pytest.mark.parametrize(
+    ("place", "form"),
+    [("nowhere/x.csv", "csv"), (".", "json"), ("file/x.txt", "table"), ("x" * 300, "parquet")],
+)
+def test_a_file_that_cannot_be_written_costs_nothing(place, form, folder, homeroom, tmp_path):
+    """The place of the answer is made before the question is charged; a wrong one is named."""
+    (tmp_path / "file").write_text("")
+    done = homeroom("ask", folder, COUNT, "--format", form, "-o", tmp_path / place)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert str(tmp_path / place)[:60] in done.stderr.decode().replace("\n", "")
+    shown = json.loads(homeroom("budget", "show", folder, "--format", "json").stdout)
+    assert {cohort["lifetime_spent_nanorho"] for cohort in shown["cohorts"]} == {0}
+
+
+def test_a_refused_question_leaves_the_file_as_it_was(folder, homeroom, tmp_path):
+    """The answer takes the file's place at the end, through links and with its mode, and nothing stays beside it."""
+    path, link = tmp_path / "out" / "answer.csv", tmp_path / "link.csv"
+    path.parent.mkdir()
+    path.write_text("before")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    assert homeroom("ask", folder, "SELECT student_key FROM student", "-o", link).returncode == 3
+    assert path.read_text() == "before"
+    assert homeroom("ask", folder, COUNT, "--format", "csv", "-o", link).returncode == 0
+    assert path.read_text().startswith("grade_level,n")
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in path.parent.iterdir()] == ["answer.csv"]
+    assert homeroom("ask", folder, COUNT, "-o", "/dev/null").returncode == 0
+
+
 def test_the_wire_shape_is_the_designs(folder, homeroom):
     """Ask gives these fields and no other."""
     body = json.loads(homeroom("ask", folder, COUNT, "--format", "json").stdout)
