@@ -22,6 +22,7 @@ from rich.console import Console
 from api import demo as demonstration
 from api import present
 from budgets.clock import SystemClock
+from budgets.cohorts import years_text
 from budgets.loss import nanorho_for
 from engine.district import LEDGER_FILE, District
 from engine.founding import found
@@ -36,7 +37,7 @@ from engine.refusals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from engine.release import Release
 
@@ -145,11 +146,15 @@ def _text(sql: str) -> str:
 
 
 def _cohorts(text: str | None) -> tuple[int, ...] | None:
+    """The classes of the command line; also as refusals write them, such as cohorts=[2030, 2031]."""
     if text is None:
         return None
     years: list[int] = []
-    for part in text.split(","):
-        low, _, high = part.strip().partition("-")
+    listed = text.strip().removeprefix("cohorts=")
+    if listed.startswith("[") and listed.endswith("]"):
+        listed = listed[1:-1]
+    for part in listed.split(","):
+        low, _, high = (each.strip() for each in part.partition("-"))
         if not low.isdecimal() or not (high or low).isdecimal() or not 0 <= int(high or low) - int(low) < YEARS_MAX:
             raise typer.BadParameter(f"{part!r} is no class; write 2030,2031 or 2030-2035")
         years += range(int(low), int(high or low) + 1)
@@ -409,11 +414,23 @@ def budget_set(
 ) -> None:
     """Lower the lifetime budget of some classes. It can only be lowered."""
     named = _cohorts(cohorts) or ()
+    if not present.plain(by).strip():
+        raise typer.BadParameter("nobody is named. Accepted: the name of whoever decides", param_hint="--by")
     nanorho = nanorho_for(lifetime_epsilon) if lifetime_epsilon > 0 else 0
 
     def work() -> None:
         with District.open(folder) as district:
+            _check_kept(named, district.balances())
             district.lower_cap(named, nanorho, by)
             present.budget(Console(), district.balances(), district.budget_year())
 
     _guarded(None, work)
+
+
+def _check_kept(cohorts: Iterable[int], kept: Iterable[int]) -> None:
+    unknown = set(cohorts) - set(kept)
+    if unknown:
+        raise typer.BadParameter(
+            f"the district keeps no class of {years_text(unknown)}. Accepted: classes of {years_text(kept)}",
+            param_hint="--cohorts",
+        )

@@ -82,6 +82,15 @@ def test_explain_shows_the_proof(folder, homeroom):
         (["init", "new", "--catalog", "missing.yaml", "--table", "student=x.csv"], 6, "missing.yaml"),
         (["init", "new", "--catalog", "missing.yaml", "--table", "student"], 2, "NAME=PATH"),
         (["budget", "set", "DIR", "--lifetime-epsilon", "5", "--by", "A", "--cohorts", "2030"], 4, "lower"),
+        (["budget", "set", "DIR", "--lifetime-epsilon", "5", "--by", "A", "--cohorts", "2030"], 4, "to 3.99 at δ"),
+        (
+            ["budget", "set", "DIR", "--lifetime-epsilon", "2", "--by", "A", "--cohorts", "1999"],
+            2,
+            "no class of 1999",
+        ),
+        (["budget", "set", "DIR", "--lifetime-epsilon", "2", "--by", "A", "--cohorts", "1999"], 2, "2020-20"),
+        (["budget", "set", "DIR", "--lifetime-epsilon", "2", "--by", " ", "--cohorts", "2030"], 2, "nobody"),
+        (["ask", "DIR", COUNT, "--cohorts", "[2030"], 2, "no class"),
     ],
 )
 def test_exit_codes_and_refusals(arguments, code, word, folder, homeroom, monkeypatch, tmp_path):
@@ -173,6 +182,14 @@ def test_a_preview_costs_nothing(folder, homeroom):
     assert "±" in done.stdout.decode()
     shown = json.loads(homeroom("budget", "show", folder, "--format", "json").stdout)
     assert {cohort["lifetime_spent_nanorho"] for cohort in shown["cohorts"]} == {0}
+
+
+@pytest.mark.parametrize("text", ["2030,2031", "2030-2031", "[2030, 2031]", "cohorts=[2030, 2031]", " 2030 - 2031 "])
+def test_classes_are_taken_as_refusals_write_them(text, folder, homeroom):
+    """Whatever a refusal accepts can be typed back."""
+    sql = "SELECT COUNT(*) AS n FROM student_year WHERE school_year = 2025"
+    body = json.loads(homeroom("preview", folder, sql, "--cohorts", text, "--format", "json").stdout)
+    assert [charge["cohort"] for charge in body["charges"]] == [2030, 2031]
 
 
 def test_a_budget_can_only_be_lowered(folder, homeroom):
