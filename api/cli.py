@@ -24,7 +24,8 @@ from api import present
 from budgets.clock import SystemClock
 from budgets.cohorts import years_text
 from budgets.loss import nanorho_for
-from engine.district import LEDGER_FILE, District
+from engine.catalog_file import read_catalog
+from engine.district import CATALOG_FILE, LEDGER_FILE, District
 from engine.founding import found
 from engine.refusals import (
     AccessRefused,
@@ -233,7 +234,12 @@ def init(
         with demonstration.progress_bar(console) as step:
             found(folder, catalog, sources, clock=SystemClock(), progress=step)
         console.print(f"The district is in {folder}. What was taken and what was not: {folder / 'reports'}")
-        console.print(f"Next: homeroom --help, or homeroom ask {folder} with a question")
+        home = read_catalog(folder / CATALOG_FILE).cohort_table
+        question = f"SELECT COUNT(*) AS students FROM {home}"  # noqa: S608 - shown, not run
+        console.print("What a first question would cost, for free:")
+        console.print(
+            present.command("preview", str(folder), question), markup=False, highlight=False, soft_wrap=True
+        )
 
     _guarded(None, work)
 

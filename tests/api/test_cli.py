@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from api import present
 from api.cli import main
+from budgets.cohorts import Balance
+from budgets.policy import Standing
 
 COUNT = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
 
@@ -203,6 +207,50 @@ def test_a_budget_can_only_be_lowered(folder, homeroom):
     assert "2030" in homeroom("budget", "show", folder).stdout.decode()
 
 
+def test_the_commands_shown_can_be_typed(monkeypatch, tmp_path):
+    """By the name the program was called by where the shell does not know it, with folders in quotes."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [".venv/bin/homeroom", "demo"])
+    assert present.command("budget", "show", "my demo") == ".venv/bin/homeroom budget show 'my demo'"
+    monkeypatch.setattr(sys, "argv", ["-c"])
+    assert present.command("--help") == "homeroom --help"
+    (tmp_path / "homeroom").touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "homeroom")])
+    assert present.command("--help") == "homeroom --help"
+
+
+def test_a_demo_is_refused_before_anything_is_invented(homeroom, tmp_path):
+    """A folder with something in it is no place for a district."""
+    (tmp_path / "note.txt").touch()
+    done = homeroom("demo", "--dir", tmp_path)
+    assert (done.returncode, done.stdout) == (6, b"")
+    assert "not empty" in done.stderr.decode()
+
+
+def test_a_budget_fits_eighty_columns():
+    """Also where everything is spent; it says what the grant may use, and how many questions that is."""
+    cap, year_cap = 255_203_395, 15_312_203
+    spent = {"lifetime_spent": cap, "year_spent": year_cap, "allowance_spent": 0}
+    fields = {"lifetime_cap": cap, "year_cap": year_cap, "allowance_cap": year_cap // 10}
+    nothing = dict.fromkeys(spent, 0)
+    balances = {
+        2030: Balance(2030, 2025, Standing.OPEN, **fields | spent | {"allowance_spent": year_cap // 10}),
+        2031: Balance(2031, 2025, Standing.OPEN, **fields | nothing),
+        2039: Balance(2039, 2025, Standing.NOT_YET, **fields | nothing | {"year_cap": 0, "allowance_cap": 0}),
+    }
+    shown = {}
+    for classes in ((2030, 2031, 2039), (2031, 2039)):
+        file = io.StringIO()
+        present.budget(Console(file=file, width=80), {c: balances[c] for c in classes}, 2025)
+        shown[len(classes)] = file.getvalue()
+    assert max(map(len, shown[3].splitlines())) <= 80
+    assert "…" not in shown[3]
+    for text in ("████████████", "100.0%", "0.89/0.89", "0.26/0.26", "4.00/4.00", "not open yet", "ε of grant"):
+        assert text in shown[3]
+    assert "'district' can ask about 0 more" in shown[3]
+    assert "'district' can ask about 6 more" in shown[2]
+
+
 def test_terminal_codes_in_a_question_are_not_passed_on(folder, homeroom):
     """A question cannot rewrite the terminal it is refused on."""
     done = homeroom("ask", folder, "SELECT \x1b[2J FROM student")
@@ -237,6 +285,7 @@ def test_no_piece_of_a_record_leaves_the_vault(homeroom, tmp_path):
     folder = tmp_path / "district"
     outputs = [homeroom("init", folder, "--catalog", catalog, "--table", f"pupil={source}")]
     assert outputs[0].returncode == 0, outputs[0].stderr.decode()
+    assert outputs[0].stderr.decode().endswith(f"preview {folder} 'SELECT COUNT(*) AS students FROM pupil'\n")
     for sql in (
         "SELECT sex, COUNT(*), AVG(score) FROM pupil GROUP BY sex",
         "SELECT MAX(sex) FROM pupil",
