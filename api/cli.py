@@ -104,7 +104,7 @@ def main() -> None:
     except typer.Abort:
         sys.exit(130)
     except typer.TyperException as error:
-        Console(stderr=True).print(f"{error.format_message()}\nTry homeroom --help.", markup=False)
+        Console(stderr=True).print(f"{error.format_message()}\nTry {present.command('--help')}.", markup=False)
         sys.exit(USAGE)
     except (Refusal, InternalFailure, LedgerDamaged) as error:
         sys.exit(_refused(error, None))
