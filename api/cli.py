@@ -6,7 +6,12 @@ Exit codes: 0 answered, 2 usage, 3 the question, 4 the budget, 5 access, 6 catal
 from __future__ import annotations
 
 import json
+import os
+import secrets
+import shutil
+import stat
 import sys
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,8 +22,10 @@ from rich.console import Console
 from api import demo as demonstration
 from api import present
 from budgets.clock import SystemClock
+from budgets.cohorts import years_text
 from budgets.loss import nanorho_for
-from engine.district import LEDGER_FILE, District
+from engine.catalog_file import read_catalog
+from engine.district import CATALOG_FILE, LEDGER_FILE, District
 from engine.founding import found
 from engine.refusals import (
     AccessRefused,
@@ -31,7 +38,7 @@ from engine.refusals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from engine.release import Release
 
@@ -97,7 +104,7 @@ def main() -> None:
     except typer.Abort:
         sys.exit(130)
     except typer.TyperException as error:
-        Console(stderr=True).print(f"{error.format_message()}\nTry homeroom --help.", markup=False)
+        Console(stderr=True).print(f"{error.format_message()}\nTry {present.command('--help')}.", markup=False)
         sys.exit(USAGE)
     except (Refusal, InternalFailure, LedgerDamaged) as error:
         sys.exit(_refused(error, None))
@@ -140,11 +147,15 @@ def _text(sql: str) -> str:
 
 
 def _cohorts(text: str | None) -> tuple[int, ...] | None:
+    """The classes of the command line; also as refusals write them, such as cohorts=[2030, 2031]."""
     if text is None:
         return None
     years: list[int] = []
-    for part in text.split(","):
-        low, _, high = part.strip().partition("-")
+    listed = text.strip().removeprefix("cohorts=")
+    if listed.startswith("[") and listed.endswith("]"):
+        listed = listed[1:-1]
+    for part in listed.split(","):
+        low, _, high = (each.strip() for each in part.partition("-"))
         if not low.isdecimal() or not (high or low).isdecimal() or not 0 <= int(high or low) - int(low) < YEARS_MAX:
             raise typer.BadParameter(f"{part!r} is no class; write 2030,2031 or 2030-2035")
         years += range(int(low), int(high or low) + 1)
@@ -223,7 +234,12 @@ def init(
         with demonstration.progress_bar(console) as step:
             found(folder, catalog, sources, clock=SystemClock(), progress=step)
         console.print(f"The district is in {folder}. What was taken and what was not: {folder / 'reports'}")
-        console.print(f"Next: homeroom --help, or homeroom ask {folder} with a question")
+        home = read_catalog(folder / CATALOG_FILE).cohort_table
+        question = f"SELECT COUNT(*) AS students FROM {home}"  # noqa: S608 - shown, not run
+        console.print("What a first question would cost, for free:")
+        console.print(
+            present.command("preview", str(folder), question), markup=False, highlight=False, soft_wrap=True
+        )
 
     _guarded(None, work)
 
@@ -299,14 +315,60 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
         raise typer.BadParameter("parquet is binary: name a file with --output", param_hint="--format")
 
     def work() -> None:
-        with District.open(folder) as district:
+        with _opened(output) as target, District.open(folder) as district:
             release = district.ask(text, request_id=request_id, **fields)
             if form is Format.TABLE:
-                _to_file_or_terminal(output, lambda console: present.answer(console, release, district.balances()))
+                _to_file_or_terminal(target, lambda console: present.answer(console, release, district.balances()))
             else:
-                _write(release, form, output)
+                _write(release, form, target)
 
     _guarded(text, work)
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[Path | None]:
+    """Where to write, made before anything is charged; it takes the name of `output` when all is written.
+
+    A device or a pipe is written to as it is.
+    """
+    if output is None or _is_special(output):
+        yield output
+        return
+    target = output.resolve()
+    beside = target.with_name(f".{secrets.token_hex(8)}{target.suffix}")
+    try:
+        beside.open("x").close()
+        if target.exists():
+            shutil.copymode(target, beside)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise _unwritable(output) from None
+    try:
+        yield beside
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _is_special(output: Path) -> bool:
+    """Whether it is there and no ordinary file; a folder, and what cannot be written to, is refused."""
+    try:
+        mode = output.stat().st_mode
+    except FileNotFoundError:
+        return False
+    except OSError:
+        raise _unwritable(output) from None
+    if stat.S_ISDIR(mode) or not os.access(output, os.W_OK):
+        raise _unwritable(output)
+    return not stat.S_ISREG(mode)
+
+
+def _unwritable(output: Path) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"{present.plain(str(output))} cannot be written; nothing was asked. Accepted: a file in a folder that is "
+        "there and can be written to",
+        param_hint="--output",
+    )
 
 
 def _to_file_or_terminal(output: Path | None, show: Callable[[Console], None]) -> None:
@@ -358,11 +420,23 @@ def budget_set(
 ) -> None:
     """Lower the lifetime budget of some classes. It can only be lowered."""
     named = _cohorts(cohorts) or ()
+    if not present.plain(by).strip():
+        raise typer.BadParameter("nobody is named. Accepted: the name of whoever decides", param_hint="--by")
     nanorho = nanorho_for(lifetime_epsilon) if lifetime_epsilon > 0 else 0
 
     def work() -> None:
         with District.open(folder) as district:
+            _check_kept(named, district.balances())
             district.lower_cap(named, nanorho, by)
             present.budget(Console(), district.balances(), district.budget_year())
 
     _guarded(None, work)
+
+
+def _check_kept(cohorts: Iterable[int], kept: Iterable[int]) -> None:
+    unknown = set(cohorts) - set(kept)
+    if unknown:
+        raise typer.BadParameter(
+            f"the district keeps no class of {years_text(unknown)}. Accepted: classes of {years_text(kept)}",
+            param_hint="--cohorts",
+        )

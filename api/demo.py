@@ -16,7 +16,7 @@ from rich.syntax import Syntax
 from api import present
 from budgets.clock import FixedClock
 from engine.district import District
-from engine.founding import Terms, found
+from engine.founding import Terms, found, require_new
 from engine.intake.demo import generate
 from engine.refusals import Refusal
 
@@ -64,7 +64,12 @@ NOSY = "SELECT student_key, gpa FROM student_year WHERE school_year = 2025"
 
 
 def make(console: Console, folder: Path, students: int, seed: int) -> None:
-    """Generate an invented district and found it in a folder, with a progress bar."""
+    """Generate an invented district and found it in a folder, with a progress bar.
+
+    Raises:
+        CatalogRefused: the folder is not empty; nothing was invented.
+    """
+    require_new(folder)
     starter = files("engine").joinpath("starter.yaml")
     with progress_bar(console) as step, tempfile.TemporaryDirectory() as scratch:
         catalog = Path(scratch) / "district.yaml"
@@ -123,8 +128,8 @@ def _ask(console: Console, district: District, title: str, sql: str, epsilon: fl
 
 def _next(folder: Path) -> tuple[str, ...]:
     return (
-        f'homeroom preview {folder} "{TREND}"',
-        f'homeroom ask {folder} "{TREND}" --format csv',
-        f"homeroom budget show {folder}",
-        "homeroom --help",
+        present.command("preview", str(folder), TREND),
+        present.command("ask", str(folder), TREND, "--format", "csv"),
+        present.command("budget", "show", str(folder)),
+        present.command("--help"),
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
+from budgets.grants import DISTRICT
 from budgets.loss import epsilon_of, odds
-from budgets.policy import Standing
+from budgets.policy import Standing, default_share_nanorho
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +26,9 @@ if TYPE_CHECKING:
     from engine.refusals import Refusal
     from engine.release import Preview, Release, ReleaseColumn
 
+NAME = "homeroom"
 BAR_WIDTH = 24
+SHORT_BAR_WIDTH = 12
 STANDING_WORDS = {
     Standing.OPEN: "open",
     Standing.MANDATED_ONLY: "mandated statistics only",
@@ -39,14 +46,23 @@ def plain(text: str) -> str:
     return "".join(character if character.isprintable() else "·" for character in text)
 
 
-def bar(fraction: float) -> str:
+def command(*arguments: str) -> str:
+    """A command of ours as it can be typed: by the way this program was called, if the shell does not know it.
+
+    A program that was called otherwise, such as from Python, is shown by its name.
+    """
+    called = sys.argv[0] if sys.argv and Path(sys.argv[0]).stem == NAME and shutil.which(NAME) is None else NAME
+    return plain(shlex.join([called, *arguments]))
+
+
+def bar(fraction: float, width: int = BAR_WIDTH) -> str:
     """A bar of fixed width, filled to a fraction.
 
-    >>> bar(0.5)
-    '████████████░░░░░░░░░░░░'
+    >>> bar(0.5), bar(0.5, 12)
+    ('████████████░░░░░░░░░░░░', '██████░░░░░░')
     """
-    filled = min(BAR_WIDTH, max(0, round(fraction * BAR_WIDTH)))
-    return "█" * filled + "░" * (BAR_WIDTH - filled)
+    filled = min(width, max(0, round(fraction * width)))
+    return "█" * filled + "░" * (width - filled)
 
 
 def answer(console: Console, release: Release, balances: dict[int, Balance]) -> None:
@@ -192,29 +208,54 @@ def _explained(console: Console, number: int, each: ExplainedStatistic) -> None:
         console.print(Text(f"  {name:<22}{plain(text)}"))
 
 
-def budget(console: Console, balances: dict[int, Balance], year: int) -> None:
-    """What each cohort has spent and has left."""
-    table = Table(title=f"Budget year {year} (1 July {year - 1} to 30 June {year})", header_style="bold")
-    for title in ("class of", "", "this year", "ε of the year", "lifetime", "ε of the lifetime"):
-        table.add_column(title, justify="left" if title in ("", "class of") else "right")
-    for balance in balances.values():
-        share = balance.year_spent / balance.year_cap if balance.year_cap else 0.0
-        words = bar(share) if balance.year_cap else STANDING_WORDS[balance.standing]
-        table.add_row(
-            str(balance.cohort),
-            words,
-            f"{share:.1%}" if balance.year_cap else "—",
-            f"{epsilon_of(balance.year_spent):.2f} of {epsilon_of(balance.year_cap):.2f}",
-            f"{balance.lifetime_spent / balance.lifetime_cap:.1%}" if balance.lifetime_cap else "—",
-            f"{epsilon_of(balance.lifetime_spent):.2f} of {epsilon_of(balance.lifetime_cap):.2f}",
-        )
-    console.print(table)
+def budget(console: Console, balances: dict[int, Balance], year: int, grant: str = DISTRICT) -> None:
+    """What each cohort has spent and has left, and what the grant may still ask; 80 characters wide."""
+    console.print(_budget_table(balances, year))
+    console.print("ε spent / granted, at δ 5e-8. What is used is counted in ρ, which adds up; ε does not.")
+    asked = [_questions_left(balance) for balance in balances.values() if default_share_nanorho([balance.year_cap])]
+    if asked:
+        number = f"about {min(asked):,} more default questions of each class this year"
+        console.print(f"The grant {plain(grant)!r} can ask {number}.", markup=False)
     most = max((balance.lifetime_cap for balance in balances.values()), default=0)
     console.print(
         "Whatever is looked for in all answers until a class is sealed, it is at most "
         f"{odds(most):g} times as likely with a child's records as without, or without as with, "
         "plus at most one chance in ten million."
     )
+
+
+def _budget_table(balances: dict[int, Balance], year: int) -> Table:
+    table = Table(title=f"Budget year {year} (1 July {year - 1} to 30 June {year})", header_style="bold")
+    table.add_column("class")
+    table.add_column("year")
+    for title in ("used", "ε of year", "ε of grant", "used", "ε of life"):
+        table.add_column(title, justify="right")
+    for balance in balances.values():
+        table.add_row(
+            str(balance.cohort),
+            bar(balance.year_spent / balance.year_cap, SHORT_BAR_WIDTH)
+            if balance.year_cap
+            else STANDING_WORDS[balance.standing],
+            _share(balance.year_spent, balance.year_cap),
+            _of(balance.year_spent, balance.year_cap),
+            _of(balance.allowance_spent, balance.allowance_cap),
+            _share(balance.allowance_spent, balance.allowance_cap),
+            _of(balance.lifetime_spent, balance.lifetime_cap),
+        )
+    return table
+
+
+def _share(spent: int, cap: int) -> str:
+    return f"{spent / cap:.1%}" if cap else "—"
+
+
+def _of(spent: int, cap: int) -> str:
+    return f"{epsilon_of(spent):.2f}/{epsilon_of(cap):.2f}"
+
+
+def _questions_left(balance: Balance) -> int:
+    """How many questions that name no accuracy the grant can still ask of one class alone this year."""
+    return max(0, balance.left) // default_share_nanorho([balance.year_cap])
 
 
 def budget_json(balances: dict[int, Balance], year: int) -> dict[str, Any]:

@@ -6,9 +6,11 @@ Pure: balances come in, a decision or a refusal goes out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
+from math import isqrt
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from budgets.loss import ATTO, SHOWN_DELTA, epsilon_of
+from budgets.loss import ATTO, SHOWN_DELTA, epsilon_below, epsilon_of, nanorho_for
 from budgets.policy import FIRST_YEAR, LAST_YEAR, Standing, standing, year_cap_nanorho
 from budgets.refusals import BudgetRefused
 
@@ -83,6 +85,10 @@ def balance_of(row: BalanceRow, grant: Grant, year: int) -> Balance:
     )
 
 
+MARGIN_TENTHS_MAX = 10_000
+"""A margin a thousand times as wide is no advice."""
+
+
 class Shortage(NamedTuple):
     """The budget of one cohort that does not cover its charge.
 
@@ -130,7 +136,7 @@ def short_refusal(balances: Mapping[int, Balance], charges: Sequence[Charge], gr
     named = [short for short in found if short.kind == worst]
     broke = {short.cohort for short in found}
     message = _short_message(named, charges[0].year, grant)
-    accepted = cohorts_text(c.cohort for c in charges if c.cohort not in broke) or _smaller(named)
+    accepted = cohorts_text(c.cohort for c in charges if c.cohort not in broke) or _smaller(balances, charges)
     return BudgetRefused("budget_lifetime" if worst in ORDER[:2] else "budget_year", message, accepted=accepted)
 
 
@@ -149,12 +155,18 @@ def _short_message(named: Sequence[Shortage], year: int, grant: str) -> str:
     )
 
 
-def _smaller(named: Sequence[Shortage]) -> str:
-    """What is accepted where no cohort can pay: less."""
-    least = min(short.left for short in named)
-    if least <= 0 or named[0].kind == "delta":
+def _smaller(balances: Mapping[int, Balance], charges: Sequence[Charge]) -> str:
+    """What is accepted where no cohort can pay: less, of each of their budgets."""
+    asked = [(balances[charge.cohort], charge.loss) for charge in charges]
+    epsilon = epsilon_below(max(0, min(balance.left for balance, _ in asked)))
+    of_delta = any(loss.attodelta > b.attodelta_cap - b.attodelta_spent for b, loss in asked)
+    if of_delta or epsilon == 0 or nanorho_for(epsilon) == 0:
         return "a question about other cohorts, or in another budget year"
-    return f"a smaller epsilon: below {epsilon_of(least):.3g} at δ {SHOWN_DELTA:g}"
+    # The law of Gaussian noise: noise of scale σ costs in proportion to 1/σ², and a margin is a multiple of σ, so
+    # that N times the margin costs 1/N². The margin of a ratio may grow faster than σ: there it takes more.
+    tenths = max(isqrt(100 * loss.nanorho // balance.left) + 1 for balance, loss in asked)
+    wider = f", or margins at least {tenths / 10:g} times as wide" if tenths < MARGIN_TENTHS_MAX else ""
+    return f"a smaller epsilon: at most {epsilon:g} at δ {SHOWN_DELTA:g}{wider}"
 
 
 def _share(amount: int, cap: int) -> str:
@@ -194,6 +206,10 @@ def _barred(cohort: int, year: int) -> str:
             return f"Cohort {cohort} was sealed at the end of the budget year {cohort + LAST_YEAR}."
 
 
+FOLDED_MIN = 4
+"""Fewer years in a row are written out."""
+
+
 def cohorts_text(cohorts: Iterable[int]) -> str | None:
     """The cohorts as they are written in a request; None for none.
 
@@ -204,6 +220,25 @@ def cohorts_text(cohorts: Iterable[int]) -> str | None:
     return f"cohorts={listed}" if listed else None
 
 
+def years_text(years: Iterable[int]) -> str:
+    """Years in few words: four in a row and more are folded.
+
+    >>> years_text([2018, 2020, 2021, 2022, 2023, 2025])
+    '2018, 2020-2023, 2025'
+    """
+    return ", ".join(_folded(years))
+
+
+def _folded(years: Iterable[int]) -> list[str]:
+    parts: list[str] = []
+    for _, group in groupby(enumerate(sorted(years)), key=lambda pair: pair[1] - pair[0]):
+        run = [year for _, year in group]
+        parts += [f"{run[0]}-{run[-1]}"] if len(run) >= FOLDED_MIN else map(str, run)
+    return parts
+
+
 def _cohorts(cohorts: Iterable[int]) -> str:
-    *most, last = map(str, cohorts)
-    return f"Cohorts {', '.join(most)} and {last}" if most else f"Cohort {last}"
+    listed = list(cohorts)
+    *most, last = _folded(listed)
+    named = f"{', '.join(most)} and {last}" if most else last
+    return f"Cohorts {named}" if len(listed) > 1 else f"Cohort {named}"

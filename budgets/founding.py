@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from budgets.clock import in_utc
 from budgets.grants import district_grant
-from budgets.loss import SHOWN_DELTA, epsilon_of
+from budgets.loss import SHOWN_DELTA, epsilon_above, epsilon_below, epsilon_of
 from budgets.policy import year_cap_nanorho
 from budgets.refusals import BudgetRefused
 from budgets.stores import balances, district
@@ -20,7 +20,7 @@ from budgets.stores.district import IdentityRow
 from budgets.stores.times import to_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from fractions import Fraction
 
@@ -135,9 +135,10 @@ def lower_caps(database: Database, cohorts: Sequence[int], lifetime_nanorho: int
     _check_cap(lifetime_nanorho, least=0)
     if not by or not cohorts or not set(cohorts) <= district.cohorts(database):
         raise ValueError("caps of known cohorts are lowered by somebody")
-    for cohort in sorted(set(cohorts)):
+    before = {cohort: balances.lifetime(database, cohort) for cohort in sorted(set(cohorts))}
+    for cohort in before:
         if not balances.lower_lifetime(database, cohort, lifetime_nanorho):
-            raise _not_lower(database, cohort)
+            raise _not_lower(cohort, before)
         _lower_years(database, cohort, lifetime_nanorho)
     body = {"cohorts": sorted(set(cohorts)), "lifetime_nanorho": lifetime_nanorho, "by": by}
     district.add_event(database, at_us, "cap_lowered", body)
@@ -151,15 +152,21 @@ def _lower_years(database: Database, cohort: int, lifetime_nanorho: int) -> None
             balances.lower_allowance(database, grant.id, cohort, year, grant.allowance_nanorho(cap))
 
 
-def _not_lower(database: Database, cohort: int) -> BudgetRefused:
-    cap, spent = balances.lifetime(database, cohort)
+def _not_lower(cohort: int, before: Mapping[int, tuple[int, int]]) -> BudgetRefused:
+    """The refusal for one of some cohorts, of each of which cap and spent are given; accepted is what suits all."""
+    cap, spent = before[cohort]
     message = (
-        f"The lifetime cap of cohort {cohort} is {_people(cap)}, of which {_people(spent)} is spent. "
-        "It may only be lowered, and not below what is spent."
+        f"The lifetime budget of cohort {cohort} is ε {epsilon_of(cap):.3g} at δ {SHOWN_DELTA:g}, of which "
+        f"ε {epsilon_above(spent):g} is spent. It may only be lowered, and not below what is spent."
     )
-    accepted = f"from {spent} to {cap - 1} nano-rho" if spent < cap else None
+    accepted = _between(max(spent for _, spent in before.values()), min(cap for cap, _ in before.values()) - 1)
     return BudgetRefused("budget_lifetime", message, accepted=accepted)
 
 
-def _people(nanorho: int) -> str:
-    return f"{nanorho} nano-rho (ε {epsilon_of(nanorho):.3g} at δ {SHOWN_DELTA:g})"
+def _between(least: int, most: int) -> str | None:
+    """ε from one nano-rho to another, in as few digits as leave something between them; None for nothing."""
+    for digits in range(3, 10):
+        low, high = (epsilon_above(least, digits), epsilon_below(most, digits)) if least <= most else (1.0, 0.0)
+        if low <= high:
+            return f"ε from {low:.{digits}g} to {high:.{digits}g} at δ {SHOWN_DELTA:g}"
+    return None

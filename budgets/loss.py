@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -183,6 +183,28 @@ def _last_within(epsilon: float, delta: float, low: int, high: int) -> int:
     return low
 
 
+def epsilon_below(nanorho: int, digits: int = 3) -> float:
+    """The ε of a loss rounded down: whoever asks for this number gets no more than the loss.
+
+    >>> epsilon_below(255_203_395), nanorho_for(epsilon_below(255_203_395)) <= 255_203_395
+    (3.99, True)
+    """
+    return _rounded(epsilon_of(nanorho), digits, ROUND_FLOOR)
+
+
+def epsilon_above(nanorho: int, digits: int = 3) -> float:
+    """The ε of a loss rounded up: a cap of this number covers the loss.
+
+    >>> epsilon_above(255_199), nanorho_for(epsilon_above(255_199)) >= 255_199
+    (0.104, True)
+    """
+    return _rounded(epsilon_of(nanorho), digits, ROUND_CEILING)
+
+
+def _rounded(number: float, digits: int, rounding: str) -> float:
+    return float(Context(prec=digits, rounding=rounding).create_decimal(Decimal(number)))
+
+
 def odds(nanorho: int) -> float:
     """How many times as likely anything seen is with a person's records as without: e^ε, for people.
 
@@ -199,4 +221,4 @@ def odds(nanorho: int) -> float:
         factor = math.nextafter(math.exp(epsilon), math.inf)
     except OverflowError:
         return math.inf
-    return float(Context(prec=2, rounding=ROUND_CEILING).create_decimal(Decimal(factor)))
+    return _rounded(factor, 2, ROUND_CEILING)

@@ -68,13 +68,7 @@ def found(
     Raises:
         CatalogRefused: the catalog, a source or the folder cannot be used; nothing is left behind.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise CatalogRefused(
-            "The folder is not empty: a district has one ledger, and it is never begun again.",
-            file=str(path),
-            accepted="a folder that does not exist yet",
-            load=True,
-        )
+    require_new(path)
     read_catalog(catalog_file)  # refused before anything is made
     building = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
@@ -91,6 +85,21 @@ def found(
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+
+
+def require_new(path: Path) -> None:
+    """Refuse a folder with anything in it.
+
+    Raises:
+        CatalogRefused: it is not empty, or no folder.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise CatalogRefused(
+            "The folder is not empty: a district has one ledger, and it is never begun again.",
+            file=str(path),
+            accepted="a folder that does not exist yet",
+            load=True,
+        )
 
 
 def _build(

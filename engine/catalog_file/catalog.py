@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zoneinfo
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from engine.catalog import Catalog
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from engine.catalog_file.document import Document
 
 COHORTS_MAX = 200
+PROMISED_DELTA = Decimal("1e-7")
+"""Of the sentence a district signs, and of every ε shown; another one would need other sentences."""
 
 
 def read_catalog(path: Path, file: str | None = None) -> Catalog:
@@ -117,8 +120,10 @@ def _head(reader: Reader, document: Document) -> None:
         ) from None
     if document.privacy.preset != "standard":
         raise reader.refusal(("privacy", "preset"), "this preset is not known.", "standard")
-    if document.privacy.delta * 10**18 < 1:
-        raise reader.refusal(("privacy", "delta"), "this δ is too small to be counted.", "at least 1e-18")
+    if document.privacy.delta != PROMISED_DELTA:
+        raise reader.refusal(
+            ("privacy", "delta"), "the promise to the students names one chance in ten million as δ.", "1e-7"
+        )
     for key in ("owner", "cohort"):
         require_name(reader, ("privacy", key), getattr(document.privacy, key))
     if document.privacy.owner == document.privacy.cohort:

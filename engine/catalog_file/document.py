@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from decimal import Decimal
+from decimal import Decimal  # noqa: TC003 - pydantic reads the annotation
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,7 +36,7 @@ class PrivacySpec(_Strict):
     owner: str
     cohort: str
     cohorts: Any
-    delta: Decimal = Field(gt=0, le=Decimal("1e-5"))
+    delta: Decimal
     max_students: int = Field(gt=0, le=STUDENTS_MAX, default=STUDENTS_MAX)
     owner_source: str | None = None
     preset: str = "standard"

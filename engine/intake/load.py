@@ -145,12 +145,22 @@ def _silent(_what: str, _part: float) -> None:
 def _complete(catalog: Catalog, sources: Mapping[str, Path | pa.Table]) -> None:
     """Refuse unless there is one source for each table of the vault and no other."""
     wanted = {table.name for table in stored_tables(catalog)}
-    for name in sorted(set(sources) | wanted):
-        if name not in wanted:
-            off = " that is on" if name in catalog.tables else ""
-            raise _refusal(catalog, f"There is no table {name}{off}.", ", ".join(sorted(wanted)))
-        if name not in sources:
-            raise _refusal(catalog, f"The table {name} has no source.", f"--table {name}=FILE")
+    for name in sorted(set(sources) - wanted):
+        off = " that is on" if name in catalog.tables else ""
+        raise _refusal(catalog, f"There is no table {name}{off}.", ", ".join(sorted(wanted)))
+    missing = sorted(wanted - set(sources))
+    if missing:
+        named = f"tables {', '.join(missing)} have" if len(missing) > 1 else f"table {missing[0]} has"
+        options = " ".join(f"--table {name}=FILE" for name in missing)
+        raise _refusal(catalog, f"The {named} no source.", f"{options}{_switched_off(catalog, missing)}")
+
+
+def _switched_off(catalog: Catalog, missing: Sequence[str]) -> str:
+    """What may be done instead: every private table but the one that brings the cohorts can be off."""
+    spared = [name for name in missing if not catalog.tables[name].public and name != catalog.cohort_table]
+    if not spared:
+        return ""
+    return f"; or `on: false` in the catalog for what the district does not have, of {', '.join(spared)}"
 
 
 def _refusal(catalog: Catalog, message: str, accepted: str) -> CatalogRefused:

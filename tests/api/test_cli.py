@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from api import present
 from api.cli import main
+from budgets.cohorts import Balance
+from budgets.policy import Standing
 
 COUNT = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
 
@@ -82,6 +86,15 @@ def test_explain_shows_the_proof(folder, homeroom):
         (["init", "new", "--catalog", "missing.yaml", "--table", "student=x.csv"], 6, "missing.yaml"),
         (["init", "new", "--catalog", "missing.yaml", "--table", "student"], 2, "NAME=PATH"),
         (["budget", "set", "DIR", "--lifetime-epsilon", "5", "--by", "A", "--cohorts", "2030"], 4, "lower"),
+        (["budget", "set", "DIR", "--lifetime-epsilon", "5", "--by", "A", "--cohorts", "2030"], 4, "to 3.99 at δ"),
+        (
+            ["budget", "set", "DIR", "--lifetime-epsilon", "2", "--by", "A", "--cohorts", "1999"],
+            2,
+            "no class of 1999",
+        ),
+        (["budget", "set", "DIR", "--lifetime-epsilon", "2", "--by", "A", "--cohorts", "1999"], 2, "2020-20"),
+        (["budget", "set", "DIR", "--lifetime-epsilon", "2", "--by", " ", "--cohorts", "2030"], 2, "nobody"),
+        (["ask", "DIR", COUNT, "--cohorts", "[2030"], 2, "no class"),
     ],
 )
 def test_exit_codes_and_refusals(arguments, code, word, folder, homeroom, monkeypatch, tmp_path):
@@ -120,6 +133,37 @@ def test_an_answer_in_every_format(folder, homeroom, tmp_path):
     assert pd.read_parquet(path)["n"].tolist() == csv["n"].tolist()
 
 
+@pytest.mark.parametrize(
+    ("place", "form"),
+    [("nowhere/x.csv", "csv"), (".", "json"), ("file/x.txt", "table"), ("x" * 300, "parquet")],
+)
+def test_a_file_that_cannot_be_written_costs_nothing(place, form, folder, homeroom, tmp_path):
+    """The place of the answer is made before the question is charged; a wrong one is named."""
+    (tmp_path / "file").write_text("")
+    done = homeroom("ask", folder, COUNT, "--format", form, "-o", tmp_path / place)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert str(tmp_path / place)[:60] in done.stderr.decode().replace("\n", "")
+    shown = json.loads(homeroom("budget", "show", folder, "--format", "json").stdout)
+    assert {cohort["lifetime_spent_nanorho"] for cohort in shown["cohorts"]} == {0}
+
+
+def test_a_refused_question_leaves_the_file_as_it_was(folder, homeroom, tmp_path):
+    """The answer takes the file's place at the end, through links and with its mode, and nothing stays beside it."""
+    path, link = tmp_path / "out" / "answer.csv", tmp_path / "link.csv"
+    path.parent.mkdir()
+    path.write_text("before")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    assert homeroom("ask", folder, "SELECT student_key FROM student", "-o", link).returncode == 3
+    assert path.read_text() == "before"
+    assert homeroom("ask", folder, COUNT, "--format", "csv", "-o", link).returncode == 0
+    assert path.read_text().startswith("grade_level,n")
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in path.parent.iterdir()] == ["answer.csv"]
+    assert homeroom("ask", folder, COUNT, "-o", "/dev/null").returncode == 0
+
+
 def test_the_wire_shape_is_the_designs(folder, homeroom):
     """Ask gives these fields and no other."""
     body = json.loads(homeroom("ask", folder, COUNT, "--format", "json").stdout)
@@ -144,6 +188,14 @@ def test_a_preview_costs_nothing(folder, homeroom):
     assert {cohort["lifetime_spent_nanorho"] for cohort in shown["cohorts"]} == {0}
 
 
+@pytest.mark.parametrize("text", ["2030,2031", "2030-2031", "[2030, 2031]", "cohorts=[2030, 2031]", " 2030 - 2031 "])
+def test_classes_are_taken_as_refusals_write_them(text, folder, homeroom):
+    """Whatever a refusal accepts can be typed back."""
+    sql = "SELECT COUNT(*) AS n FROM student_year WHERE school_year = 2025"
+    body = json.loads(homeroom("preview", folder, sql, "--cohorts", text, "--format", "json").stdout)
+    assert [charge["cohort"] for charge in body["charges"]] == [2030, 2031]
+
+
 def test_a_budget_can_only_be_lowered(folder, homeroom):
     """Lowered once, it cannot be raised again, and it shows."""
     arguments = ["budget", "set", folder, "--by", "A. Officer", "--cohorts", "2030-2031", "--lifetime-epsilon"]
@@ -153,6 +205,50 @@ def test_a_budget_can_only_be_lowered(folder, homeroom):
     caps = {cohort["cohort"]: cohort["lifetime_cap_nanorho"] for cohort in shown["cohorts"]}
     assert caps[2030] == caps[2031] < caps[2032]
     assert "2030" in homeroom("budget", "show", folder).stdout.decode()
+
+
+def test_the_commands_shown_can_be_typed(monkeypatch, tmp_path):
+    """By the name the program was called by where the shell does not know it, with folders in quotes."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [".venv/bin/homeroom", "demo"])
+    assert present.command("budget", "show", "my demo") == ".venv/bin/homeroom budget show 'my demo'"
+    monkeypatch.setattr(sys, "argv", ["-c"])
+    assert present.command("--help") == "homeroom --help"
+    (tmp_path / "homeroom").touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "homeroom")])
+    assert present.command("--help") == "homeroom --help"
+
+
+def test_a_demo_is_refused_before_anything_is_invented(homeroom, tmp_path):
+    """A folder with something in it is no place for a district."""
+    (tmp_path / "note.txt").touch()
+    done = homeroom("demo", "--dir", tmp_path)
+    assert (done.returncode, done.stdout) == (6, b"")
+    assert "not empty" in done.stderr.decode()
+
+
+def test_a_budget_fits_eighty_columns():
+    """Also where everything is spent; it says what the grant may use, and how many questions that is."""
+    cap, year_cap = 255_203_395, 15_312_203
+    spent = {"lifetime_spent": cap, "year_spent": year_cap, "allowance_spent": 0}
+    fields = {"lifetime_cap": cap, "year_cap": year_cap, "allowance_cap": year_cap // 10}
+    nothing = dict.fromkeys(spent, 0)
+    balances = {
+        2030: Balance(2030, 2025, Standing.OPEN, **fields | spent | {"allowance_spent": year_cap // 10}),
+        2031: Balance(2031, 2025, Standing.OPEN, **fields | nothing),
+        2039: Balance(2039, 2025, Standing.NOT_YET, **fields | nothing | {"year_cap": 0, "allowance_cap": 0}),
+    }
+    shown = {}
+    for classes in ((2030, 2031, 2039), (2031, 2039)):
+        file = io.StringIO()
+        present.budget(Console(file=file, width=80), {c: balances[c] for c in classes}, 2025)
+        shown[len(classes)] = file.getvalue()
+    assert max(map(len, shown[3].splitlines())) <= 80
+    assert "…" not in shown[3]
+    for text in ("████████████", "100.0%", "0.89/0.89", "0.26/0.26", "4.00/4.00", "not open yet", "ε of grant"):
+        assert text in shown[3]
+    assert "'district' can ask about 0 more" in shown[3]
+    assert "'district' can ask about 6 more" in shown[2]
 
 
 def test_terminal_codes_in_a_question_are_not_passed_on(folder, homeroom):
@@ -189,6 +285,7 @@ def test_no_piece_of_a_record_leaves_the_vault(homeroom, tmp_path):
     folder = tmp_path / "district"
     outputs = [homeroom("init", folder, "--catalog", catalog, "--table", f"pupil={source}")]
     assert outputs[0].returncode == 0, outputs[0].stderr.decode()
+    assert outputs[0].stderr.decode().endswith(f"preview {folder} 'SELECT COUNT(*) AS students FROM pupil'\n")
     for sql in (
         "SELECT sex, COUNT(*), AVG(score) FROM pupil GROUP BY sex",
         "SELECT MAX(sex) FROM pupil",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from budgets.ledger import Epoch, Founding, Ledger
+from budgets.loss import nanorho_for
 from budgets.policy import Standing
 from budgets.refusals import AccessRefused, BudgetRefused, Refusal
 
@@ -217,6 +218,18 @@ def test_a_cap_may_fall_to_what_is_spent(ledger: Ledger, kit: Any) -> None:
     with pytest.raises(BudgetRefused) as refused:
         ledger.lower_cap([2025], 999_999, "A. Officer")
     assert refused.value.accepted is None
+
+
+def test_the_caps_that_are_accepted_are_told_in_epsilon(ledger: Ledger, kit: Any) -> None:
+    """Both ends of what a refusal accepts are accepted when typed, by all cohorts named."""
+    kit.pay(ledger, kit.question("r", kit.draw("a", 1_000_000, (2025,))))
+    with pytest.raises(BudgetRefused) as refused:
+        ledger.lower_cap([2024, 2025], 100_000_001, "A. Officer")
+    assert "nano" not in f"{refused.value.message} {refused.value.accepted}"
+    ends = re.fullmatch(r"ε from ([\d.]+) to ([\d.]+) at δ 5e-08", str(refused.value.accepted))
+    assert ends is not None
+    for end in (ends[2], ends[1]):
+        ledger.lower_cap([2024, 2025], nanorho_for(float(end)), "A. Officer")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Clocks, grants, draws, wording: the values without effects."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
 from typing import Any
@@ -10,7 +11,7 @@ from budgets.clock import FixedClock, SystemClock
 from budgets.cohorts import Balance, short_refusal, shortage, standing_refusal
 from budgets.entries import Charge, charges_of
 from budgets.grants import Grant, district_grant, find_grant
-from budgets.loss import PrivacyLoss
+from budgets.loss import PrivacyLoss, nanorho_for
 from budgets.policy import Standing
 from budgets.refusals import AccessRefused
 from budgets.stores.times import from_micros, to_micros
@@ -152,8 +153,37 @@ def test_the_longest_budget_is_named_first() -> None:
     refusal = short_refusal(balances, [Charge(c, 2025, PrivacyLoss(20)) for c in balances], "district")
     assert refusal is not None
     assert refusal.code == "budget_lifetime"
-    assert refusal.accepted == "a smaller epsilon: below 0.000594 at δ 5e-08"
+    assert refusal.accepted == "a smaller epsilon: at most 0.000477 at δ 5e-08, or margins at least 1.5 times as wide"
     assert "Cohort 2031 cannot" in refusal.message
+
+
+@pytest.mark.parametrize("left", [1, 7, 10, 1_531_200, 15_312_000, 255_203_395])
+def test_the_smaller_loss_that_is_advised_can_be_paid(left: int) -> None:
+    """It fits the least of all remainders, not only the budget that is named, and so do the wider margins."""
+    roomy = {"lifetime_cap": 10**10, "year_cap": 10**9, "allowance_cap": left}
+    balances = {2030: balance(2030, **roomy), 2031: balance(2031, **roomy | {"lifetime_cap": left + 5})}
+    asked = 10**9 + 1
+    refusal = short_refusal(balances, [Charge(c, 2025, PrivacyLoss(asked)) for c in balances], "district")
+    assert refusal is not None
+    assert refusal.code == "budget_lifetime"
+    assert refusal.accepted is not None
+    advised = re.search(r"at most ([\d.e-]+) at", refusal.accepted)
+    if advised is None:
+        assert left == 1
+        return
+    assert 0.97 * left - 1 < nanorho_for(float(advised[1])) <= left
+    wider = re.search(r"at least ([\d.]+) times", refusal.accepted)
+    assert (wider is None) == (left < 1000)
+    if wider is not None:
+        assert asked / float(wider[1]) ** 2 <= left
+
+
+def test_years_in_a_row_are_folded() -> None:
+    """Nineteen classes are named in one word, not nineteen."""
+    balances = {c: balance(c) for c in (*range(2020, 2039), 2040)}
+    refusal = short_refusal(balances, [Charge(c, 2025, PrivacyLoss(20)) for c in balances], "district")
+    assert refusal is not None
+    assert refusal.message.startswith("Cohorts 2020-2038 and 2040 cannot pay")
 
 
 @pytest.mark.parametrize("amount", [21, 10**30, 10**400])

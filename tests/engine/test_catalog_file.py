@@ -69,8 +69,11 @@ REFUSED = [
     ("{from: 2020, to: 2030}", "[20]", 2, "calendar years"),
     ("{from: 2020, to: 2030}", "[]", 2, "not a value list"),
     ("{from: 2020, to: 2030}", "{from: 1900, to: 2200}", 2, "301 cohorts"),
-    ("delta: 1e-7", "delta: 1e-30", 2, "too small"),
-    ("delta: 1e-7", "delta: 0.1", 2, "privacy.delta"),
+    *(
+        ("delta: 1e-7", f"delta: {other}", 2, "privacy.delta: the promise")
+        for other in ("1e-30", "1e-8", "0.1", "0", "-1")
+    ),
+    ("delta: 1e-7", "delta: .nan", 2, "privacy.delta"),
     ("max_students: 400", "max_students: 0", 2, "max_students"),
     ("max_students: 400", "preset: wild", 2, "preset"),
     ("max_students: 400", "epsilon: 4", 2, "not a setting"),
@@ -199,6 +202,7 @@ def test_bounds_by_a_public_table_may_not_depend_on_the_cohort(cohort):
         ),
         ("max_students: 400", "max_students: many", "valid integer", "whole number"),
         ("delta: 1e-7", "delta: small", "valid decimal", "such as 1e-7"),
+        ("delta: 1e-7", "delta: 1e-6", "one chance in ten million", "1e-7"),
         ("unique: [sid]\n", "unique: [sid]\n    public: perhaps\n", "valid boolean", "true or false"),
         ("  school:\n    public: true\n", "  sky: 5\n  school:\n    public: true\n", "settings", "some of columns"),
     ],

@@ -575,6 +575,25 @@ def test_a_table_too_many_or_too_few_is_refused(tmp_path):
     assert "The table year has no source" in refused(tmp_path, given).message
 
 
+def test_all_missing_tables_are_named_at_once(tmp_path):
+    """With the options to add, and with those that can be switched off instead; `on: false` is then accepted."""
+    given = sources([("a", "2024", "F")])
+    one = refused(tmp_path, {"pupil": given["pupil"]})
+    assert one.message == "The tables cut, school, score, year have no source."
+    assert one.accepted == (
+        "--table cut=FILE --table school=FILE --table score=FILE --table year=FILE; "
+        "or `on: false` in the catalog for what the district does not have, of score, year"
+    )
+    assert (
+        refused(tmp_path, {name: given[name] for name in given if name != "pupil"}).accepted == "--table pupil=FILE"
+    )
+    without = CATALOG.replace("  score:\n", "  score:\n    on: false\n").replace(
+        "  year:\n", "  year:\n    on: false\n"
+    )
+    kept = {name: given[name] for name in ("pupil", "school", "cut")}
+    assert Opened(tmp_path, kept, without).rows("pupil", "cls") == [(owner("a"), 2024)]
+
+
 @pytest.mark.parametrize(
     ("changed", "part"),
     [
