@@ -238,6 +238,8 @@ CASES["score"] += [("tied", "2022", "sat", "11", p) for p in ("", "300", "512.5"
 CASES["year"] += [year("tied", note="z"), year("tied", note="b", days="3"), year("tied", note="b", days="2")]
 CASES["pupil"] += [("capped", "2024", "")]
 CASES["score"] += [("capped", y, "sat", g, "300") for y in ("2021", "2022", "2023") for g in ("10", "11", "12")]
+CASES["pupil"] += [("capyear", "2024", "")]
+CASES["score"] += [("capyear", "2021", "sat", g, "300") for g in ("10", "11", "12")]
 
 
 CANARIES = 200
@@ -324,6 +326,7 @@ def test_caps_keep_the_first_rows_in_the_order_of_every_column(cases):
     """First the cap per year, then the most rows ever."""
     kept = [(2021, 10), (2021, 11), (2022, 10), (2022, 11), (2023, 10)]
     assert cases.of("capped", "score", "yr", "grade") == kept
+    assert cases.of("capyear", "score", "yr", "grade") == [(2021, 10), (2021, 11)]
 
 
 def test_the_order_of_the_vault_says_nothing_of_the_sources(tmp_path):
@@ -366,7 +369,7 @@ def test_the_report_counts_every_row_under_one_reason(cases):
     }
     assert tables["score"].dropped == {
         "unique sid, yr, program, grade": 3,
-        "cap per yr": 3,
+        "cap per yr": 4,
         "rows_per_student_max": 1,
     }
     assert tables["score"].replaced == {"points": {"blank": 1, "not accepted": 7}}
