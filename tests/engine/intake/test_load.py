@@ -372,7 +372,7 @@ def test_the_report_counts_every_row_under_one_reason(cases):
         "cap per yr": 4,
         "rows_per_student_max": 1,
     }
-    assert tables["score"].replaced == {"points": {"blank": 1, "not accepted": 7}}
+    assert tables["score"].replaced == {"points": {"blank": 1, "not accepted": 8}}
     assert tables["pupil"].replaced["sex"]["not accepted"] == CANARIES + 1
 
 
