@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from neighbours.cases import Tally, base_seed, campaign, made_pairs, one, prove
+from neighbours.cases import Tally, base_seed, campaign, made_pairs, one, prove, records
 
 SEED = base_seed()
 CASE = os.environ.get("HOMEROOM_CASE")
@@ -45,6 +45,7 @@ def test_one_case_again(tmp_path):
     catalog, number = map(int, (CASE or "0.0").split("."))
     pairs = made_pairs(SEED, catalog, tmp_path / "vault")
     try:
+        records(SEED, catalog, pairs)
         one(SEED, catalog, number, pairs, Tally())
     finally:
         pairs.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from engine.analysis import contribution
 TRIED_MIN = 100 if prove() else 12
 """Fewest questions of each aggregate and each kind of pin and bound."""
 
-FEW = 5
+FEW = 4
 SHARE_MIN = 0.3
 CATALOGS_MAX = 20 * TRIED_MIN
 BUCKETS = [(aggregate, kind) for aggregate in tight.AGGREGATES for kind in (*tight.PINS, *tight.BOUNDS)]
@@ -36,6 +37,7 @@ def shares_of(seed: str, enough: int, catalogs: int = CATALOGS_MAX) -> tight.Sha
 
 
 @pytest.mark.fuzz
+@pytest.mark.skipif("HOMEROOM_CASE" in os.environ, reason="one case is repeated")
 def test_the_claim_is_reached_for_each_aggregate_and_each_kind_of_bound():
     """Exactly, in at least 30 % of the questions of each kind."""
     shares = shares_of(base_seed(), TRIED_MIN)
@@ -54,5 +56,5 @@ def test_a_loose_claim_is_noticed(monkeypatch):
         return max(real(catalog, table, known, fixed), min(table.rows_per_student_max or 1, 40))
 
     monkeypatch.setattr(contribution, "rows_max", keyless)
-    shares = shares_of("1", TRIED_MIN, catalogs=10)
+    shares = shares_of("1", TRIED_MIN, catalogs=6)
     assert any(shares.tried[bucket] >= FEW and shares.share(bucket) < SHARE_MIN for bucket in BUCKETS)

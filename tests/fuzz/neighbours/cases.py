@@ -94,7 +94,7 @@ def campaign(
         with tempfile.TemporaryDirectory() as folder:
             pairs = make(seed, catalog, Path(folder) / "vault")
             try:
-                _loaded(seed, catalog, pairs)
+                records(seed, catalog, pairs)
                 for number in range(questions or questions_per_catalog()):
                     one(seed, catalog, number, pairs, tally)
                     if tally.cases >= cases:
@@ -104,7 +104,8 @@ def campaign(
         catalog += 1
 
 
-def _loaded(seed: str, catalog: int, pairs: Pairs) -> None:
+def records(seed: str, catalog: int, pairs: Pairs) -> None:
+    """Compare what the loader made of the neighbours."""
     try:
         rows_of_others(pairs)
     except BrokenError as broken:

@@ -334,8 +334,12 @@ def rows_of_others(pairs: Pairs) -> None:
     """Dropping a student leaves every other student's rows as they were, and none of that student's."""
     whole = stored(pairs.whole)
     for other in pairs.others:
-        kept = {name: [row for row in rows if row[0] != other.owner] for name, rows in whole.items()}
-        if stored(other.vault) != kept:
-            raise BrokenError("loader", f"without {other.source} others have other rows")
+        theirs = stored(other.vault)
+        for name, rows in whole.items():
+            kept = [row for row in rows if row[0] != other.owner]
+            if theirs[name] != kept:
+                gone = [row for row in kept if row not in theirs[name]]
+                new = [row for row in theirs[name] if row not in kept]
+                raise BrokenError("loader", f"without {other.source}, {name} lacks {gone[:5]} and has {new[:5]}")
         if other.vault.catalog != pairs.catalog:
             raise BrokenError("loader", f"without {other.source} the catalog is another")
