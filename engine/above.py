@@ -94,7 +94,10 @@ def _outer_arithmetic(above: Above, op: Any, left: Outer, right: Outer, node: ex
     for side in (left, right):
         if isinstance(side, KeyRef) and not above.keys[side.index].type.is_number:
             raise above.scope.source.refusal(
-                "unsupported", f"{op} needs numbers, and {above.keys[side.index].name} is not one.", node
+                "unsupported",
+                f"{op} needs numbers, and {above.keys[side.index].name} is not one.",
+                node,
+                accepted="arithmetic on aggregates and on GROUP BY columns that are numbers",
             )
     if isinstance(left, Constant) and isinstance(right, Constant):
         folded = fold(op, left, right)

@@ -167,3 +167,18 @@ SELECT AVG(school_id * school_id * school_id * school_id * school_id * school_id
 
 -- keys_undeclared | - | at most 100,000
 SELECT COUNT(*) FROM student_year GROUP BY school_year, school_id, grade_level, cohort_year, econ_disadv, has_iep;
+
+-- unsupported | 1:21 | GROUP BY columns that are numbers
+SELECT grade_level, COUNT(*) + grade_level FROM student_year GROUP BY grade_level;
+
+-- syntax | 1:13 | COUNT(*)
+SELECT FROM student_year;
+
+-- syntax | 1:15 | COUNT(*)
+SELECT + FROM student_year GROUP BY grade_level;
+
+-- syntax | 1:41 | IN ('09', '10')
+SELECT COUNT(*) FROM student_year WHERE gpa IN;
+
+-- syntax | 1:41 | IN ('09', '10')
+SELECT COUNT(*) FROM student_year WHERE gpa IN ();
