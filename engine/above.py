@@ -97,7 +97,7 @@ def _outer_arithmetic(above: Above, op: Any, left: Outer, right: Outer, node: ex
                 "unsupported",
                 f"{op} needs numbers, and {above.keys[side.index].name} is not one.",
                 node,
-                accepted="COUNT, SUM and AVG, GROUP BY columns that are numbers, and numbers",
+                accepted="arithmetic on aggregates and on GROUP BY columns that are numbers",
             )
     if isinstance(left, Constant) and isinstance(right, Constant):
         folded = fold(op, left, right)

@@ -189,6 +189,8 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
         raise source.refusal(
             "syntax", "The question names no table.", accepted="SELECT … FROM one of the district's tables"
         )
+    if not expressions:
+        raise source.refusal("syntax", "The question asks for nothing.", from_, accepted="SELECT COUNT(*) FROM …")
     table, scope = _relation(source, from_, catalog)
     conjuncts: tuple[tree.Expr, ...] = ()
     if where is not None:
@@ -252,7 +254,7 @@ def _relation(source: Source, from_: exp.From, catalog: Catalog) -> tuple[Table,
     names = {table.name}
     if alias is not None:
         (alias_name,) = source.consume(alias, "this")
-        names = {alias_name.name.lower()}
+        names = names if alias_name is None else {alias_name.name.lower()}
     columns = {name: tree.Column(name, column.type) for name, column in table.columns.items() if column.on}
     off = frozenset(name for name, column in table.columns.items() if not column.on)
     return table, Scope(source, columns, catalog.owner, frozenset(names), off)
@@ -282,7 +284,7 @@ def _columns_of(name: str) -> set[str]:
 def _named(source: Source, node: exp.Expr) -> tuple[str, exp.Expr]:
     if isinstance(node, exp.Alias):
         this, alias = source.consume(node, "this", "alias")
-        return alias.name, this
+        return (alias.name, this) if alias is not None else _named(source, this)
     if isinstance(node, exp.Column):
         return node.name, node
     span = span_of(node)

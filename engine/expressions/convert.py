@@ -182,6 +182,8 @@ def _in(scope: Scope, node: exp.Expr) -> Expr:
     if node.args.get("query") is not None:
         raise _unaccepted(scope, node.args["query"])
     this, expressions = scope.source.consume(node, "this", "expressions")
+    if not expressions:
+        raise scope.source.refusal("syntax", "IN has no list.", node, accepted="a list such as IN ('09', '10')")
     arg = convert(scope, this)
     constants = [(element, convert(scope, element)) for element in expressions]
     for element, constant in constants:

@@ -107,6 +107,31 @@ def test_an_arg_nobody_consumes_refuses(kind, where, canonical):
     assert {(kind, key) for key in found} <= EXCUSED.keys(), found
 
 
+def emptied(node, canonical):
+    """Each arg of a node that breaks the converter where it is missing, and how."""
+    for key, required in type(node).arg_types.items():
+        if empty(node, key) or required:
+            continue
+        before = node.args[key]
+        for missing in (None, []) if isinstance(before, list) else (None,):
+            node.args[key] = missing
+            try:
+                parsing._select(Source(EVERYTHING), TREE, canonical)
+            except QueryRefused:
+                continue
+            except Exception as error:  # noqa: BLE001 - whatever is no refusal is what is looked for
+                yield key, repr(error)
+            finally:
+                node.args[key] = before
+
+
+@pytest.mark.parametrize(("kind", "where"), CASES, ids=lambda part: part or "root")
+def test_an_arg_that_is_missing_breaks_nothing(kind, where, canonical):
+    """sqlglot reads `x IN` and `SELECT FROM t`: an arg that it does not require may be absent, and then it is a refusal or an answer."""
+    assert not {key: error for node in CASES[kind, where] for key, error in emptied(node, canonical)}
+
+
+@pytest.mark.slow
 def test_every_excuse_is_needed(canonical):
     """No arg is excused that would refuse anyway."""
     found = {

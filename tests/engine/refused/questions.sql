@@ -173,3 +173,18 @@ SELECT COUNT(*) FROM student_year WHERE COALESCE(gpa, 4000000000000000000) > 0;
 
 -- too_large | - | narrower bounds
 SELECT SUM(CASE WHEN econ_disadv THEN 1000000000000000 ELSE 0 END) FROM student_year WHERE school_year = 2025;
+
+-- unsupported | 1:21 | GROUP BY columns that are numbers
+SELECT grade_level, COUNT(*) + grade_level FROM student_year GROUP BY grade_level;
+
+-- syntax | 1:13 | COUNT(*)
+SELECT FROM student_year;
+
+-- syntax | 1:15 | COUNT(*)
+SELECT + FROM student_year GROUP BY grade_level;
+
+-- syntax | 1:41 | IN ('09', '10')
+SELECT COUNT(*) FROM student_year WHERE gpa IN;
+
+-- syntax | 1:41 | IN ('09', '10')
+SELECT COUNT(*) FROM student_year WHERE gpa IN ();
