@@ -12,7 +12,7 @@ from neighbours.cases import base_seed, prove
 
 from engine.analysis import contribution
 
-TRIED_MIN = 100 if prove() else 12
+TRIED_MIN = 60 if prove() else 12
 """Fewest questions of each aggregate and each kind of pin and bound."""
 
 FEW = 4
