@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 SOURCE = HERE.parents[2] / "shared" / "data" / "star" / "AER_STAR.csv"
 EPSILON = 0.8
 REPEATS = 60
+COPIES = 5
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,11 +58,20 @@ def ask(folder, by, year):
 
 @pytest.mark.statistical
 def test_the_published_advantage_of_small_classes_shows(star, exact, tmp_path):
-    """One year's budget answers reading and maths by class type, school type and lunch over three years."""
-    folder = tmp_path / "star"
-    shutil.copytree(star, folder)
-    answers = {by: ask(folder, by, year) for by, year in zip(BY, (1990, 1991, 1992), strict=True)}
-    classes = answers["class_type"]
+    """One year's budget answers reading and maths by class type, school type and lunch over three years.
+
+    Averaged over five districts of independent noise, so that a right build fails less than once in 10,000 runs; one
+    district alone shows it in about 19 of 20.
+    """
+    found_classes = []
+    for copy in range(COPIES):
+        folder = tmp_path / f"star{copy}"
+        shutil.copytree(star, folder)
+        answers = {by: ask(folder, by, year) for by, year in zip(BY, (1990, 1991, 1992), strict=True)}
+        found_classes.append(answers["class_type"].astype("float64"))
+    classes = sum(found_classes) / COPIES
+    for column in ("reading_se", "maths_se"):
+        classes[column] = sum(each[column] ** 2 for each in found_classes) ** 0.5 / COPIES
     for subject in ("reading", "maths"):
         others = classes.loc[["regular", "regular+aide"], subject].mean()
         noise = (classes.loc["small", f"{subject}_se"] ** 2 + (classes[f"{subject}_se"] ** 2).sum() / 4) ** 0.5

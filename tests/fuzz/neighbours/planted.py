@@ -6,7 +6,10 @@ A bug is planted by a function that is given pytest's monkeypatch.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
 
 from engine import plan, tree
 from engine.analysis import cohorts, contribution, intervals
@@ -104,20 +107,20 @@ def nullif_ignored(patch: pytest.MonkeyPatch) -> None:
 
 def mixed_lists(patch: pytest.MonkeyPatch) -> None:
     """The constants of an IN list keep their own types: doubles stand beside scaled integers."""
-    from engine import expressions  # noqa: PLC0415 - beside what it replaces
+    module = importlib.import_module("engine.expressions.convert")  # its name is a function's too
 
     def mixed(scope: Any, node: Any) -> Any:
         this, elements = scope.source.consume(node, "this", "expressions")
-        arg = expressions.convert(scope, this)
-        constants = [expressions.convert(scope, element) for element in elements]
+        arg = module.convert(scope, this)
+        constants = [module.convert(scope, element) for element in elements]
         numbers = [constant for constant in constants if constant.type.is_number]
         if not arg.type.is_number or len(numbers) < 2 or any(c.type == tree.TEXT for c in constants):
             return real(scope, node)
         values = {tree.canonical(constant): constant for constant in numbers}
         return tree.InList(arg, tuple(values[key] for key in sorted(values)))
 
-    real = expressions._in
-    patch.setitem(expressions._CONVERTERS, expressions.exp.In, mixed)
+    real = module._in
+    patch.setitem(module._CONVERTERS, exp.In, mixed)
 
 
 def strict_is_inclusive(patch: pytest.MonkeyPatch) -> None:
