@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from engine.refusals import QueryRefused
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from engine.catalog import Column, Table
+    from engine.catalog import Column, RangeTable, Table
     from engine.tree import Expr, Scalar
 
 Number = int | Fraction | float
@@ -48,12 +48,14 @@ class Range:
         high: greatest number, likewise.
         values: the possible values other than NULL, where they can be listed.
         nullable: whether it can be NULL.
+        by: of a column, the public table that bounds it by other columns of its row.
     """
 
     low: Number | None = None
     high: Number | None = None
     values: frozenset[Scalar] | None = None
     nullable: bool = False
+    by: RangeTable | None = field(default=None, hash=False)
 
     @property
     def empty(self) -> bool:
@@ -102,7 +104,7 @@ def declared(column: Column) -> Range:
         return listed(column.values, nullable=column.nullable)
     if column.ranges is not None:
         rows = column.ranges.rows
-        return Range(min(row[1] for row in rows), max(row[2] for row in rows), None, column.nullable)
+        return Range(min(row[1] for row in rows), max(row[2] for row in rows), None, column.nullable, column.ranges)
     return Range(column.low, column.high, None, column.nullable)
 
 
@@ -123,7 +125,7 @@ def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:  # noqa: PLR0911 
     """
     match expr:
         case tree.Column(name, _):
-            return known[name]
+            return _looked_up(known[name], known)
         case tree.Constant(value, _):
             return Range(values=EMPTY, nullable=True) if value is None else listed([value])
         case tree.Arithmetic(op, left, right, of):
@@ -146,6 +148,31 @@ def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:  # noqa: PLR0911 
             return _coalesce([evaluate(arg, known) for arg in args])
         case tree.Cast(arg, of, low, high):
             return _cast(evaluate(arg, known), arg.type, of, low, high)
+
+
+def _looked_up(own: Range, known: Mapping[str, Range]) -> Range:
+    """A column's range after its public table: the union over the rows whose keys can occur.
+
+    A value that meets no row of the table is not loaded, so where none is left the column is NULL.
+    """
+    if own.by is None or own.low is None or own.high is None:
+        return own
+    rows = [
+        row
+        for row in own.by.rows
+        if all(_can_be(known.get(name), v) for name, v in zip(own.by.keys, row[0], strict=True))
+    ]
+    if not rows:
+        return Range(values=EMPTY, nullable=own.nullable)
+    low, high = max(own.low, min(row[1] for row in rows)), min(own.high, max(row[2] for row in rows))
+    return Range(low, high, None, own.nullable) if low <= high else Range(values=EMPTY, nullable=own.nullable)
+
+
+def _can_be(found: Range | None, value: Scalar) -> bool:
+    """Whether a column, if anything is known of it, can have a value."""
+    if found is None:
+        return True
+    return value in found.values if found.values is not None else _within(value, found)
 
 
 def union(ranges: Iterable[Range]) -> Range:
@@ -468,4 +495,4 @@ def _keep(op: str, own: Range, value: Scalar) -> Range:
         low = value if low is None else max(low, value)
     if low is not None and high is not None and low > high:
         return Range(values=EMPTY)
-    return Range(low, high, None, nullable=False)
+    return Range(low, high, None, nullable=False, by=own.by)

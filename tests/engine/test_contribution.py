@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.analysis.contribution import Contribution, contribution, rows_max
 from engine.analysis.intervals import Range, aligned, evaluate, listed, rounded
-from engine.catalog import Cap, Table
+from engine.catalog import Cap, RangeTable, Table
 from engine.compile import sql
 from engine.expressions import Scope, convert
 from engine.parse import _DIALECT
@@ -50,6 +50,26 @@ def test_null_is_a_value_of_its_own_in_keys_caps_and_groups():
     assert contribution(catalog, keyed, known, ["y"], groups) == Contribution(3, 1, 3)
     both = [(year, k) for year in (1, 2, None) for k in (1, 2, 3, None)]
     assert contribution(catalog, capped, known, ["y", "k"], both) == Contribution(15, 5, 12)
+
+
+def test_a_range_table_bounds_by_the_rows_that_can_occur():
+    """The union over the rows whose keys can occur, and over all of them where a key is not known."""
+    points = Column("points", Type("exact"))
+    table = RangeTable(
+        "span", ("exam", "grade"), "low", "high", ((("a", 3), 0, 9), (("a", 4), 5, 30), (("b", 3), -7, 1))
+    )
+    own = Range(-7, 30, None, nullable=True, by=table)
+    known = {"points": own, "exam": listed(["a", "b"]), "grade": Range(3, 4)}
+
+    def found(**narrowed):
+        return evaluate(points, {**known, **narrowed})
+
+    assert found() == Range(-7, 30, None, nullable=True)
+    assert found(exam=listed(["a"])) == Range(0, 30, None, nullable=True)
+    assert found(grade=Range(3, 3)) == Range(-7, 9, None, nullable=True)
+    assert found(exam=listed(["a"]), points=replace(own, high=20, nullable=False)) == Range(0, 20, None)
+    assert found(exam=Range(values=frozenset(), nullable=True)) == Range(values=frozenset(), nullable=True)
+    assert evaluate(points, {"points": own}) == Range(-7, 30, None, nullable=True)
 
 
 def test_a_key_column_without_a_list_bounds_nothing():

@@ -20,9 +20,9 @@ SELECT AVG(econ_disadv) FROM student_year WHERE school_year = 2025;
 -- COUNT(gpa) | 1 | 2022-2038 | 1
 SELECT AVG(gpa), SUM(gpa), COUNT(gpa) FROM student_year WHERE school_year = 2025;
 
--- SUM alone: the count only undoes the centring; |c| : h is 500 : 300 over the score ranges of the pins
--- SUM(CASE …) centred at 500 | 90000 | 2022-2038 | 3/4
--- COUNT(CASE …) | 1 | 2022-2038 | 5/4
+-- SUM alone: the count only undoes the centring; |c| : h is 450 : 250, the score ranges of the pins being narrower still
+-- SUM(CASE …) centred at 450 | 62500 | 2022-2038 | 5/7
+-- COUNT(CASE …) | 1 | 2022-2038 | 9/7
 SELECT SUM(CASE WHEN scale_score BETWEEN 200 AND 800 THEN scale_score END) AS total FROM assessment WHERE school_year = 2025 AND test_program = 'state_summative' AND subject = 'math';
 
 -- the researcher's own bounds tighten: 0 … 100 days, bound 500 tenths, a student has at most seven rows
@@ -47,3 +47,27 @@ SELECT SUM(CASE WHEN gpa >= 3 THEN 1 END) FROM student_year WHERE school_year = 
 -- SUM(CASE …) centred at 0.5 | 1 | 2022-2038 | 1
 -- COUNT(*) | 1 | 2022-2038 | 1
 SELECT 100.0 * SUM(CASE WHEN has_iep THEN 1 ELSE 0 END) / COUNT(*) AS pct FROM student_year WHERE school_year = 2025;
+
+-- bounds by a public table are those of the rows that the pins leave: maths from 200 to 700
+-- SUM(scale_score) centred at 450 | 62500 | 2022-2038 | 1
+-- COUNT(scale_score) | 1 | 2022-2038 | 1
+SELECT AVG(scale_score) FROM assessment WHERE school_year = 2025 AND test_program = 'state_summative' AND subject = 'math';
+
+-- of both subjects: from 200 to 800, and one student may have both
+-- SUM(scale_score) centred at 500 | 360000 | 2022-2038 | 1
+-- COUNT(scale_score) | 4 | 2022-2038 | 1
+SELECT AVG(scale_score) FROM assessment WHERE school_year = 2025 AND test_program = 'state_summative' AND subject IN ('math', 'ela');
+
+-- FILTER pins its own statistic
+-- SUM(scale_score) centred at 1000 | 360000 | 2022-2038 | 1
+-- COUNT(scale_score) | 1 | 2022-2038 | 1
+SELECT AVG(scale_score) FILTER (WHERE test_program = 'sat') FROM assessment WHERE school_year = 2025 AND subject = 'composite';
+
+-- a branch pins its own value: 0 or 250 … 800, centred at 400; of the two subjects a student may have both
+-- SUM(CASE …) centred at 400 | 640000 | 2022-2038 | 1
+-- COUNT(CASE …) | 4 | 2022-2038 | 1
+SELECT AVG(CASE WHEN subject = 'ela' THEN scale_score ELSE 0 END) FROM assessment WHERE school_year = 2025 AND test_program = 'state_summative' AND subject IN ('math', 'ela');
+
+-- no row of the table is left: there can be no such score, and its sum and count are the constant 0
+-- COUNT(*) | 1 | 2022-2038 | 1
+SELECT COUNT(*), COUNT(scale_score), SUM(scale_score) FROM assessment WHERE school_year = 2025 AND test_program = 'sat' AND subject = 'math';

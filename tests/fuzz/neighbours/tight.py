@@ -161,7 +161,7 @@ class Aimer:
         if found is None:
             return None
         where, left, keys = found
-        arg, ends = self._argument(aggregate, {*left, *keys})
+        arg, ends = self._argument(aggregate, left, keys)
         if arg is None:
             return None
         output = arg
@@ -177,11 +177,13 @@ class Aimer:
 
     # -- arguments
 
-    def _argument(self, aggregate: str, taken: set[str]) -> tuple[Output | None, dict[str, list[Any]]]:
+    def _argument(
+        self, aggregate: str, left: Mapping[str, list[Any]], keys: Sequence[str]
+    ) -> tuple[Output | None, dict[str, list[Any]]]:
         """An output, and the values of its columns with which a student would reach the most."""
-        rng = self.rng
+        rng, taken = self.rng, {*left, *keys}
         if aggregate == "filter":
-            return self._argument(rng.choice(["count_star", "count_x", "sum", "avg"]), taken)
+            return self._argument(rng.choice(["count_star", "count_x", "sum", "avg"]), left, keys)
         if aggregate == "count_star":
             return Output("COUNT(*)"), {}
         told = {c.name for c in self.told}
@@ -196,11 +198,12 @@ class Aimer:
             return Output("COUNT_IF({0} IS NOT NULL)", column_node(column)), {column.name: there[:1]}
         form = "SUM({0})" if aggregate == "sum" else "AVG({0})"
         numbers = [c for c in free if c.type == tree.BOOLEAN or self._bounded(c)]
-        numbers = [c for c in numbers if c.name != "points" or "exam" not in told | taken]
+        several_exams = "exam" in told | taken and len(left.get("exam", ())) != 1  # with ends of their own
+        numbers = [c for c in numbers if c.name != "points" or not several_exams]
         if not numbers:
             return None, {}
         column = rng.choice(numbers)
-        return Output(form, self._number(column)), self._ends(column)
+        return Output(form, self._number(column)), self._ends(column, left)
 
     def _bounded(self, column: Column) -> bool:
         return column.type.is_number and column_node(column).most is not None
@@ -226,11 +229,12 @@ class Aimer:
             texts += ["CASE WHEN {0} IS NOT NULL THEN {0} END"]
         return Node("number", self.rng.choice(texts), (node,))
 
-    def _ends(self, column: Column) -> dict[str, list[Any]]:
+    def _ends(self, column: Column, left: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         """The least and the greatest value of a column; with points the exam they belong to."""
         if column.name == "points":
-            low = min(self.declared.spans, key=lambda span: span[1])
-            high = max(self.declared.spans, key=lambda span: span[2])
+            spans = [span for span in self.declared.spans if span[0] in left.get("exam", [span[0]])]
+            low = min(spans, key=lambda span: span[1])
+            high = max(spans, key=lambda span: span[2])
             return {"points": [low[1], high[2]], "exam": [low[0], high[0]]}
         there = [v for v in self.pools[column.name] if v is not None]
         return {column.name: [min(there), max(there)]}
