@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import tree
-from engine.expressions import Scope, condition, convert, exact, fold
+from engine.expressions import Scope, condition, connective, convert, exact, fold
+from engine.refusals import QueryRefused
 from engine.source import span_of
 from engine.tree import Aggregate, Constant, KeyRef, Outer, OuterArithmetic
 
 if TYPE_CHECKING:
-    from engine.catalog import Table
-    from engine.refusals import QueryRefused
+    from engine.expressions import Named
     from engine.source import Source
 
 _OUTER_ARITHMETIC: dict[type[exp.Expr], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
@@ -26,13 +26,11 @@ class Above:
 
     Attributes:
         scope: names below the aggregation.
-        table: the scanned table.
-        keys: the GROUP BY columns, filled in before any expression is converted.
+        keys: the GROUP BY expressions, filled in before any other is converted.
     """
 
     scope: Scope
-    table: Table
-    keys: list[tree.Column]
+    keys: list[tree.Expr]
 
 
 def aggregates(value: Outer) -> bool:
@@ -55,18 +53,17 @@ def outer(above: Above, node: exp.Expr) -> Outer:
     source = above.scope.source
     if type(node) in _AGGREGATES or isinstance(node, exp.Filter):
         return _aggregate(above.scope, node, None)
+    key = _key(above, node)
+    if key is not None:
+        return KeyRef(key)
     if isinstance(node, exp.Column):
-        column = above.scope.column(node)
-        if column not in above.keys:
-            listed = above.table.columns[column.name].values is not None
-            instead = "in GROUP BY, or in an aggregate" if listed else "in an aggregate, such as AVG"
-            raise source.refusal(
-                "unsupported",
-                f"{column.name} stands outside an aggregate and is not in GROUP BY.",
-                node,
-                accepted=f"{column.name} {instead}",
-            )
-        return KeyRef(above.keys.index(column))
+        above.scope.column(node)
+        raise source.refusal(
+            "unsupported",
+            f"{node.name} stands outside an aggregate and is not in GROUP BY.",
+            node,
+            accepted=f"{node.name} in GROUP BY, or in an aggregate, such as AVG",
+        )
     if type(node) is exp.Paren:
         (this,) = source.consume(node, "this")
         return outer(above, this)
@@ -83,6 +80,16 @@ def outer(above: Above, node: exp.Expr) -> Outer:
     raise _noouter(source, node)
 
 
+def _key(above: Above, node: exp.Expr) -> int | None:
+    """The position of the GROUP BY expression that a node is, if it is one."""
+    if isinstance(node, exp.Literal) or not above.keys or node.find(exp.AggFunc, exp.Window):
+        return None
+    try:
+        return above.keys.index(convert(above.scope, node))
+    except (QueryRefused, ValueError):
+        return None
+
+
 def _constant(scope: Scope, node: exp.Expr) -> Constant:
     value = convert(scope, node)
     if not isinstance(value, Constant):
@@ -95,7 +102,7 @@ def _outer_arithmetic(above: Above, op: Any, left: Outer, right: Outer, node: ex
         if isinstance(side, KeyRef) and not above.keys[side.index].type.is_number:
             raise above.scope.source.refusal(
                 "unsupported",
-                f"{op} needs numbers, and {above.keys[side.index].name} is not one.",
+                f"{op} needs numbers, and {tree.shown(above.keys[side.index])} is not one.",
                 node,
                 accepted="arithmetic on aggregates and on GROUP BY columns that are numbers",
             )
@@ -144,25 +151,16 @@ def _aggregate(scope: Scope, node: exp.Expr, where: tree.Expr | None) -> Aggrega
         return _aggregate(scope, this, condition(scope, this_where))
     this, _big = source.consume(node, "this", "big_int")
     if isinstance(this, exp.Distinct):
-        if any(column.name.lower() == scope.owner.lower() for column in this.find_all(exp.Column)):
-            raise source.refusal(
-                "unsupported",
-                "Students cannot be counted one by one here.",
-                node,
-                accepted="COUNT(*) of a table with one row per student, or of one school year",
-            )
-        raise source.refusal(
-            "unsupported",
-            "DISTINCT inside an aggregate is not accepted.",
-            node,
-            accepted="the aggregate without it",
-        )
+        return _students(scope, node, this, where)
     function = _AGGREGATES[type(node)]
     span = span_of(node)
     if function == "count" and (isinstance(this, exp.Star) or this is None):
         if this is not None:
             source.consume(this)
         return Aggregate("count", None, where, span)
+    carrier = scope.carrier(this) if function == "count" and type(node) is exp.Count else None
+    if carrier is not None:
+        return Aggregate("count", None, _present(carrier, where), span)
     if type(node) is exp.CountIf:
         both = [condition(scope, this)] if where is None else [condition(scope, this), where]
         return Aggregate("count", None, tree.Logic("and", tuple(both)) if len(both) > 1 else both[0], span)
@@ -178,6 +176,29 @@ def _aggregate(scope: Scope, node: exp.Expr, where: tree.Expr | None) -> Aggrega
                 accepted="COUNT",
             )
     return Aggregate(function, arg, where, span)
+
+
+def _students(scope: Scope, node: exp.Expr, distinct: exp.Distinct, where: tree.Expr | None) -> Aggregate:
+    """COUNT(DISTINCT owner): how many students have such a row."""
+    (expressions,) = scope.source.consume(distinct, "expressions")
+    only = expressions[0] if expressions and len(expressions) == 1 else None
+    carrier = scope.carrier(only) if only is not None and type(node) is exp.Count else None
+    if carrier is None:
+        raise scope.source.refusal(
+            "unsupported",
+            f"DISTINCT inside an aggregate is accepted for {scope.owner} alone.",
+            node,
+            accepted=f"COUNT(DISTINCT {scope.owner}), or the aggregate without DISTINCT",
+        )
+    return Aggregate("students", None, _present(carrier, where), span_of(node))
+
+
+def _present(carrier: Named, where: tree.Expr | None) -> tree.Expr | None:
+    """A condition, and that a right side's row was matched."""
+    if carrier.presence is None:
+        return where
+    there = tree.Not(tree.IsNull(carrier.presence))
+    return there if where is None else connective("and", [there, where])
 
 
 _AGGREGATES: dict[type[exp.Expr], Any] = {

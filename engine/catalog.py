@@ -7,7 +7,7 @@ from a record. `engine.catalog_file` reads it from `district.yaml`; the vault ke
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +86,7 @@ class Table:
         checks: row conditions that every record fulfils (they are TRUE, not NULL).
         keep_highest: among rows with one unique key the one with the highest value here stays.
         on: whether the table is loaded at all.
+        rows: of a resolved public table its rows, by column name.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Table:
     check_texts: tuple[str, ...] = ()
     keep_highest: str | None = None
     on: bool = True
+    rows: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

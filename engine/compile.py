@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from engine.plan import Centred, Plan, Statistic
 
 KEYS_TABLE = "homeroom_keys"
+OWNER = "homeroom_owner"
+"""The owner column as every private table of the vault has it."""
+
+OWNER = "homeroom_owner"
+"""The owner column as every private table of the vault has it."""
+
 PLACED_GROUPS_MAX = 1_000
 """Up to so many groups are put in their places after the rows are fetched, which saves the database a join."""
 
@@ -61,7 +67,7 @@ def compile_plan(plan: Plan, catalog: Catalog, statistics: Sequence[Statistic]) 
     """
     common = _common(statistics)
     cohorts = sorted({cohort for statistic in statistics for cohort in statistic.cohorts})
-    inner = [f"{quoted(column.name)} AS k{i}" for i, column in enumerate(plan.keys.columns)]
+    inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(plan.keys.columns)]
     outer = [f"k{i}" for i in range(len(plan.keys.columns))]
     for position, statistic in enumerate(statistics):
         flag = _flag(statistic, common, cohorts, catalog.cohort)
@@ -69,7 +75,8 @@ def compile_plan(plan: Plan, catalog: Catalog, statistics: Sequence[Statistic]) 
             inner.append(f"{flag} AS f{position}")
         keep = "" if flag is None else f" FILTER (WHERE f{position})"
         if statistic.centred is None:
-            outer.append(f"COUNT(*){keep} AS s{position}")
+            counted = "DISTINCT owner" if statistic.students else "*"
+            outer.append(f"COUNT({counted}){keep} AS s{position}")
             continue
         term = folded(statistic.centred)
         if term is None:
@@ -80,14 +87,93 @@ def compile_plan(plan: Plan, catalog: Catalog, statistics: Sequence[Statistic]) 
             term = f"x{position}"
         outer.append(f"CAST(COALESCE(SUM({term}){keep}, 0) AS BIGINT) AS s{position}")
     conditions = [_in_cohorts(catalog.cohort, cohorts), *(sql(condition) for condition in common)]
-    scan = f"SELECT {', '.join(inner) or '1 AS one'} FROM {quoted(plan.table)} WHERE {' AND '.join(conditions)}"
+    if any(statistic.students for statistic in statistics):
+        inner.append(f"{owner_of(catalog, plan.relation)} AS owner")
+    source = from_clause(catalog, plan.relation, cohorts)
+    scan = f"SELECT {', '.join(inner) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
     aggregated = f"SELECT {', '.join(outer)} FROM ({scan}) AS scan"
     layout: Literal["one", "placed", "loose"] = "one"
     if plan.keys.columns:
         aggregated += f" GROUP BY {', '.join(outer[: len(plan.keys.columns)])}"
         layout = "placed" if len(plan.keys.rows) > PLACED_GROUPS_MAX else "loose"
     text = _placed(aggregated, len(plan.keys.columns), len(statistics)) if layout == "placed" else aggregated
-    return Compiled(_bounded(text), frozenset({plan.table}), layout)
+    return Compiled(_bounded(text), _tables(plan.relation), layout)
+
+
+# -- what is read
+
+
+def from_clause(catalog: Catalog, relation: tree.Relation, cohorts: Sequence[int]) -> str:
+    """The FROM of a relation, every private table of it restricted to some cohorts.
+
+    Columns have the names that expressions know them by. Of inner joins only the owner's equality stands here.
+    """
+    if not relation.scans[0].prefix:
+        return quoted(relation.scans[0].table)
+    parts: list[str] = []
+    for scan in _owned_first(catalog, relation):
+        own = _scan(catalog, relation, scan, cohorts)
+        if not parts:
+            parts.append(own)
+        elif catalog.tables[scan.table].public:
+            parts.append(f"CROSS JOIN {own}")
+        else:
+            parts.append(f"JOIN {own} ON {quoted(f'{scan.name}.{OWNER}')} = {owner_of(catalog, relation)}")
+    for position, left in enumerate(relation.lefts):
+        on = _on(left, owner_of(catalog, relation))
+        parts.append(f"LEFT JOIN {_right(catalog, left, cohorts)} AS right{position} ON {on}")
+    return " ".join(parts)
+
+
+def _owned_first(catalog: Catalog, relation: tree.Relation) -> list[tree.Scan]:
+    return sorted(relation.scans, key=lambda scan: catalog.tables[scan.table].public)
+
+
+def _home(catalog: Catalog, relation: tree.Relation) -> tree.Scan:
+    """The first private table, whose owner is the relation's."""
+    return _owned_first(catalog, relation)[0]
+
+
+def owner_of(catalog: Catalog, relation: tree.Relation) -> str:
+    """The owner of a relation's rows."""
+    home = _home(catalog, relation)
+    return quoted(f"{home.name}.{OWNER}" if home.prefix else OWNER)
+
+
+def _scan(catalog: Catalog, relation: tree.Relation, scan: tree.Scan, cohorts: Sequence[int]) -> str:
+    """One table with its columns under their names in the question."""
+    table = catalog.tables[scan.table]
+    names = {name: f"{scan.prefix}{name}" for name, column in table.columns.items() if column.on}
+    where = ""
+    if not table.public:
+        first = scan == _home(catalog, relation)
+        names.pop(catalog.cohort)
+        names |= {OWNER: f"{scan.name}.{OWNER}"} | ({catalog.cohort: relation.cohort} if first else {})
+        where = f" WHERE {_in_cohorts(catalog.cohort, cohorts)}"
+    columns = ", ".join(f"{quoted(name)} AS {quoted(full)}" for name, full in names.items())
+    return f"(SELECT {columns} FROM {quoted(table.name)}{where}) AS {quoted(scan.name)}"
+
+
+def _right(catalog: Catalog, left: tree.Left, cohorts: Sequence[int]) -> str:
+    """The right side of a LEFT JOIN, with what is visible of it above."""
+    columns = [f"{sql(expr)} AS {quoted(name)}" for name, expr in left.columns]
+    if left.presence is not None:
+        columns.append(f"{owner_of(catalog, left.relation)} AS {quoted(left.presence)}")
+    where = " AND ".join(sql(condition) for condition in left.where) or "TRUE"
+    source = from_clause(catalog, left.relation, cohorts)
+    return f"(SELECT {', '.join(columns) or '1 AS one'} FROM {source} WHERE {where})"
+
+
+def _on(left: tree.Left, owner: str) -> str:
+    """The ON of a LEFT JOIN: of students it joins each to none but themselves."""
+    own = [] if left.presence is None else [f"{quoted(left.presence)} = {owner}"]
+    return " AND ".join([*own, *(sql(condition) for condition in left.on)]) or "TRUE"
+
+
+def _tables(relation: tree.Relation) -> frozenset[str]:
+    """Every table a relation reads."""
+    rights = (_tables(left.relation) for left in relation.lefts)
+    return frozenset(scan.table for scan in relation.scans).union(*rights)
 
 
 def _placed(aggregated: str, keys: int, statistics: int) -> str:

@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from budgets.loss import SHOWN_DELTA, epsilon_of
 from engine import compile as compiling
-from engine.analysis.contribution import Basis, contribution, rows_basis
-from engine.analysis.intervals import assume, declared_environment, listed
+from engine import tree
+from engine.analysis.contribution import contribution, proof
+from engine.analysis.frames import frame_of
+from engine.analysis.intervals import assume, listed
 from engine.forms import used
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from engine.accuracy import Priced
+    from engine.analysis.contribution import Basis, Proof
+    from engine.analysis.frames import Frame
     from engine.analysis.intervals import Range
-    from engine.catalog import Catalog, Table
+    from engine.catalog import Catalog
     from engine.plan import Plan, Statistic
     from engine.release import Preview
     from engine.tree import Scalar
@@ -121,16 +125,18 @@ def explain(catalog: Catalog, plan: Plan, priced: Priced, preview: Preview, term
 def _statistic(
     catalog: Catalog, plan: Plan, statistic: Statistic, scale: float, loss_nanorho: int
 ) -> ExplainedStatistic:
-    table, known = _narrowed(catalog, statistic)
+    frame, known = _narrowed(catalog, statistic)
+    conditions = (*statistic.conditions, *frame.checks)
+    bare = [key.name for key in plan.keys.columns if isinstance(key, tree.Column)]
     each = statistic.contribution
     return ExplainedStatistic(
         statistic=statistic.label,
         cohorts=statistic.cohorts,
-        pins=[*_pins(table, known)],
+        pins=[*_pins(frame, known)],
         rows=each.rows,
-        rows_because=_because(catalog, rows_basis(catalog, table, known)),
+        rows_because=_because(frame, proof(frame, conditions, known)),
         rows_per_group=each.rows_per_group,
-        rows_per_group_because=_because(catalog, rows_basis(catalog, table, known, plan.keys.names)),
+        rows_per_group_because=_because(frame, proof(frame, conditions, known, bare)),
         groups=each.groups,
         bound=statistic.bound,
         unit=1.0 if statistic.centred is None else float(statistic.centred.unit),
@@ -140,16 +146,16 @@ def _statistic(
     )
 
 
-def _narrowed(catalog: Catalog, statistic: Statistic) -> tuple[Table, dict[str, Range]]:
-    table = catalog.tables[statistic.table]
-    known = assume(statistic.conditions, declared_environment(table))
+def _narrowed(catalog: Catalog, statistic: Statistic) -> tuple[Frame, dict[str, Range]]:
+    frame = frame_of(catalog, statistic.relation)
+    known = assume(statistic.conditions, frame.known)
     if known is None:
         raise AssertionError
-    return table, known
+    return frame, known
 
 
-def _pins(table: Table, known: Mapping[str, Range]) -> Iterator[str]:
-    declared = declared_environment(table)
+def _pins(frame: Frame, known: Mapping[str, Range]) -> Iterator[str]:
+    declared = frame.known
     for name, left in known.items():
         whole = declared[name]
         if left == whole:
@@ -168,9 +174,18 @@ def _shown(value: Scalar) -> str:
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
-def _because(catalog: Catalog, basis: Basis) -> str:
+def _because(frame: Frame, found: Proof) -> str:
+    owner = frame.catalog.owner
+    if len(found.parts) == 1 and not found.lefts:
+        return _basis(owner, found.parts[0][1])
+    told = [f"{name} {basis.rows} by {_basis(owner, basis)}" for name, basis in found.parts]
+    told += [f"at most {max(1, rows)} for each row left of a LEFT JOIN" for rows in found.lefts]
+    return "; ".join(told)
+
+
+def _basis(owner: str, basis: Basis) -> str:
     left = [f"{name} has {n} left" for name, n in zip(basis.columns, basis.values_left, strict=True) if n > 1]
-    named = ", ".join((catalog.owner, *basis.columns)) + (f"; {', '.join(left)}" if left else "")
+    named = ", ".join((owner, *basis.columns)) + (f"; {', '.join(left)}" if left else "")
     match basis.kind:
         case "unique":
             return f"unique ({named})"
@@ -234,13 +249,13 @@ def _alone(plan: Plan, priced: Priced) -> Iterator[tuple[float, str]]:
 
 def _gains(catalog: Catalog, plan: Plan, statistic: Statistic) -> Iterator[tuple[str, float]]:
     """By how much a statistic would be sharper if a listed column were pinned to one value."""
-    table, known = _narrowed(catalog, statistic)
+    frame, known = _narrowed(catalog, statistic)
     for name, left in known.items():
         if left.values is None or len(left.values) <= 1:
             continue
         one = {**known, name: listed([next(iter(left.values))])}
-        rows = plan.keys.rows
-        alone = contribution(catalog, table, one, plan.keys.names, rows).l2_squared(statistic.bound)
+        found = contribution(frame, statistic.conditions, one, plan.keys)
+        alone = (found.of_students() if statistic.students else found).l2_squared(statistic.bound)
         if alone:
             gain = math.sqrt(statistic.l2_squared / alone)
             if gain >= GAIN_MIN:

@@ -1,8 +1,9 @@
 """Which groups may appear, from public knowledge only.
 
-The key list of a question is made before any record is read: every combination of the listed values of its
-GROUP BY columns that WHERE and the declared checks do not make certainly impossible. The answer has exactly
-these rows, empty groups included.
+The key list of a question is made before any record is read: every combination of the values its GROUP BY
+expressions can have that WHERE and the declared checks do not make certainly impossible. The answer has exactly
+these rows, empty groups included. Expressions that share a column, or a row of a public table, are evaluated
+together; only independent ones are crossed.
 """
 
 from __future__ import annotations
@@ -11,20 +12,23 @@ import hashlib
 import itertools
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine import tree
 from engine.analysis.cohorts import may_hold, touched
-from engine.analysis.intervals import Range, assume, listed
+from engine.analysis.intervals import Range, assume, equated, evaluate, holds, listed
 from engine.refusals import QueryRefused
+from engine.source import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from engine.catalog import Catalog, Table, Value
-    from engine.tree import Expr
+    from engine.analysis.frames import Frame
+    from engine.catalog import Value
+    from engine.tree import Expr, Scan
 
 GROUPS_MAX = 100_000
 EVALUATIONS_MAX = 1_000_000
@@ -34,63 +38,113 @@ CUT_MAX = 10_000
 PARTS_MAX = 10_000
 """Most conditions on different groups that are evaluated to find which left-out cohorts occur; beyond it all may."""
 
+WAYS_MAX = 10_000
+"""Most combinations of column values that are kept to tell which of them lead to a group of an expression."""
+
+Key = tuple["Value | None", ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """GROUP BY expressions that are no bare columns and were evaluated together.
+
+    Attributes:
+        positions: of the expressions among the keys.
+        reads: the columns they read.
+        groups: how many different values they have together.
+        ways: for each combination of the listed columns' values the values of the expressions it may lead to;
+            empty where there are too many.
+    """
+
+    positions: tuple[int, ...]
+    reads: frozenset[str]
+    groups: int
+    ways: tuple[tuple[Mapping[str, Value | None], frozenset[Key]], ...]
+
+    @cached_property
+    def led_by(self) -> dict[Key, dict[str, frozenset[Value | None]]]:
+        """For each value of the expressions what the columns can be there."""
+        found: dict[Key, dict[str, set[Value | None]]] = {}
+        for columns, keys in self.ways:
+            for key in keys:
+                part = found.setdefault(key, {name: set() for name in columns})
+                for name, value in columns.items():
+                    part[name].add(value)
+        return {key: {n: frozenset(values) for n, values in part.items()} for key, part in found.items()}
+
+    def groups_of(self, constant: Collection[str]) -> int:
+        """How many different values rows can have that agree on some columns."""
+        found: dict[Key, set[Key]] = {}
+        for columns, keys in self.ways:
+            agreed = tuple(value for name, value in columns.items() if name in constant)
+            found.setdefault(agreed, set()).update(keys)
+        return max((len(keys) for keys in found.values()), default=self.groups)
+
 
 @dataclass(frozen=True)
 class KeyList:
     """The groups of a question.
 
     Attributes:
-        columns: the GROUP BY columns; none for a question without groups, which has one row.
+        columns: the GROUP BY expressions; none for a question without groups, which has one row.
         rows: the groups in the answer's order, all distinct.
+        blocks: how the expressions among them come about.
     """
 
-    columns: tuple[tree.Column, ...]
-    rows: tuple[tuple[Value | None, ...], ...]
+    columns: tuple[Expr, ...]
+    rows: tuple[Key, ...]
+    blocks: tuple[Block, ...] = field(default=(), compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns."""
-        return tuple(column.name for column in self.columns)
+        """The expressions in few words."""
+        return tuple(tree.shown(column) for column in self.columns)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of columns and rows."""
-        return hashlib.sha256(json.dumps([self.names, self.rows]).encode()).hexdigest()
+        """SHA-256 of expressions and rows."""
+        columns = [key.name if isinstance(key, tree.Column) else tree.canonical(key) for key in self.columns]
+        return hashlib.sha256(json.dumps([columns, self.rows]).encode()).hexdigest()
 
 
 def key_list(
-    catalog: Catalog, table: Table, query: tree.Query, known: Mapping[str, Range], cohorts: Sequence[int]
+    frame: Frame,
+    query: tree.Query,
+    cohorts: Sequence[int],
+    refusal: Callable[..., QueryRefused],
 ) -> KeyList:
     """The groups of a question over the cohorts it is asked of.
 
+    Args:
+        frame: the relation.
+        query: its WHERE and GROUP BY.
+        cohorts: those that are asked.
+        refusal: makes a refusal of code, message and place.
+
     Raises:
-        QueryRefused: `keys_undeclared` where there would be too many.
+        QueryRefused: `keys_undeclared` where a key's values cannot be listed, or there would be too many.
     """
     columns = query.keys
-    names = [column.name for column in columns]
-    narrowed = assume(query.where, known)
+    narrowed = assume(query.where, frame.known)
     if narrowed is None:
         return KeyList(columns, () if columns else ((),))
-    narrowed[catalog.cohort] = listed(set(cohorts) & set(narrowed[catalog.cohort].values or ()))
-    lists = [_values(table, name, narrowed[name]) for name in names]
-    size = math.prod(len(values) for values in lists)
+    cohort = frame.relation.cohort
+    narrowed[cohort] = listed(set(cohorts) & set(narrowed[cohort].values or ()))
+    maker = _Maker(frame, query, narrowed, refusal)
+    units = [maker.unit(positions) for positions in _units(frame, columns, query.where)]
+    size = math.prod(len(keys) for _, keys, _ in units)
     if size > EVALUATIONS_MAX:
         raise _too_many(size)
-    rows: Iterable[tuple[Value | None, ...]] = itertools.product(*lists)
-    left = CUT_MAX
-    for conjunct in (*query.where, *table.checks):
-        positions = _positions(conjunct, names)
-        size = math.prod(len(lists[p]) for p in positions)
-        if positions and size <= left:
-            left -= size
-            combinations = _allowed(conjunct, names, lists, positions, narrowed)
-            rows = [row for row in rows if tuple(row[p] for p in positions) in combinations]
-    found = tuple(rows)
+    home = {place: (u, i) for u, (places, _, _) in enumerate(units) for i, place in enumerate(places)}
+    order = [home[place] for place in range(len(columns))]
+    lists = [list(dict.fromkeys(key[i] for key in units[u][1])) for u, i in order]
+    rows = (tuple(parts[u][i] for u, i in order) for parts in itertools.product(*(keys for _, keys, _ in units)))
+    found = tuple(maker.cut(rows, lists))
     if len(found) > GROUPS_MAX:
         raise _too_many(len(found))
     if len(set(found)) != len(found):
         raise AssertionError
-    return KeyList(columns, found)
+    return KeyList(columns, found, tuple(block for _, _, block in units if block is not None))
 
 
 def _too_many(size: int) -> QueryRefused:
@@ -101,33 +155,196 @@ def _too_many(size: int) -> QueryRefused:
     )
 
 
-def _values(table: Table, name: str, found: Range) -> list[Value | None]:
-    """The values a key column may take, in declared order, NULL last where it may be NULL."""
-    declared = table.columns[name].values or ()
-    left = found.values if found.values is not None else frozenset(declared)
-    return [*(value for value in declared if value in left), *([None] if found.nullable else [])]
+def _public(frame: Frame) -> list[tuple[Scan, Mapping[str, str]]]:
+    """The public tables of a relation and the names of their columns in the question."""
+    return [(scan, frame.names[scan.name]) for scan in frame.relation.scans if frame.table(scan).public]
 
 
-def _positions(conjunct: Expr, names: Sequence[str]) -> list[int]:
-    """The key columns of a condition over key columns alone; none for any other."""
-    used = tree.columns_of(conjunct)
-    return [position for position, name in enumerate(names) if name in used] if used <= set(names) else []
+def _equals(where: Sequence[Expr]) -> dict[str, frozenset[str]]:
+    """Of each column that WHERE makes equal to another all that are equal to it, itself among them."""
+    found: dict[str, frozenset[str]] = {}
+    for conjunct in where:
+        for column, other in equated(conjunct):
+            if isinstance(other, tree.Column):
+                one, two = (found.get(name, frozenset({name})) for name in (column.name, other.name))
+                found |= dict.fromkeys(one | two, one | two)
+    return found
 
 
-def _allowed(
-    conjunct: Expr,
-    names: Sequence[str],
-    lists: Sequence[Sequence[Value | None]],
-    positions: Sequence[int],
-    known: Mapping[str, Range],
-) -> set[tuple[Value | None, ...]]:
-    """The combinations of key values on which a condition may be true."""
-    part = [names[p] for p in positions]
-    return {
-        row
-        for row in itertools.product(*(lists[p] for p in positions))
-        if may_hold((conjunct,), _at(known, part, row))
-    }
+def _units(frame: Frame, keys: Sequence[Expr], where: Sequence[Expr]) -> list[tuple[int, ...]]:
+    """Which keys are evaluated together: those that share a column, or a row of a public table through equal ones."""
+    equals = _equals(where)
+    home = {name: scan.name for scan, names in _public(frame) for name in names.values()}
+    units: list[tuple[set[str], list[int]]] = []
+    for position, key in enumerate(keys):
+        reads = set(tree.columns_of(key))
+        reads |= {home[same] for name in reads for same in equals.get(name, {name}) if same in home}
+        together = [unit for unit in units if unit[0] & reads]
+        merged = (reads.union(*(unit[0] for unit in together)), [p for unit in together for p in unit[1]])
+        merged[1].append(position)
+        units = [unit for unit in units if unit not in together] + [merged]
+    return [tuple(sorted(positions)) for _, positions in sorted(units, key=lambda unit: min(unit[1]))]
+
+
+Ways = list[dict[str, "Value | None"]]
+
+
+@dataclass(slots=True)
+class _Maker:
+    """Lists the values of keys."""
+
+    frame: Frame
+    query: tree.Query
+    known: dict[str, Range]
+    refusal: Callable[..., QueryRefused]
+    left: int = CUT_MAX
+
+    @property
+    def conjuncts(self) -> tuple[Expr, ...]:
+        return (*self.query.where, *self.frame.checks)
+
+    def unit(self, positions: tuple[int, ...]) -> tuple[tuple[int, ...], list[Key], Block | None]:
+        """The values that some keys have together, in the answer's order, and how its expressions come about."""
+        keys = [self.query.keys[p] for p in positions]
+        for key, position in zip(keys, positions, strict=True):
+            self.check(key, position)
+        public = {name for _, names in _public(self.frame) for name in names.values()}
+        if len(keys) == 1 and isinstance(keys[0], tree.Column) and keys[0].name not in public:
+            return positions, [(value,) for value in self.values(keys[0], positions[0])], None
+        reads = frozenset().union(*(tree.columns_of(key) for key in keys))
+        ways = self.ways(reads)
+        found: dict[Key, None] = {}
+        kept: list[tuple[Mapping[str, Value | None], frozenset[Key]]] = []
+        own = [i for i, key in enumerate(keys) if not isinstance(key, tree.Column)]
+        for way in ways:
+            inside = _at(self.known, tuple(way), tuple(way.values()))
+            lists = [self.possible(evaluate(key, inside), p) for key, p in zip(keys, positions, strict=True)]
+            combined = list(itertools.product(*lists))
+            found |= dict.fromkeys(combined)
+            kept.append((way, frozenset(tuple(key[i] for i in own) for key in combined)))
+            if len(found) > EVALUATIONS_MAX:
+                raise _too_many(len(found))
+        block = None
+        if own:
+            groups = len({tuple(key[i] for i in own) for key in found})
+            expressions = frozenset().union(*(tree.columns_of(keys[i]) for i in own))
+            places = tuple(positions[i] for i in own)
+            block = Block(places, expressions, groups, tuple(kept) if len(kept) <= WAYS_MAX else ())
+        orders = [self.order(key) for key in keys]
+
+        def place(row: Key) -> tuple[tuple[bool, int, Value], ...]:
+            cells = zip(row, orders, strict=True)
+            return tuple(
+                (value is None, order.get(value, 0), 0 if value is None else value) for value, order in cells
+            )
+
+        return positions, sorted(found, key=place), block
+
+    def check(self, key: Expr, position: int) -> None:
+        if key.type.kind == "double" or key.type.scale:
+            raise self.refusal(
+                "keys_undeclared",
+                f"{tree.shown(key)} is {key.type}: groups are made by whole numbers, texts or true and false.",
+                self.query.key_spans[position],
+                accepted="CAST(… AS INTEGER), or CASE WHEN … THEN … END",
+            )
+
+    def order(self, key: Expr) -> dict[Value | None, int]:
+        """The declared order of a bare column's values."""
+        column = self.frame.columns.get(key.name) if isinstance(key, tree.Column) else None
+        return {value: place for place, value in enumerate((column and column.values) or ())}
+
+    def values(self, key: tree.Column, position: int) -> list[Value | None]:
+        """The values of a bare column: in declared order, NULL last."""
+        found = self.known[key.name]
+        column = self.frame.columns.get(key.name)
+        if found.values is None or column is None or column.values is None:
+            return self.possible(evaluate(key, self.known), position)
+        return [*(value for value in column.values if value in found.values), *([None] if found.nullable else [])]
+
+    def possible(self, found: Range, position: int) -> list[Value | None]:
+        """The values a key can have, sorted, NULL last."""
+        key = self.query.keys[position]
+        listing = _listing(found)
+        if listing is None:
+            listed_columns = [name for name, column in self.frame.columns.items() if column.values is not None]
+            raise self.refusal(
+                "keys_undeclared",
+                f"{tree.shown(key)} has no declared value list: "
+                "which of its values occur would itself tell about students.",
+                self.query.key_spans[position],
+                accepted=nearest(tree.shown(key), listed_columns),
+            )
+        return [*listing, *([None] if found.nullable else [])]
+
+    def ways(self, reads: frozenset[str]) -> Ways:
+        """The combinations of values that the listed columns among those read can have together."""
+        found: Ways = [{}]
+        equals = _equals(self.query.where)
+        for scan, names in _public(self.frame):
+            if any(reads & (equals.get(full, frozenset()) | {full}) for full in names.values()):
+                found = self.joined(found, scan, names, reads)
+        for name in sorted(reads - set(found[0] if found else ())):
+            listing = _listing(self.known[name])
+            if listing is None:
+                continue
+            values = [*listing, *([None] if self.known[name].nullable else [])]
+            if len(found) * len(values) > EVALUATIONS_MAX:
+                raise _too_many(len(found) * len(values))
+            found = [{**way, name: value} for way in found for value in values]
+        for conjunct in self.conjuncts:
+            used = tree.columns_of(conjunct)
+            if found and used and used <= set(found[0]) and len(found) <= self.left:
+                self.left -= len(found)
+                found = [
+                    way for way in found if may_hold((conjunct,), _at(self.known, tuple(way), tuple(way.values())))
+                ]
+        return found
+
+    def joined(self, ways: Ways, scan: Scan, names: Mapping[str, str], reads: frozenset[str]) -> Ways:
+        """The combinations with the rows of a public table that agree with them, for the columns that are read."""
+        equals = _equals(self.query.where)
+        stands_for = {name: sorted(reads & (equals.get(full, frozenset()) | {full})) for name, full in names.items()}
+        rows: dict[Key, None] = {}
+        for cells in self.frame.table(scan).rows:
+            if all(holds(self.known[full], cells[name]) for name, full in names.items()):
+                rows[tuple(cells[name] for name, wanted in stands_for.items() for _ in wanted)] = None
+        columns = [full for wanted in stands_for.values() for full in wanted]
+        found: Ways = []
+        for way, row in itertools.product(ways, rows):
+            more = dict(zip(columns, row, strict=True))
+            if all(way.get(name, value) == value for name, value in more.items()):
+                found.append({**way, **more})
+            if len(found) > EVALUATIONS_MAX:
+                raise _too_many(len(found))
+        return found
+
+    def cut(self, rows: Iterable[Key], lists: Sequence[Sequence[Value | None]]) -> Iterable[Key]:
+        """Without the combinations of bare keys on which a condition is certainly not true."""
+        names = [key.name if isinstance(key, tree.Column) else "" for key in self.query.keys]
+        for conjunct in self.conjuncts:
+            used = tree.columns_of(conjunct)
+            positions = [p for p, name in enumerate(names) if name in used] if used <= set(names) else []
+            size = math.prod(len(lists[p]) for p in positions)
+            if positions and size <= self.left:
+                self.left -= size
+                part = [names[p] for p in positions]
+                combinations = itertools.product(*(lists[p] for p in positions))
+                allowed = {each for each in combinations if may_hold((conjunct,), _at(self.known, part, each))}
+                rows = [row for row in rows if tuple(row[p] for p in positions) in allowed]
+        return rows
+
+
+def _listing(found: Range) -> list[Value] | None:
+    """The values of a range other than NULL, sorted; None where they cannot be listed."""
+    if found.values is not None:
+        return sorted(found.values)  # type: ignore[arg-type]
+    if found.low is None or found.high is None or isinstance(found.low, float) or isinstance(found.high, float):
+        return None
+    low, high = math.ceil(Fraction(found.low)), math.floor(Fraction(found.high))
+    if high - low >= EVALUATIONS_MAX:
+        raise _too_many(high - low + 1)
+    return list(range(low, high + 1))
 
 
 def _at(known: Mapping[str, Range], names: Sequence[str], row: Sequence[Value | None]) -> dict[str, Range]:
@@ -140,26 +357,25 @@ def _at(known: Mapping[str, Range], names: Sequence[str], row: Sequence[Value | 
 
 
 def partial_cells(
-    catalog: Catalog,
-    table: Table,
-    conditions: Sequence[Expr],
-    known: Mapping[str, Range],
-    keys: KeyList,
-    left_out: Sequence[int],
+    frame: Frame, conditions: Sequence[Expr], keys: KeyList, left_out: Sequence[int]
 ) -> tuple[tuple[int, ...], ...]:
-    """For each group the left-out cohorts that can occur in it: such a cell is smaller than the whole."""
+    """For each group the left-out cohorts that can occur in it: such a cell is smaller than the whole.
+
+    In groups by an expression every left-out cohort may, as far as its bare columns tell.
+    """
     if not left_out:
         return tuple(() for _ in keys.rows)
-    every = tree.conjuncts((*conditions, *table.checks))
-    used = frozenset().union(*(tree.columns_of(condition) for condition in every)) | {catalog.cohort}
-    positions = [position for position, name in enumerate(keys.names) if name in used]
+    every = tree.conjuncts((*conditions, *frame.checks))
+    used = frozenset().union(*(tree.columns_of(condition) for condition in every)) | {frame.relation.cohort}
+    names = [key.name if isinstance(key, tree.Column) else "" for key in keys.columns]
+    positions = [position for position, name in enumerate(names) if name in used]
     if len({tuple(row[p] for p in positions) for row in keys.rows}) * len(every) > PARTS_MAX:
         return (tuple(left_out),) * len(keys.rows)
-    found: dict[tuple[Value | None, ...], tuple[int, ...]] = {}
+    found: dict[Key, tuple[int, ...]] = {}
     for row in keys.rows:
         part = tuple(row[p] for p in positions)
         if part not in found:
-            cell = _at(known, [keys.names[p] for p in positions], part)
-            occurring = touched(catalog, table, conditions, cell)
+            cell = _at(frame.known, [names[p] for p in positions], part)
+            occurring = touched(frame, conditions, cell)
             found[part] = tuple(cohort for cohort in left_out if cohort in occurring)
     return tuple(found[tuple(row[p] for p in positions)] for row in keys.rows)

@@ -5,47 +5,30 @@ The text is read once and never executed. Whatever is not consumed here is refus
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import TokenType
 
-from engine import tree
 from engine.above import Above, aggregates, outer
-from engine.expressions import Scope, condition
-from engine.source import Source, nearest, span_of
-from engine.tree import Item, Order, Query, Span
+from engine.expressions import Named, Scope, condition, convert
+from engine.relations import read
+from engine.source import Source, span_of
+from engine.text import DEPTH_MAX, condition_of, statement_of
+from engine.tree import Item, Order, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-    from engine.catalog import Catalog, Table
-    from engine.refusals import QueryRefused
-
-TEXT_BYTES_MAX = 20_000
-TOKENS_MAX = 4_000
-DEPTH_MAX = 60
-BRACKETS_MAX = 60
-"""No accepted question has one, and sqlglot takes seconds to read hundreds."""
-
-LEVELS_MAX = 100
-"""Every later step walks the tree by recursion; Python allows about 1,000 calls inside each other."""
+    from engine import tree
+    from engine.catalog import Catalog
+    from engine.tree import Span
 
 COLUMNS_MAX = 200
 WHOLE_DIGITS_MAX = 9
 
-# sqlglot logs pieces of the question at WARNING; nothing of a question goes to a log.
-logging.getLogger("sqlglot").disabled = True
-
-_DIALECT = sqlglot.Dialect.get_or_raise("duckdb")
 _NOT_HERE = {
     "distinct": ("DISTINCT", "the question without DISTINCT: its groups are distinct already"),
     "having": ("HAVING", "the question without HAVING; leave rows out of the answer afterwards"),
-    "joins": ("A join", "a question about one table"),
-    "with_": ("WITH", "a question about one table, written directly"),
     "windows": ("WINDOW", "an aggregate with GROUP BY"),
     "qualify": ("QUALIFY", "an aggregate with GROUP BY"),
     "sample": ("Sampling", "the question about all rows"),
@@ -61,7 +44,7 @@ def parse(text: str, catalog: Catalog) -> Query:
     """
     source = Source(text)
     try:
-        return _select(source, _statement(source), catalog)
+        return _select(source, statement_of(source), catalog)
     except RecursionError:
         raise source.refusal(
             "too_large", "The question is nested too deeply.", accepted=f"at most {DEPTH_MAX} levels"
@@ -71,105 +54,7 @@ def parse(text: str, catalog: Catalog) -> Query:
 def parse_check(text: str, columns: Mapping[str, tree.Column]) -> tree.Expr:
     """A row check of the catalog, as a condition over the table's columns."""
     source = Source(text)
-    tokens = _tokens(source)
-    try:
-        node = sqlglot.parse_one(text, read="duckdb", into=exp.Condition)
-    except SqlglotError as error:
-        raise _unreadable(source, error, tokens) from None
-    _check_levels(source, node)
-    return condition(Scope(source, columns, owner="", relations=frozenset()), node)
-
-
-def _tokens(source: Source) -> list[Any]:
-    """The tokens of a text that keeps the limits on bytes, tokens and depth."""
-    text = source.text
-    if "\0" in text:
-        nul = Span(text.index("\0"), text.index("\0") + 1)
-        raise source.refusal("syntax", "The text has a NUL character.", nul, accepted="the text without it")
-    if len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES_MAX:
-        raise source.refusal("too_large", "The text is too long.", accepted=f"at most {TEXT_BYTES_MAX:,} bytes")
-    try:
-        text.encode("utf-8")
-        tokens = list(_DIALECT.tokenize(text))
-    except (SqlglotError, UnicodeEncodeError):
-        raise source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT") from None
-    if len(tokens) > TOKENS_MAX:
-        raise source.refusal("too_large", "The question is too long.", accepted=f"at most {TOKENS_MAX:,} tokens")
-    if sum(token.token_type == TokenType.L_BRACKET for token in tokens) > BRACKETS_MAX:
-        raise source.refusal("too_large", "Too many brackets.", accepted="the question without [ and ]")
-    _check_depth(source, tokens)
-    return tokens
-
-
-def _check_depth(source: Source, tokens: list[Any]) -> None:
-    depth = 0
-    for token in tokens:
-        if token.token_type in (TokenType.L_PAREN, TokenType.CASE, TokenType.L_BRACKET, TokenType.L_BRACE):
-            depth += 1
-        elif token.token_type in (TokenType.R_PAREN, TokenType.END, TokenType.R_BRACKET, TokenType.R_BRACE):
-            depth -= 1
-        if depth > DEPTH_MAX:
-            raise source.refusal(
-                "too_large",
-                "The question is nested too deeply.",
-                Span(token.start, token.end + 1),
-                accepted=f"at most {DEPTH_MAX} levels",
-            )
-
-
-def _check_levels(source: Source, statement: exp.Expr) -> None:
-    """Refuse a tree that is too deep, as chains without parentheses make it.
-
-    One chain of AND, or of OR, is one level.
-    """
-    pending = [(statement, 0)]
-    while pending:
-        node, level = pending.pop()
-        if level > LEVELS_MAX:
-            raise source.refusal(
-                "too_large", "The question is nested too deeply.", node, accepted=f"at most {LEVELS_MAX} levels"
-            )
-        for child in node.iter_expressions():
-            flat = isinstance(child, exp.Paren) or (isinstance(child, exp.Connector) and type(child) is type(node))
-            pending.append((child, level if flat else level + 1))
-
-
-def _unreadable(source: Source, error: SqlglotError, tokens: list[Any]) -> QueryRefused:
-    """A syntax refusal made anew: sqlglot's own text carries pieces of the question and terminal codes.
-
-    Its line numbers count other breaks than ours, so the place is that of the token it means.
-    """
-    first: dict[str, Any] = next(iter(getattr(error, "errors", [])), {})
-    place = (first.get("line"), first.get("col"))
-    for token in tokens:
-        if (token.line, token.col) == place:
-            return source.refusal(
-                "syntax",
-                "The text cannot be read as SQL at this place.",
-                Span(token.start, token.end + 1),
-                accepted="one SELECT in the DuckDB dialect",
-            )
-    return source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT")
-
-
-def _statement(source: Source) -> exp.Select:
-    tokens = _tokens(source)
-    try:
-        statements = [node for node in _DIALECT.parser().parse(tokens, source.text) if node is not None]
-    except SqlglotError as error:
-        raise _unreadable(source, error, tokens) from None
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError):
-        raise source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT") from None
-    if len(statements) != 1:
-        raise source.refusal(
-            "syntax", f"One question at a time: here are {len(statements)} statements.", accepted="one SELECT"
-        )
-    (statement,) = statements
-    if type(statement) is not exp.Select:
-        what = "A set operation" if isinstance(statement, exp.SetOperation) else "This statement"
-        raise source.refusal("unsupported", f"{what} is not accepted.", statement, accepted="one SELECT")
-    _check_levels(source, statement)
-    return statement
+    return condition(Scope(source, [Named("", columns)], owner=""), condition_of(source))
 
 
 # -- the statement
@@ -182,8 +67,8 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
             place = node.args[name]
             place = place[0] if isinstance(place, list) else place
             raise source.refusal(code, f"{what} is not accepted.", place, accepted=accepted)
-    expressions, from_, where, group, order, limit, offset = source.consume(
-        node, "expressions", "from_", "where", "group", "order", "limit", "offset"
+    expressions, from_, group, order, limit, offset, *_ = source.consume(
+        node, "expressions", "from_", "group", "order", "limit", "offset", "joins", "with_", "where"
     )
     if from_ is None:
         raise source.refusal(
@@ -191,16 +76,12 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
         )
     if not expressions:
         raise source.refusal("syntax", "The question asks for nothing.", from_, accepted="SELECT COUNT(*) FROM …")
-    table, scope = _relation(source, from_, catalog)
-    conjuncts: tuple[tree.Expr, ...] = ()
-    if where is not None:
-        (this,) = source.consume(where, "this")
-        conjuncts = tree.conjuncts([condition(scope, this)])
-    above = Above(scope, table, [])
+    asked = read(source, node, catalog)
+    above = Above(asked.scope, [])
     selected = _selected(source, expressions)
-    grouped = _group(above, group, selected)
+    spans = _group(above, group, selected)
     items = tuple(Item(name, outer(above, value)) for name, value in selected)
-    if not grouped and not any(aggregates(item.value) for item in items):
+    if group is None and not any(aggregates(item.value) for item in items):
         raise source.refusal(
             "unsupported",
             "This asks for single rows, and rows never leave the district.",
@@ -209,55 +90,15 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
         )
     orders = () if order is None else _order(above, order, selected, items)
     return Query(
-        table=table.name,
-        where=conjuncts,
+        relation=asked.relation,
+        where=asked.where,
         keys=tuple(above.keys),
+        key_spans=tuple(spans),
         items=items,
         order=orders,
         limit=_whole(source, limit),
         offset=_whole(source, offset) or 0,
     )
-
-
-def _relation(source: Source, from_: exp.From, catalog: Catalog) -> tuple[Table, Scope]:
-    (node,) = source.consume(from_, "this")
-    known = [table.name for table in catalog.private_tables]
-    if type(node) is not exp.Table or not isinstance(node.this, exp.Identifier):
-        what = "A subquery" if isinstance(node, exp.Subquery) else "This source"
-        raise source.refusal(
-            "unsupported", f"{what} is not accepted in FROM.", node, accepted=f"one of {', '.join(known)}"
-        )
-    for name in ("joins", "sample"):
-        if node.args.get(name):
-            code: Any = "crosses_students" if name == "sample" else "unsupported"
-            raise source.refusal(code, f"{_NOT_HERE[name][0]} is not accepted.", node, accepted=_NOT_HERE[name][1])
-    this, alias = source.consume(node, "this", "alias")
-    table = catalog.tables.get(this.name.lower())
-    if table is None:
-        raise source.refusal(
-            "unknown_name", f"There is no table {this.name}.", node, accepted=nearest(this.name, known)
-        )
-    if table.public:
-        raise source.refusal(
-            "unsupported",
-            f"{table.name} is a public table: read it where it is published.",
-            node,
-            accepted=f"one of {', '.join(known)}",
-        )
-    if not table.on:
-        raise source.refusal(
-            "column_off",
-            f"{table.name} is sensitive and switched off in this district.",
-            node,
-            accepted=f"one of {', '.join(known)}",
-        )
-    names = {table.name}
-    if alias is not None:
-        (alias_name,) = source.consume(alias, "this")
-        names = names if alias_name is None else {alias_name.name.lower()}
-    columns = {name: tree.Column(name, column.type) for name, column in table.columns.items() if column.on}
-    off = frozenset(name for name, column in table.columns.items() if not column.on)
-    return table, Scope(source, columns, catalog.owner, frozenset(names), off)
 
 
 def _selected(source: Source, expressions: list[exp.Expr]) -> list[tuple[str, exp.Expr]]:
@@ -295,47 +136,32 @@ def _named(source: Source, node: exp.Expr) -> tuple[str, exp.Expr]:
     return "_".join(words)[:60].lower() or "column", node
 
 
-def _group(above: Above, group: exp.Group | None, selected: list[tuple[str, exp.Expr]]) -> bool:
-    """Find the GROUP BY columns; whether there is a GROUP BY."""
+def _group(above: Above, group: exp.Group | None, selected: list[tuple[str, exp.Expr]]) -> list[Span | None]:
+    """Find the GROUP BY expressions; where each was written."""
     if group is None:
-        return False
-    source, table = above.scope.source, above.table
+        return []
+    source, scope = above.scope.source, above.scope
     terms, everything = source.consume(group, "expressions", "all")
     nodes = list(terms or ())
     if everything:
         nodes += [
             value for _, value in selected if not value.find(exp.AggFunc) and not isinstance(value, exp.Literal)
         ]
+    names = {name for named in scope.relations for name in (*named.columns, *named.owners, *named.off)}
+    spans = []
     for term in nodes:
-        node = _resolve(source, term, selected, prefer=above.scope.columns)
-        while isinstance(node, exp.Paren):
-            (node,) = source.consume(node, "this")
-        listed = [name for name, column in table.columns.items() if column.values is not None and column.on]
-        if not isinstance(node, exp.Column):
-            raise source.refusal(
-                "keys_undeclared",
-                "Groups are made by a column with a declared value list, not by an expression.",
-                term,
-                accepted=nearest("", listed),
-            )
-        key = above.scope.column(node)
-        if table.columns[key.name].values is None:
-            raise source.refusal(
-                "keys_undeclared",
-                f"{key.name} has no declared value list: which of its values occur would itself tell about students.",
-                term,
-                accepted=nearest(key.name, listed),
-            )
+        key = convert(scope, _resolve(source, term, selected, prefer=names))
         if key not in above.keys:
             above.keys.append(key)
-    return True
+            spans.append(span_of(term))
+    return spans
 
 
 def _resolve(
     source: Source,
     term: exp.Expr,
     selected: list[tuple[str, exp.Expr]],
-    prefer: Mapping[str, tree.Column],
+    prefer: Collection[str],
 ) -> exp.Expr:
     """What an ordinal or an alias stands for; in GROUP BY a column's name goes before an alias."""
     if isinstance(term, exp.Literal) and not term.is_string:
@@ -368,7 +194,7 @@ def _order(
             source.consume(this, "this")
             value = names[this.name.lower()].value
         else:
-            value = outer(above, _resolve(source, this, selected, prefer={}))
+            value = outer(above, _resolve(source, this, selected, prefer=()))
         found.append(Order(value, bool(descending), bool(nulls_first)))
     return tuple(found)
 

@@ -15,22 +15,27 @@ from typing import TYPE_CHECKING, Literal
 
 from engine import forms, tree
 from engine.analysis.cohorts import touched
-from engine.analysis.contribution import Contribution, contribution
-from engine.analysis.intervals import Range, aligned, assume, declared_environment, evaluate, fits, rounded
+from engine.analysis.contribution import Contribution, contribution, proof
+from engine.analysis.frames import frame_of
+from engine.analysis.intervals import Range, assume, evaluate, fitting, rounded
 from engine.keysets import KeyList, key_list, partial_cells
 from engine.refusals import QueryRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from engine.analysis.frames import Frame
     from engine.analysis.intervals import Number
-    from engine.catalog import Catalog, Table
+    from engine.catalog import Catalog
     from engine.forms import Form
     from engine.source import Source
 
 CELL_MAX = 2**62
 CELLS_MAX = 1_000_000
 COEFFICIENT_MAX = 10**60
+JOINED_ROWS_MAX = 10_000
+"""Most rows of one student that joins may make."""
+
 WIDTH_MIN = 2.0**-200
 """The narrowest range of doubles that is measured."""
 
@@ -74,15 +79,17 @@ class Statistic:
         cohorts: the cohorts whose rows are scanned, and which are charged.
         contribution: what one student can bring.
         keys_digest: of the key list.
+        students: whether each student counts once in a group, whatever the rows.
         label: what it is, in words a researcher knows.
     """
 
-    table: str
+    relation: tree.Relation
     conditions: tuple[tree.Expr, ...]
     centred: Centred | None
     cohorts: tuple[int, ...]
     contribution: Contribution
     keys_digest: str
+    students: bool
     label: str = field(compare=False)
 
     @property
@@ -98,12 +105,14 @@ class Statistic:
     @cached_property
     def shape(self) -> str:
         """A text that two statistics share only if they measure the same over the same cohorts."""
-        measure = "1"
+        measure = "student" if self.students else "1"
         if self.centred is not None:
             c = self.centred
             measure = f"{tree.canonical(c.arg)} {c.low!r} {c.high!r} {c.multiplier} {c.centre!r} {c.shift} {c.bound}"
         conditions = " ".join(tree.canonical(condition) for condition in self.conditions)
-        return f"{self.table} [{conditions}] <{measure}> {self.keys_digest} {self.cohorts}"
+        return (
+            f"{tree.canonical_relation(self.relation)} [{conditions}] <{measure}> {self.keys_digest} {self.cohorts}"
+        )
 
     def digest(self, epoch: str, population: str) -> str:
         """SHA-256 by which the ledger knows the measurement."""
@@ -151,7 +160,7 @@ class Plan:
         partial: for each group the left-out cohorts that can occur in it.
     """
 
-    table: str
+    relation: tree.Relation
     keys: KeyList
     statistics: tuple[Statistic, ...]
     weights: tuple[Fraction, ...]
@@ -194,13 +203,15 @@ class _Planner:
 
     def __init__(self, source: Source, query: tree.Query, catalog: Catalog, askable: Collection[int]) -> None:
         self.source, self.query, self.catalog, self.askable = source, query, catalog, askable
-        self.table: Table = catalog.tables[query.table]
-        self.known = declared_environment(self.table)
-        self.prove(query.where, None)
-        touched_by_where = touched(catalog, self.table, query.where, self.known)
+        self.frame = frame_of(catalog, query.relation)
+        self.known = self.frame.known
+        self.prove_relation()
+        for key, span in zip(query.keys, query.key_spans, strict=True):
+            self.prove((key,), span)
+        touched_by_where = touched(self.frame, query.where)
         self.cohorts = tuple(cohort for cohort in touched_by_where if cohort in askable)
         self.touched: set[int] = set()
-        self.keys = key_list(catalog, self.table, query, self.known, self.cohorts)
+        self.keys = key_list(self.frame, query, self.cohorts, source.refusal)
         self.found: OrderedDict[str, Statistic] = OrderedDict()
         self.sums: dict[tuple[int, int], Fraction] = {}
         self.explicit: set[int] = set()
@@ -217,7 +228,7 @@ class _Planner:
         touched_all = tuple(sorted(self.touched))
         left_out = [cohort for cohort in touched_all if cohort not in self.askable]
         return Plan(
-            table=self.table.name,
+            relation=self.query.relation,
             keys=self.keys,
             statistics=tuple(self.found.values()),
             weights=self.weights(),
@@ -227,7 +238,7 @@ class _Planner:
             offset=self.query.offset,
             touched=touched_all,
             cohorts=tuple(cohort for cohort in touched_all if cohort in self.askable),
-            partial=partial_cells(self.catalog, self.table, self.query.where, self.known, self.keys, left_out),
+            partial=partial_cells(self.frame, self.query.where, self.keys, left_out),
             bounds=tuple(self.bounds.values()),
         )
 
@@ -239,16 +250,34 @@ class _Planner:
             found.setdefault(form, Sorting(form, term.descending, term.nulls_first))
         return tuple(found.values())
 
-    def prove(self, exprs: Sequence[tree.Expr], span: tree.Span | None) -> None:
+    def prove_relation(self) -> None:
+        """Prove WHERE and ON, and that a student has a number of rows that is known and can be worked with."""
+        self.prove(self.query.where, None)
+        self.prove_rights(self.frame)
+        rows = proof(self.frame, self.query.where, self.known).rows
+        if rows > JOINED_ROWS_MAX:
+            raise QueryRefused(
+                "too_large",
+                f"Joined so, one student could have {rows:,} rows.",
+                accepted=f"at most {JOINED_ROWS_MAX:,}: an equality on more columns, such as school_year",
+            )
+
+    def prove_rights(self, frame: Frame) -> None:
+        """Prove what stands inside LEFT JOINs, on every row that their ON is tried on."""
+        for left, matched in zip(frame.relation.lefts, frame.lefts, strict=True):
+            inside = matched.frame.known
+            self.prove_rights(matched.frame)
+            self.prove((*left.where, *(expr for _, expr in left.columns)), None, inside)
+            visible = {name: evaluate(expr, inside) for name, expr in left.columns}
+            self.prove(left.on, None, {**frame.known, **inside, **visible})
+
+    def prove(
+        self, exprs: Sequence[tree.Expr], span: tree.Span | None, known: Mapping[str, Range] | None = None
+    ) -> None:
         """Prove that every number in the expressions fits, on every record whatever its cohort or group."""
         try:
             for expr in exprs:
-                for part in tree.walk(expr):
-                    if isinstance(part, tree.Arithmetic):
-                        evaluate(part, self.known)
-                    for child, scale in aligned(part):
-                        if scale > child.type.scale:
-                            fits(evaluate(child, self.known), tree.Type("exact", scale))
+                fitting(expr, self.known if known is None else known)
         except QueryRefused as refusal:
             raise self.source.refusal(refusal.code, refusal.message, span, accepted=refusal.accepted) from None
 
@@ -275,8 +304,10 @@ class _Planner:
         match value:
             case tree.Aggregate("count"):
                 return "rows"
-            case tree.Aggregate(_, tree.Column(name, _)):
-                return self.table.columns[name].unit
+            case tree.Aggregate("students"):
+                return "students"
+            case tree.Aggregate(_, tree.Column(name, _)) if name in self.frame.columns:
+                return self.frame.columns[name].unit
         return None
 
     def form(self, value: tree.Outer) -> Form:
@@ -320,6 +351,8 @@ class _Planner:
         argument = () if asked.arg is None else (asked.arg,)
         self.prove((*condition, *argument), asked.span)
         conditions = tree.conjuncts((*self.query.where, *condition))
+        if asked.function == "students":
+            return self.count(conditions, f"COUNT(DISTINCT {self.catalog.owner})", explicit=True, students=True)
         if asked.arg is None:
             return self.count(conditions, "COUNT(*)", explicit=True)
         known = assume(conditions, self.known)
@@ -338,7 +371,7 @@ class _Planner:
         counted: tuple[tree.Expr, ...],
         found: Range,
     ) -> Form:
-        shown = _shown(asked.arg)
+        argument = tree.shown(asked.arg)
         centred = self.centred(asked, found)
         if centred is None:
             nothing = forms.Linear()
@@ -346,7 +379,7 @@ class _Planner:
         total = forms.Linear()
         position = None
         if centred.bound:
-            position = self.add(conditions, centred, f"SUM({shown}) centred at {float(centred.offset):g}")
+            position = self.add(conditions, centred, f"SUM({argument}) centred at {float(centred.offset):g}")
             total = forms.Linear.of({} if position is None else {position: centred.unit})
         average = asked.function == "avg"
         if centred.offset or average:
@@ -366,20 +399,22 @@ class _Planner:
         arg = asked.arg
         if arg is None or found.empty:
             return None
-        shown = _shown(arg)
+        argument = tree.shown(arg)
         if found.low is None or found.high is None:
             raise self.source.refusal(
                 "bounds_missing",
-                f"{asked.function.upper()} needs to know how large {shown} can be.",
+                f"{asked.function.upper()} needs to know how large {argument} can be.",
                 asked.span,
                 accepted=f"bounds in the question, such as {asked.function.upper()}"
-                f"(CASE WHEN {shown} BETWEEN 0 AND 100 THEN {shown} END), or in the catalog",
+                f"(CASE WHEN {argument} BETWEEN 0 AND 100 THEN {argument} END), or in the catalog",
             )
-        self.bounds[tree.canonical(arg)] = Bounds(shown, found.low, found.high)
+        self.bounds[tree.canonical(arg)] = Bounds(argument, found.low, found.high)
         return _centred_double(arg, found) if arg.type == tree.DOUBLE else _centred_exact(arg, found)
 
-    def count(self, conditions: tuple[tree.Expr, ...], label: str, *, explicit: bool) -> forms.Linear:
-        position = self.add(conditions, None, label)
+    def count(
+        self, conditions: tuple[tree.Expr, ...], label: str, *, explicit: bool, students: bool = False
+    ) -> forms.Linear:
+        position = self.add(conditions, None, label, students=students)
         if position is None:
             return forms.Linear()
         if explicit:
@@ -388,21 +423,29 @@ class _Planner:
 
     # -- statistics
 
-    def add(self, conditions: tuple[tree.Expr, ...], centred: Centred | None, label: str) -> int | None:
+    def add(
+        self, conditions: tuple[tree.Expr, ...], centred: Centred | None, label: str, *, students: bool = False
+    ) -> int | None:
         """The position of a statistic, new or known; None where it is the constant 0."""
-        every = touched(self.catalog, self.table, conditions, self.known)
+        every = touched(self.frame, conditions)
         self.touched |= set(every)
         cohorts = tuple(cohort for cohort in every if cohort in self.askable)
         known = assume(conditions, self.known)
         if known is None or not cohorts or not self.keys.rows:
             return None
+        found = contribution(self.frame, conditions, known, self.keys)
+        if students and found.rows_per_group <= 1:
+            students, label = False, "COUNT(*)"  # a student has one row in a group, so rows are students
+        if students:
+            found = found.of_students()
         statistic = Statistic(
-            table=self.table.name,
+            relation=self.query.relation,
             conditions=conditions,
             centred=centred,
             cohorts=cohorts,
-            contribution=contribution(self.catalog, self.table, known, self.keys.names, self.keys.rows),
+            contribution=found,
             keys_digest=self.keys.digest,
+            students=students,
             label=label,
         )
         if statistic.l2_squared == 0:
@@ -453,18 +496,4 @@ def _centred_double(arg: tree.Expr, found: Range) -> Centred:
 
 def _count_label(arg: tree.Expr | None, found: Range) -> str:
     """COUNT(*) where the argument cannot be NULL."""
-    return f"COUNT({_shown(arg)})" if found.nullable else "COUNT(*)"
-
-
-def _shown(expr: tree.Expr | None) -> str:
-    """An expression in few words, for labels and messages: column names and no constants."""
-    match expr:
-        case tree.Column(name, _):
-            return name
-        case tree.Case():
-            return "CASE …"
-        case None:
-            return "*"
-        case _:
-            names = ", ".join(sorted(tree.columns_of(expr)))
-            return f"expression of {names}" if names else "constant"
+    return f"COUNT({tree.shown(arg)})" if found.nullable else "COUNT(*)"

@@ -8,12 +8,12 @@ An exact number is carried as a whole number and a decimal scale: value = whole 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 Scalar = int | Fraction | float | str | bool | None
 
@@ -160,17 +160,69 @@ Expr = Column | Constant | Arithmetic | Compare | Logic | Not | IsNull | InList 
 
 
 @dataclass(frozen=True, slots=True)
+class Scan:
+    """One table as it stands in FROM.
+
+    Attributes:
+        name: unique in the question: the table's, with a number from the second on.
+        prefix: what its columns' names in the question begin with; nothing in a question about one table.
+    """
+
+    name: str
+    table: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The right side of a LEFT JOIN: for each row of what stands left of it the rows that match, or one of NULLs.
+
+    Attributes:
+        relation: what it is made of; within it no name of the left side is known.
+        where: conjuncts within it.
+        on: conjuncts of ON besides the owner, over the names of the left side and of `columns`.
+        columns: what is visible above, by name: expressions within it.
+        owned: whether it is joined on the owner; a public table otherwise.
+        presence: the name of its owner above, if it has one: NULL where no row matched.
+    """
+
+    relation: Relation
+    where: tuple[Expr, ...]
+    on: tuple[Expr, ...]
+    columns: tuple[tuple[str, Expr], ...]
+    owned: bool
+    presence: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """What a question is asked of: tables joined with one another, then LEFT JOINs one after the other.
+
+    All private tables among the scans are joined on the owner. Conditions of WHERE and of inner ON stand beside it;
+    a LEFT JOIN may be moved behind every inner one, as the rows of one left row depend on that row alone.
+
+    Attributes:
+        cohort: the name of the cohort column; every private scan has one and the same, so it has no prefix.
+    """
+
+    scans: tuple[Scan, ...]
+    lefts: tuple[Left, ...]
+    cohort: str
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregate:
     """One statistic asked for across students.
 
     Attributes:
-        function: `count` of rows whose argument is not NULL (of all rows without one), `sum`, or `avg`.
+        function: `count` of rows whose argument is not NULL (of all rows without one), `students` for the number of
+            students with such a row, `sum`, or `avg`.
         arg: what is aggregated; None for COUNT(*).
         condition: the FILTER, if any.
         span: where it was written.
     """
 
-    function: Literal["count", "sum", "avg"]
+    function: Literal["count", "students", "sum", "avg"]
     arg: Expr | None
     condition: Expr | None
     span: Span | None = field(default=None, compare=False)
@@ -178,7 +230,7 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class KeyRef:
-    """The value of a GROUP BY column in the answer's row."""
+    """The value of a GROUP BY expression in the answer's row."""
 
     index: int
 
@@ -214,22 +266,23 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """An aggregate question over one private table.
+    """An aggregate question.
 
     Attributes:
-        table: the private table scanned.
-        where: the conjuncts of WHERE, in canonical order.
-        keys: the GROUP BY columns.
-        grouped: whether the question has a GROUP BY at all.
+        relation: what it is asked of.
+        where: the conjuncts of WHERE and of inner ON, in canonical order.
+        keys: the GROUP BY expressions.
+        key_spans: where each was written.
         items: the answer's columns.
         order: ORDER BY.
         limit: LIMIT, if any.
         offset: OFFSET.
     """
 
-    table: str
+    relation: Relation
     where: tuple[Expr, ...]
-    keys: tuple[Column, ...]
+    keys: tuple[Expr, ...]
+    key_spans: tuple[Span | None, ...] = field(compare=False)
     items: tuple[Item, ...]
     order: tuple[Order, ...] = ()
     limit: int | None = None
@@ -265,6 +318,38 @@ def columns_of(expr: Expr) -> frozenset[str]:
     return frozenset(node.name for node in walk(expr) if isinstance(node, Column))
 
 
+def renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
+    """The same expression over columns of other names."""
+    match expr:
+        case Column(name, of):
+            return Column(names[name], of)
+        case Constant():
+            return expr
+        case Case(branches, default, of):
+            pairs = tuple((renamed(when, names), renamed(then, names)) for when, then in branches)
+            return Case(pairs, renamed(default, names), of)
+        case Logic() | Coalesce():
+            return replace(expr, args=tuple(renamed(arg, names) for arg in expr.args))
+        case Arithmetic() | Compare():
+            return replace(expr, left=renamed(expr.left, names), right=renamed(expr.right, names))
+        case Not() | IsNull() | Cast() | InList():
+            return replace(expr, arg=renamed(expr.arg, names))
+
+
+def shown(expr: Expr | None) -> str:
+    """An expression in few words, for labels and messages: column names and no constants."""
+    match expr:
+        case Column(name, _):
+            return name
+        case Case():
+            return "CASE …"
+        case None:
+            return "*"
+        case _:
+            names = ", ".join(sorted(columns_of(expr)))
+            return f"expression of {names}" if names else "constant"
+
+
 def canonical(expr: Expr) -> str:
     """A text that two expressions share only if they are equal.
 
@@ -292,6 +377,22 @@ def canonical(expr: Expr) -> str:
         case _:
             head = type(expr).__name__.lower()
     return f"({head} {' '.join(canonical(part) for part in parts(expr))})"
+
+
+def canonical_relation(relation: Relation) -> str:
+    """A text that two relations share only if they are equal; of one table its name."""
+    scans = " ".join(
+        f"{scan.name}:{scan.table}" if scan.name != scan.table else scan.table for scan in relation.scans
+    )
+    if not relation.lefts:
+        return scans
+    lefts = [
+        f"left {left.owned} {left.presence} ({canonical_relation(left.relation)}"
+        f" [{' '.join(map(canonical, left.where))}] [{' '.join(map(canonical, left.on))}]"
+        f" [{' '.join(f'{name}={canonical(expr)}' for name, expr in left.columns)}])"
+        for left in relation.lefts
+    ]
+    return f"{scans} {' '.join(lefts)} {relation.cohort}"
 
 
 _TRUE = Constant(value=True, type=BOOLEAN)

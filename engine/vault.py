@@ -19,7 +19,7 @@ import duckdb
 
 from engine import tree
 from engine.catalog_file import catalog_of_document, resolve
-from engine.compile import quoted, sql
+from engine.compile import OWNER, quoted, sql
 from engine.expressions import MAGNITUDE_MAX
 from engine.refusals import CatalogRefused
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from engine.catalog import Catalog, Column, Table
 
 FORMAT = 1
-OWNER = "homeroom_owner"
 META = "homeroom_meta"
 MEMORY_LIMIT = "4GB"
 THREADS = 2

@@ -11,8 +11,8 @@ from engine.analysis.intervals import assume, evaluate, listed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from engine.analysis.frames import Frame
     from engine.analysis.intervals import Range
-    from engine.catalog import Catalog, Table
     from engine.tree import Expr
 
 
@@ -23,29 +23,33 @@ def may_hold(conditions: Iterable[Expr], known: Mapping[str, Range]) -> bool:
     return narrowed is not None and all(evaluate(condition, narrowed).can_be_true for condition in every)
 
 
-def touched(
-    catalog: Catalog, table: Table, conditions: Iterable[Expr], known: Mapping[str, Range]
-) -> tuple[int, ...]:
+def touched(frame: Frame, conditions: Iterable[Expr], known: Mapping[str, Range] | None = None) -> tuple[int, ...]:
     """The cohorts that may have a row where the conditions are true.
 
-    Each cohort is tried with all else as the conditions leave it. The declared checks of the table help: they
-    are true on every record, as the loader enforces.
+    Each cohort is tried with all else as the conditions leave it. The declared checks of the tables help: they
+    are true on every record, as the loader enforces. The ON of a LEFT JOIN spares nobody.
+
+    Args:
+        frame: the relation.
+        conditions: conjuncts over its columns.
+        known: what is known of the columns before; what is declared of them if not given.
     """
-    every = tree.conjuncts((*conditions, *table.checks))
-    narrowed = assume(every, known)
+    catalog, cohort = frame.catalog, frame.relation.cohort
+    every = tree.conjuncts((*conditions, *frame.checks))
+    narrowed = assume(every, frame.known if known is None else known)
     if narrowed is None:
         return ()
     by_cohort = []
     for condition in every:
         used = tree.columns_of(condition)
-        if catalog.cohort in used:
-            by_cohort.append((condition, tuple((name, narrowed[name]) for name in sorted(used - {catalog.cohort}))))
+        if cohort in used:
+            by_cohort.append((condition, tuple((name, narrowed[name]) for name in sorted(used - {cohort}))))
         elif not evaluate(condition, narrowed).can_be_true:
             return ()
-    left = frozenset(narrowed[catalog.cohort].values or ())
+    left = frozenset(narrowed[cohort].values or ())
     for condition, others in by_cohort:
-        left = left & _cohorts_where(condition, catalog.cohort, catalog.cohorts, others)
-    return tuple(cohort for cohort in catalog.cohorts if cohort in left)
+        left = left & _cohorts_where(condition, cohort, catalog.cohorts, others)
+    return tuple(each for each in catalog.cohorts if each in left)
 
 
 @lru_cache(maxsize=4096)

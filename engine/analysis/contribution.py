@@ -6,15 +6,23 @@ other columns have values left; a cap leaves its number of rows for each.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from engine import tree
+from engine.analysis.intervals import equated, within
+from engine.refusals import QueryRefused
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from engine.analysis.frames import Frame, Matched
     from engine.analysis.intervals import Range
-    from engine.catalog import Catalog, Table, Value
+    from engine.catalog import Catalog, Table
+    from engine.keysets import KeyList
+    from engine.tree import Expr, Scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,10 @@ class Contribution:
     rows: int
     rows_per_group: int
     groups: int
+
+    def of_students(self) -> Contribution:
+        """The same where a student counts once in each group, whatever the rows."""
+        return Contribution(min(self.rows, self.groups), min(self.rows_per_group, 1), self.groups)
 
     def l2_squared(self, bound: int) -> int:
         """The greatest squared L2 norm of one student's vector, each row being at most `bound` in magnitude.
@@ -106,38 +118,186 @@ def rows_basis(catalog: Catalog, table: Table, known: Mapping[str, Range], fixed
     return min(proofs(), key=lambda basis: basis.rows)
 
 
-def rows_max(catalog: Catalog, table: Table, known: Mapping[str, Range], fixed: Collection[str] = ()) -> int:
-    """Most rows of one student, as `rows_basis` proves it."""
-    return rows_basis(catalog, table, known, fixed).rows
+def lookup_rows(table: Table, known: Mapping[str, Range], fixed: Collection[str]) -> int | None:
+    """Most rows of a public table that agree on some columns: 1 where a unique key is among them, else unknown."""
+
+    def pinned(name: str) -> bool:
+        values = known[name].values
+        return name in fixed or (values is not None and len(values) + known[name].nullable <= 1)
+
+    return 1 if any(all(map(pinned, key)) for key in table.unique) else None
 
 
-def contribution(
-    catalog: Catalog,
-    table: Table,
-    known: Mapping[str, Range],
-    keys: Sequence[str],
-    key_rows: Sequence[tuple[Value | None, ...]],
-) -> Contribution:
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Why a student has at most so many rows in a relation.
+
+    Attributes:
+        rows: how many.
+        parts: for each private table, in the order of the proof, its name and why one combination of the others'
+            rows meets at most so many of its own.
+        lefts: most rows of each LEFT JOIN's right side for one row of the left.
+    """
+
+    rows: int
+    parts: tuple[tuple[str, Basis], ...]
+    lefts: tuple[int, ...]
+
+
+def proof(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range], fixed: Collection[str] = ()) -> Proof:
+    """The sharpest proof of how many rows of one student a relation has.
+
+    The tables are taken one after another: what an equality ties to the tables before, or to the student, is fixed
+    when the next is counted. The best order is found over all sets of tables.
+
+    Args:
+        frame: the relation.
+        conditions: conjuncts that are true on its rows.
+        known: ranges of its columns where they are.
+        fixed: columns taken at one value, such as the keys of a group.
+
+    Raises:
+        QueryRefused: a public table is not joined on a unique key of it.
+    """
+    lefts = tuple(_matches(left, frame) for left in frame.lefts)
+    scans = frame.relation.scans
+    best: dict[int, Proof] = {0: Proof(1, (), ())}
+    ties = _ties(conditions)
+    for mask in range(1 << len(scans)):
+        if mask not in best:
+            continue
+        given = {*fixed, frame.relation.cohort}
+        for position, scan in enumerate(scans):
+            if mask >> position & 1:
+                given |= set(frame.names[scan.name].values())
+        for position, scan in enumerate(scans):
+            if mask >> position & 1:
+                continue
+            basis = _scan_basis(frame, scan, known, _closed(given, ties, frame.names[scan.name].values()))
+            if basis is None:
+                continue
+            parts = best[mask].parts if frame.table(scan).public else (*best[mask].parts, (scan.name, basis))
+            longer = Proof(best[mask].rows * basis.rows, parts, lefts)
+            wider = mask | 1 << position
+            if wider not in best or longer.rows < best[wider].rows:
+                best[wider] = longer
+    whole = best.get((1 << len(scans)) - 1)
+    if whole is None:
+        raise _without_key(frame, scans)
+    return Proof(whole.rows * math.prod(max(1, rows) for rows in lefts), whole.parts, lefts)
+
+
+def _matches(left: Matched, outer: Frame) -> int:
+    """Most rows of a right side for one row of the left, whose columns are all fixed."""
+    if left.known is None:
+        return 0
+    return proof(left.frame, left.conditions, left.known, tuple(outer.known)).rows
+
+
+def _scan_basis(frame: Frame, scan: Scan, known: Mapping[str, Range], given: Collection[str]) -> Basis | None:
+    names = frame.names[scan.name]
+    own = {name: known[full] for name, full in names.items()}
+    fixed = [name for name, full in names.items() if full in given]
+    table = frame.table(scan)
+    if table.public:
+        rows = lookup_rows(table, own, fixed)
+        return None if rows is None else Basis(rows, "unique")
+    return rows_basis(frame.catalog, table, own, fixed)
+
+
+def _ties(conditions: Sequence[Expr]) -> list[tuple[str, frozenset[str]]]:
+    """Columns that are a function of others on every row: `column = expression`."""
+    return [(column.name, tree.columns_of(other)) for conjunct in conditions for column, other in equated(conjunct)]
+
+
+def _closed(given: Collection[str], ties: Sequence[tuple[str, frozenset[str]]], wanted: Collection[str]) -> set[str]:
+    """What is fixed once some columns are: all that is tied to them."""
+    found, names = set(given), set(wanted)
+    growing = True
+    while growing:
+        more = {name for name, others in ties if name in names and name not in found and others <= found}
+        found |= more
+        growing = bool(more)
+    return found
+
+
+def _without_key(frame: Frame, scans: Sequence[Scan]) -> QueryRefused:
+    public = [scan for scan in scans if frame.table(scan).public]
+    keys = [f"{scan.name} on {', '.join(key)}" for scan in public for key in frame.table(scan).unique]
+    return QueryRefused(
+        "unsupported",
+        f"{', '.join(scan.name for scan in public)} is not joined on a unique key: a student may have any number of "
+        "rows.",
+        accepted=f"a join of {' or '.join(keys)}",
+    )
+
+
+def determined(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range]) -> frozenset[str]:
+    """Columns that have one value per student, whatever the group: the cohort, and all of a table with one row."""
+    ties = _ties(conditions)
+    found = {frame.relation.cohort}
+    growing = True
+    while growing:
+        growing = False
+        for scan in frame.relation.scans:
+            names = set(frame.names[scan.name].values())
+            if names <= found:
+                continue
+            basis = _scan_basis(frame, scan, known, _closed(found, ties, names))
+            if basis is not None and basis.rows <= 1:
+                found |= names
+                growing = True
+    return frozenset(found)
+
+
+ALTERNATIVES_MAX = 2_000
+"""Most combinations of values of key expressions for which the rows of one group are counted."""
+
+
+def contribution(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range], keys: KeyList) -> Contribution:
     """What one student can contribute to a statistic with these groups.
 
     Args:
-        catalog: declares the owner and the cohort.
-        table: the scanned table.
-        known: ranges of the columns where the statistic's conditions are true.
-        keys: the GROUP BY columns.
-        key_rows: the key list.
+        frame: the relation.
+        conditions: the statistic's conjuncts.
+        known: ranges of the columns where they are true.
+        keys: the groups.
     """
-    rows = rows_max(catalog, table, known)
-    constant = student_columns(catalog, table)
-    moving = [position for position, name in enumerate(keys) if name not in constant]
-    reachable = math.prod(
-        len(values) + known[keys[p]].nullable for p in moving if (values := known[keys[p]].values) is not None
-    )
-    groups = min(reachable, len(key_rows)) if keys else 1
-    if len(moving) < len(keys) and len(moving) > 0:
-        groups = min(groups, len({tuple(row[p] for p in moving) for row in key_rows}))
-    return Contribution(
-        rows=rows,
-        rows_per_group=min(rows, rows_max(catalog, table, known, fixed=frozenset(keys))),
-        groups=groups,
-    )
+    every = (*conditions, *frame.checks)
+    rows = proof(frame, every, known).rows
+    constant = determined(frame, every, known)
+    bare = [(p, key.name) for p, key in enumerate(keys.columns) if isinstance(key, tree.Column)]
+    moving = [(p, name) for p, name in bare if name not in constant]
+    reachable = math.prod(_reachable(known[name], keys, p) for p, name in moving)
+    places = [p for p, _ in moving]
+    for block in keys.blocks:
+        if not block.reads <= constant:
+            reachable *= block.groups_of(constant)
+            places += block.positions
+    groups = min(reachable, len(keys.rows)) if keys.columns else 1
+    if len(places) < len(keys.columns) and places:
+        groups = min(groups, len({tuple(row[p] for p in places) for row in keys.rows}))
+    fixed = frozenset(name for _, name in bare)
+    per_group = max((proof(frame, every, inside, fixed).rows for inside in _inside_groups(known, keys)), default=0)
+    return Contribution(rows=rows, rows_per_group=min(rows, per_group), groups=groups)
+
+
+def _reachable(found: Range, keys: KeyList, position: int) -> int:
+    """How many values of a GROUP BY column one student can have."""
+    if found.values is None:
+        return len({row[position] for row in keys.rows})
+    return len(found.values) + found.nullable
+
+
+def _inside_groups(known: Mapping[str, Range], keys: KeyList) -> Iterator[Mapping[str, Range]]:
+    """What is known inside each group by its key expressions: their columns take only values that lead there."""
+    blocks = [block for block in keys.blocks if block.led_by]
+    if not blocks or math.prod(len(block.led_by) for block in blocks) > ALTERNATIVES_MAX:
+        yield known
+        return
+    for chosen in itertools.product(*(block.led_by.values() for block in blocks)):
+        inside = dict(known)
+        for part in chosen:
+            for name, values in part.items():
+                inside[name] = within(inside[name], values)
+        yield inside

@@ -20,7 +20,7 @@ from engine.expressions import MAGNITUDE_MAX, as_double
 from engine.refusals import QueryRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from engine.catalog import Column, RangeTable, Table
     from engine.tree import Expr, Scalar
@@ -175,6 +175,17 @@ def _can_be(found: Range | None, value: Scalar) -> bool:
     return value in found.values if found.values is not None else _within(value, found)
 
 
+def holds(found: Range, value: Scalar) -> bool:
+    """Whether a column may have a value; None stands for NULL."""
+    return found.nullable if value is None else _can_be(found, value)
+
+
+def within(own: Range, values: frozenset[Scalar]) -> Range:
+    """The part of a range that is on a list; None on it stands for NULL."""
+    kept = frozenset(value for value in values if value is not None and _can_be(own, value))
+    return listed(kept, nullable=own.nullable and None in values)
+
+
 def union(ranges: Iterable[Range]) -> Range:
     """The least range that holds several."""
     every = list(ranges)
@@ -264,6 +275,20 @@ def fits(found: Range, of: tree.Type) -> Range:
                 accepted="columns with smaller bounds, or a CAST to DOUBLE",
             )
     return found
+
+
+def fitting(expr: Expr, known: Mapping[str, Range]) -> None:
+    """Prove that every number in an expression fits.
+
+    Raises:
+        QueryRefused: one may not, or has no bounds.
+    """
+    for part in tree.walk(expr):
+        if isinstance(part, tree.Arithmetic):
+            evaluate(part, known)
+        for child, scale in aligned(part):
+            if scale > child.type.scale:
+                fits(evaluate(child, known), tree.Type("exact", scale))
 
 
 def aligned(expr: Expr) -> tuple[tuple[Expr, int], ...]:
@@ -430,14 +455,19 @@ def _plain(value: Fraction) -> int | Fraction:
 # -- assumptions
 
 
+PASSES_MAX = 3
+"""How often equalities of columns hand on what is known of one to the other."""
+
+
 def assume(conditions: Iterable[Expr], known: Mapping[str, Range]) -> dict[str, Range] | None:
     """What is known of the columns on rows where the conditions are true; None where there are none.
 
-    Only conjuncts that compare a bare column with constants narrow a range; all others are left out, which
-    is sound.
+    Only conjuncts that compare a bare column with a constant or with another expression narrow a range; all others
+    are left out, which is sound.
     """
+    every = tree.conjuncts(conditions)
     found = dict(known)
-    for conjunct in tree.conjuncts(conditions):
+    for conjunct in every:
         narrowed = _narrow(conjunct, found)
         if narrowed is None:
             continue
@@ -445,7 +475,47 @@ def assume(conditions: Iterable[Expr], known: Mapping[str, Range]) -> dict[str, 
         if left.empty and not left.nullable:
             return None
         found[name] = left
+    equal = [side for conjunct in every for side in equated(conjunct)]
+    for _ in range(PASSES_MAX):
+        before = dict(found)
+        for column, other in equal:
+            left = _meet(found[column.name], other, found)
+            if left.empty:
+                return None
+            found[column.name] = left
+        if found == before:
+            break
     return found
+
+
+def equated(conjunct: Expr) -> Iterator[tuple[tree.Column, Expr]]:
+    """The columns that a conjunct makes equal to another expression, which is no constant."""
+    if isinstance(conjunct, tree.Compare) and conjunct.op == "=":
+        for column, other in ((conjunct.left, conjunct.right), (conjunct.right, conjunct.left)):
+            if isinstance(column, tree.Column) and not isinstance(other, tree.Constant):
+                yield column, other
+
+
+def _meet(own: Range, other: Expr, known: Mapping[str, Range]) -> Range:
+    """The part of a column's range that the range of an expression meets."""
+    try:
+        found = evaluate(other, known)
+    except QueryRefused:
+        return replace(own, nullable=False)
+    values = own.values
+    if values is not None:
+        values = frozenset(value for value in values if _can_be(found, value))
+    elif found.values is not None:
+        values = frozenset(value for value in found.values if _within(value, own))
+    if values is not None:
+        return listed(values)
+    if found.empty:
+        return Range(values=EMPTY)
+    low = found.low if own.low is None else own.low if found.low is None else max(own.low, found.low)
+    high = found.high if own.high is None else own.high if found.high is None else min(own.high, found.high)
+    if low is not None and high is not None and low > high:
+        return Range(values=EMPTY)
+    return Range(low, high, None, nullable=False, by=own.by)
 
 
 def _narrow(conjunct: Expr, known: Mapping[str, Range]) -> tuple[str, Range] | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.compile import Compiled
     from engine.keysets import KeyList
 
-_ARROW = {"exact": pa.int64(), "boolean": pa.bool_(), "text": pa.string()}
+_ARROW = {"exact": pa.int64(), "boolean": pa.bool_(), "text": pa.string(), "null": pa.int64()}
 
 
 def run(

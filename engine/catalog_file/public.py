@@ -14,7 +14,7 @@ from engine.refusals import CatalogRefused
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine.catalog import Catalog, Column
+    from engine.catalog import Catalog, Column, Table
     from engine.catalog_file.document import ColumnSpec, Document
     from engine.catalog_file.reader import Reader
 
@@ -84,7 +84,25 @@ def resolve(catalog: Catalog, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -
         if is_reference(spec.bounds, {"table", "low", "high"}):
             column = dataclasses.replace(column, ranges=_ranges(catalog, spec.bounds, rows))
         tables[table] = dataclasses.replace(tables[table], columns={**tables[table].columns, name: column})
+    for public in catalog.public_tables:
+        tables[public.name] = _with_rows(tables[public.name], rows.get(public.name, ()))
     return dataclasses.replace(catalog, tables=tables, digest=digest_of(catalog.document, rows))
+
+
+def _with_rows(table: Table, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A public table with its rows; each column has the values that are in them, in declared or natural order."""
+    on = {name for name, column in table.columns.items() if column.on}
+    columns = dict(table.columns)
+    for name in on:
+        column, found = columns[name], {row[name] for row in rows}
+        values = sorted(found - {None})
+        if column.type.kind in ("text", "boolean") or column.type == tree.INTEGER:
+            listed = tuple(value for value in column.values or values if value in found)
+            columns[name] = dataclasses.replace(column, values=listed, nullable=None in found)
+        low, high = (min(values), max(values)) if column.type.is_number and values else (column.low, column.high)
+        columns[name] = dataclasses.replace(columns[name], low=low, high=high, ranges=None, nullable=None in found)
+    kept = tuple({name: row[name] for name in on} for row in rows)
+    return dataclasses.replace(table, columns=columns, rows=kept)
 
 
 def _still_listed(catalog: Catalog, table: str, column: Column, listed: tuple[Any, ...]) -> None:

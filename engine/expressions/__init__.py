@@ -4,17 +4,21 @@ A class of node that is not named in `convert` is refused, and so is any arg of 
 Every form made here is total: no value can make it fail (see `engine.compile` for the SQL).
 """
 
+from engine.expressions.comparisons import comparison, connective
 from engine.expressions.convert import condition, convert
 from engine.expressions.numbers import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX, as_double, exact, fold
-from engine.expressions.scope import Scope
+from engine.expressions.scope import Named, Scope
 
 __all__ = [
     "MAGNITUDE_MAX",
     "PRECISION_MAX",
     "SCALE_MAX",
+    "Named",
     "Scope",
     "as_double",
+    "comparison",
     "condition",
+    "connective",
     "convert",
     "exact",
     "fold",

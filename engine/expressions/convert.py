@@ -151,6 +151,9 @@ def _not(scope: Scope, node: exp.Expr) -> Expr:
 
 def _is(scope: Scope, node: exp.Expr) -> Expr:
     this, other = scope.source.consume(node, "this", "expression")
+    carrier = scope.carrier(this) if isinstance(other, exp.Null) else None
+    if carrier is not None and carrier.presence is not None:
+        return tree.IsNull(carrier.presence)
     arg = convert(scope, this)
     if isinstance(other, exp.Null):
         return tree.IsNull(arg)

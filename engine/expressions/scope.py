@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -10,10 +10,32 @@ from sqlglot import exp
 from engine.source import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from engine import tree
+    from engine.refusals import QueryRefused
     from engine.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One relation as FROM names it.
+
+    Attributes:
+        name: by which it may be qualified, in small letters; empty for none.
+        columns: what each of its columns stands for, by lower-case name.
+        owners: lower-case names under which it carries the owner.
+        person: what its rows of one student are joined by: the private tables that carry one owner share it.
+        presence: of the right side of a LEFT JOIN its owner, which is NULL where a row found no match.
+        off: names of declared columns that are switched off.
+    """
+
+    name: str
+    columns: Mapping[str, tree.Expr]
+    owners: frozenset[str] = frozenset()
+    person: str | None = None
+    presence: tree.Column | None = None
+    off: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,52 +43,97 @@ class Scope:
     """The names an expression may use.
 
     Attributes:
-        columns: the relation's columns by lower-case name.
+        relations: what stands in FROM.
         owner: the owner column's name, which may not be used.
-        relations: names by which the relation may be qualified.
-        off: names of declared columns that are switched off.
+        shared: columns that USING made one, by lower-case name.
+        shared_owner: the relation whose owner USING made the owner of all.
     """
 
     source: Source
-    columns: Mapping[str, tree.Column]
+    relations: Sequence[Named]
     owner: str
-    relations: frozenset[str]
-    off: frozenset[str] = frozenset()
+    shared: Mapping[str, tree.Expr] = field(default_factory=dict)
+    shared_owner: Named | None = None
 
-    def column(self, node: exp.Column) -> tree.Column:
-        """The column a name means."""
-        this, table = self.source.consume(node, "this", "table")
-        if not isinstance(this, exp.Identifier):
+    def column(self, node: exp.Column) -> tree.Expr:
+        """What a column's name stands for.
+
+        Raises:
+            QueryRefused: there is no such column, or more than one, or it is the owner or switched off.
+        """
+        name, within = self._within(node)
+        carrier = self.carrier(node)
+        if carrier is not None and carrier.presence is not None:
             raise self.source.refusal(
-                "unsupported", "A row cannot be named as a whole.", node, accepted="a column name"
-            )
-        name = this.name.lower()
-        if table is not None and table.name.lower() not in self.relations:
-            raise self.source.refusal(
-                "unknown_name",
-                f"Nothing here is called {table.name}.",
+                "owner_exposed",
+                f"{name} of {carrier.name or 'the right side'} is there only to tell whether a row found a match.",
                 node,
-                accepted=nearest(table.name, self.relations),
+                accepted=f"IS NULL or IS NOT NULL on it, or {self.owner} of the left side",
             )
-        if name == self.owner.lower():
+        if carrier is not None or (name == self.owner.lower() and name):
             raise self.source.refusal(
                 "owner_exposed",
                 f"{self.owner} names a student: it may not be selected, filtered or grouped by.",
                 node,
                 accepted="a question about groups of students, such as COUNT(*) with GROUP BY on a listed column",
             )
-        if name in self.off:
+        if name in self.shared and not node.table:
+            return self.shared[name]
+        found = {expr: None for named in within if (expr := named.columns.get(name)) is not None}
+        if len(found) == 1:
+            return next(iter(found))
+        raise self._unknown(node, name, within, ambiguous=bool(found))
+
+    def carrier(self, node: exp.Expr) -> Named | None:
+        """The relation whose owner a name stands for; None where it is no owner's name."""
+        while isinstance(node, exp.Paren):
+            (node,) = self.source.consume(node, "this")
+        if not isinstance(node, exp.Column):
+            return None
+        name, within = self._within(node)
+        if name == self.owner.lower() and self.shared_owner is not None and not node.table:
+            return self.shared_owner
+        found = [named for named in within if name in named.owners]
+        if len(found) > 1:
+            raise self._unknown(node, name, found, ambiguous=True)
+        return found[0] if found else None
+
+    def _within(self, node: exp.Column) -> tuple[str, list[Named]]:
+        """A column's name, and the relations it may be in."""
+        this, table = self.source.consume(node, "this", "table")
+        if not isinstance(this, exp.Identifier):
             raise self.source.refusal(
-                "column_off",
-                f"{this.name} is sensitive and switched off in this district.",
-                node,
-                accepted=f"one of {', '.join(sorted(self.columns))}",
+                "unsupported", "A row cannot be named as a whole.", node, accepted="a column name"
             )
-        if name not in self.columns:
+        if table is None:
+            return this.name.lower(), list(self.relations)
+        within = [named for named in self.relations if named.name == table.name.lower()]
+        if not within:
             raise self.source.refusal(
                 "unknown_name",
-                f"There is no column {this.name} here.",
+                f"Nothing here is called {table.name}.",
                 node,
-                accepted=nearest(name, self.columns),
+                accepted=nearest(table.name, (named.name for named in self.relations if named.name)),
             )
-        return self.columns[name]
+        return this.name.lower(), within
+
+    def _unknown(self, node: exp.Column, name: str, within: Sequence[Named], *, ambiguous: bool) -> QueryRefused:
+        known = {column for named in within for column in named.columns}
+        if any(name in named.off for named in within) and not ambiguous:
+            return self.source.refusal(
+                "column_off",
+                f"{node.name} is sensitive and switched off in this district.",
+                node,
+                accepted=f"one of {', '.join(sorted(known))}",
+            )
+        if ambiguous:
+            several = sorted(f"{named.name}.{name}" for named in within if name in {*named.columns, *named.owners})
+            return self.source.refusal(
+                "unknown_name",
+                f"{node.name} could be several columns here.",
+                node,
+                accepted=f"one of {', '.join(several)}",
+            )
+        return self.source.refusal(
+            "unknown_name", f"There is no column {node.name} here.", node, accepted=nearest(name, known)
+        )

@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from engine.analysis import intervals
 from engine.catalog_file import resolve
-from engine.compile import quoted, sql
+from engine.compile import OWNER, quoted, sql
 from engine.intake.files import (
     ACCEPTED,
     BLANK,
@@ -44,7 +44,6 @@ from engine.refusals import CatalogRefused, QueryRefused, Refusal
 from engine.vault import (
     FORMAT,
     META,
-    OWNER,
     Vault,
     audit,
     create_statement,

@@ -11,15 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.analysis.contribution import Contribution, contribution, rows_max
+from engine.analysis.contribution import Contribution, contribution, rows_basis
+from engine.analysis.frames import Frame
 from engine.analysis.intervals import Range, aligned, evaluate, listed, rounded
 from engine.catalog import Cap, RangeTable, Table
 from engine.compile import sql
-from engine.expressions import Scope, convert
-from engine.parse import _DIALECT
+from engine.expressions import Named, Scope, convert
+from engine.keysets import KeyList
 from engine.refusals import QueryRefused
 from engine.source import Source
-from engine.tree import BOOLEAN, DOUBLE, TEXT, Column, Type
+from engine.text import DIALECT
+from engine.tree import BOOLEAN, DOUBLE, TEXT, Column, Relation, Scan, Type
 
 
 def most_by_trying(rows, per_group, groups, bound):
@@ -35,6 +37,15 @@ def test_the_sensitivity_is_the_worst_of_all_ways(rows, per_group, groups, bound
     assert found == most_by_trying(rows, per_group, groups, bound)
 
 
+def contributed(catalog, table, known, keys, groups):
+    relation = Relation((Scan("t", "t"),), (), catalog.cohort)
+    names = {"t": {name: name for name in table.columns}}
+    catalog.tables = {"t": table}
+    columns = tuple(Column(name, Type("exact")) for name in keys)
+    frame = Frame(catalog, relation, {}, known, (), names)
+    return contribution(frame, (), known, KeyList(columns, tuple(groups)))
+
+
 def test_null_is_a_value_of_its_own_in_keys_caps_and_groups():
     """Where a column of a key, a cap or a group may be NULL, a student has rows for one value more.
 
@@ -45,11 +56,11 @@ def test_null_is_a_value_of_its_own_in_keys_caps_and_groups():
     columns = dict.fromkeys(("c", "y", "k"))
     keyed = Table("t", columns, public=False, unique=(("s", "y"),))
     capped = Table("t", columns, public=False, unique=(), caps=(Cap(5, ("y",)),))
-    assert (rows_max(catalog, keyed, known), rows_max(catalog, capped, known)) == (3, 15)
+    assert (rows_basis(catalog, keyed, known).rows, rows_basis(catalog, capped, known).rows) == (3, 15)
     groups = [(year,) for year in (1, 2, None)]
-    assert contribution(catalog, keyed, known, ["y"], groups) == Contribution(3, 1, 3)
+    assert contributed(catalog, keyed, known, ["y"], groups) == Contribution(3, 1, 3)
     both = [(year, k) for year in (1, 2, None) for k in (1, 2, 3, None)]
-    assert contribution(catalog, capped, known, ["y", "k"], both) == Contribution(15, 5, 12)
+    assert contributed(catalog, capped, known, ["y", "k"], both) == Contribution(15, 5, 12)
 
 
 def test_a_range_table_bounds_by_the_rows_that_can_occur():
@@ -77,8 +88,8 @@ def test_a_key_column_without_a_list_bounds_nothing():
     catalog = SimpleNamespace(owner="s", cohort="c")
     known = {"c": listed([2030]), "u": Range(1, 9)}
     table = Table("t", {"c": None, "u": None}, public=False, unique=(("s", "u"),), rows_per_student_max=40)
-    assert rows_max(catalog, table, known) == 40
-    assert rows_max(catalog, table, {**known, "u": listed([4])}) == 1
+    assert rows_basis(catalog, table, known).rows == 40
+    assert rows_basis(catalog, table, {**known, "u": listed([4])}).rows == 1
 
 
 NAMES = {
@@ -123,8 +134,8 @@ def database():
 
 def tree_of(text):
     source = Source(text)
-    (statement,) = _DIALECT.parser().parse(list(_DIALECT.tokenize(f"SELECT {text}")), f"SELECT {text}")
-    return convert(Scope(source, NAMES, owner="", relations=frozenset()), statement.expressions[0])
+    (statement,) = DIALECT.parser().parse(list(DIALECT.tokenize(f"SELECT {text}")), f"SELECT {text}")
+    return convert(Scope(source, [Named("", NAMES)], owner=""), statement.expressions[0])
 
 
 def ranges():

@@ -11,17 +11,20 @@ from engine import above
 from engine import parse as parsing
 from engine.catalog_file import catalog_of
 from engine.expressions.convert import _CONVERTERS
-from engine.parse import DEPTH_MAX, TEXT_BYTES_MAX, TOKENS_MAX, parse
+from engine.parse import parse
 from engine.refusals import QueryRefused
 from engine.source import Source
+from engine.text import DEPTH_MAX, TEXT_BYTES_MAX, TOKENS_MAX
 
 EVERYTHING = """
-SELECT grade_level, COUNT(*) AS n, COUNT(gpa) AS c, COUNT_IF(gpa > 3) AS i, 100.0 * SUM(gpa) / COUNT(*) - 1 AS r,
+WITH c AS (SELECT student_key, school_year AS term, gpa * 1 AS points FROM student_year WHERE has_iep)
+SELECT grade_level, COUNT(DISTINCT y.student_key) AS people, COUNT(*) AS n, COUNT(gpa) AS c, COUNT_IF(gpa > 3) AS i, 100.0 * SUM(gpa) / COUNT(*) - 1 AS r,
   AVG(CASE WHEN days_absent BETWEEN 0 AND 10 THEN days_absent ELSE 0 END) FILTER (WHERE has_iep) AS a,
   SUM(CASE grade_level WHEN '09' THEN 1 ELSE 0 END) AS s, -COUNT(*) AS m, (SUM(gpa)), y.cohort_year + 1,
   AVG(COALESCE(NULLIF(gpa, 0), IF(is_dropout, 1, 2), -(gpa))
     + CAST(days_enrolled AS DOUBLE) * TRY_CAST(gpa AS DECIMAL(4, 1)) / 2 - schools_attended) AS x
-FROM student_year AS y
+FROM student_year AS y JOIN (SELECT s.*, sex AS gender FROM student AS s) AS p ON (p.student_key) = y.student_key
+  JOIN (SELECT * FROM school) USING (school_id) LEFT JOIN c ON c.student_key = y.student_key AND c.term = school_year
 WHERE y.school_year = 2025 AND (gpa IS NOT NULL OR NOT is_retained) AND school_id IN (1001, 1002)
   AND gpa <> 4 AND gpa < 5 AND gpa <= 5 AND gpa > 0 AND gpa >= 0 AND TRUE AND NULL IS NULL AND has_iep IS TRUE
   AND (has_iep AND gpa > 1)
@@ -38,6 +41,16 @@ EXCUSED = {
     ("Ordered", "nulls_first"): "consumed",
     ("Column", "table"): "consumed",
     ("Literal", "is_string"): "consumed",
+    ("Select", "joins"): "consumed, where it is a list of joins",
+    ("Select", "with_"): "consumed, where it is a WITH",
+    ("Group", "all"): "consumed",
+    ("Select", "where"): "consumed, where it is a WHERE",
+    ("Join", "on"): "consumed",
+    ("Join", "side"): "consumed, where it is a word",
+    ("Join", "kind"): "consumed, where it is a word",
+    ("Join", "using"): "consumed, where it is a list",
+    ("Table", "alias"): "consumed, where it is an alias",
+    ("Subquery", "alias"): "consumed, where it is an alias",
 }
 """Empty args that may be filled without a refusal, and why."""
 
@@ -220,8 +233,8 @@ def test_the_answers_columns_have_distinct_names(canonical):
         ("SELECT COUNT(*) OVER () FROM student", "crosses_students"),
         ("SELECT FIRST(sex) FROM student", "unsupported"),
         ("SELECT LIST(sex) FROM student", "unsupported"),
-        ("SELECT COUNT(*) FROM student GROUP BY ROLLUP (sex)", "keys_undeclared"),
-        ("SELECT COUNT(*) FROM student GROUP BY GROUPING SETS ((sex), ())", "keys_undeclared"),
+        ("SELECT COUNT(*) FROM student GROUP BY ROLLUP (sex)", "unsupported"),
+        ("SELECT COUNT(*) FROM student GROUP BY GROUPING SETS ((sex), ())", "unsupported"),
         ("SELECT COUNT(*) FROM student WHERE sex LIKE 'F%'", "unsupported"),
         ("SELECT COUNT(student) FROM student", "unknown_name"),
         ("SELECT SUM(DISTINCT cohort_year) FROM student", "unsupported"),
@@ -231,7 +244,6 @@ def test_the_answers_columns_have_distinct_names(canonical):
         ("SELECT COUNT(*) FROM student LIMIT -1", "unsupported"),
         ("SELECT COUNT(*) FROM student FOR UPDATE", "unsupported"),
         ("SELECT sex, COUNT(*) FROM student GROUP BY sex ORDER BY sex COLLATE nocase", "unsupported"),
-        ("SELECT cohort_year BETWEEN 1 AND 2, COUNT(*) FROM student GROUP BY 1", "keys_undeclared"),
         ("SELECT COUNT(*) FROM student WHERE homeroom_owner = 1", "unknown_name"),
         ("SELECT COUNT(*) FROM homeroom_meta", "unknown_name"),
     ],

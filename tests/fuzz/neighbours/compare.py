@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine import tree
-from engine.analysis.intervals import assume, declared_environment, evaluate
+from engine.analysis.frames import frame_of
+from engine.analysis.intervals import assume, evaluate
 from engine.backends import duckdb as backend
-from engine.compile import Compiled, compile_plan, quoted, sql
+from engine.compile import Compiled, compile_plan, from_clause, owner_of, sql
 from engine.preparation import planned
 from engine.refusals import QueryRefused
-from engine.vault import OWNER, unscaled
+from engine.vault import unscaled
 
 from .pairs import stored
 
@@ -146,7 +147,7 @@ def neighbours(pairs: Pairs, asked: Asked, text: str, cohorts: Sequence[int], *,
     """The greatest squared distance of each statistic over the loaded neighbours."""
     mine = run(pairs.whole.cursor(), asked)
     fits(pairs.catalog, asked, mine)
-    by_student = students(pairs.whole.cursor(), asked)
+    by_student = students(pairs.whole.cursor(), pairs.catalog, asked)
     greatest = each_student(asked, mine, by_student, pairs.cohorts)
     for other in pairs.others:
         if again:
@@ -200,14 +201,16 @@ def examine(pairs: Pairs, question: Question, *, again: bool = False, deep: bool
 # -- every student at once
 
 
-def students(cursor: duckdb.DuckDBPyConnection, asked: Asked) -> dict[Any, Sparse]:
+def students(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) -> dict[Any, Sparse]:
     """The vectors each student would have alone, by one run of the same statement grouped by the owner as well."""
     width, size = len(asked.plan.keys.columns), len(asked.statistics)
     places = {row: i for i, row in enumerate(asked.plan.keys.rows)}
     found: dict[Any, Sparse] = {}
     if asked.compiled is None:
         return found
-    for owner, *row in cursor.execute(by_owner(asked.compiled, width)).fetchall():
+    for owner, *row in cursor.execute(
+        by_owner(asked.compiled, owner_of(catalog, asked.plan.relation), width)
+    ).fetchall():
         place = places.get(tuple(row[:width]))
         if place is not None:
             own = found.setdefault(owner, [{} for _ in range(size)])
@@ -217,15 +220,15 @@ def students(cursor: duckdb.DuckDBPyConnection, asked: Asked) -> dict[Any, Spars
     return found
 
 
-def by_owner(compiled: Compiled, keys: int) -> str:
+def by_owner(compiled: Compiled, owner: str, keys: int) -> str:
     """A compiled statement with the owner before its columns, and in its groups."""
     text = compiled.sql
     if compiled.layout == "placed":
         text = text.partition(" LEFT JOIN (")[2].rpartition(") AS counted ON")[0]
     head, scan, inner = text.partition(" FROM (SELECT ")
     inner = inner.rpartition(") AS scan")[0]
-    names = ", ".join([OWNER, *(f"k{i}" for i in range(keys))])
-    return f"SELECT {OWNER}, {head.removeprefix('SELECT ')}{scan}{OWNER}, {inner}) AS scan GROUP BY {names}"
+    names = ", ".join(["person", *(f"k{i}" for i in range(keys))])
+    return f"SELECT person, {head.removeprefix('SELECT ')}{scan}{owner} AS person, {inner}) AS scan GROUP BY {names}"
 
 
 def each_student(
@@ -266,8 +269,9 @@ def spared(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked, co
 
 def ranges(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) -> None:
     """Every value on record lies in the range the analysis gives its expression."""
-    table = catalog.tables[asked.plan.table]
-    known = declared_environment(table)
+    frame = frame_of(catalog, asked.plan.relation)
+    known = frame.known
+    source = from_clause(catalog, asked.plan.relation, catalog.cohorts)
     parts = {
         tree.canonical(part): part
         for statistic in asked.statistics
@@ -275,22 +279,24 @@ def ranges(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) ->
         for part in tree.walk(condition)
         if isinstance(part, tree.Arithmetic | tree.Cast | tree.Case) or part.type == tree.BOOLEAN
     }
-    _observe(cursor, table.name, [(part, evaluate(part, known)) for part in parts.values()], ())
+    _observe(cursor, source, [(part, evaluate(part, known)) for part in parts.values()], ())
     for statistic in asked.statistics:
         narrowed = assume(statistic.conditions, known)
         if narrowed is None:
             raise BrokenError("range", f"{statistic.label} is measured, though no row can be in it")
         claimed: list[tuple[tree.Expr, Range]] = [
-            (tree.Column(name, table.columns[name].type), found) for name, found in narrowed.items()
+            (tree.Column(name, frame.columns[name].type), found)
+            for name, found in narrowed.items()
+            if name in frame.columns
         ]
         if statistic.centred is not None:
             claimed.append((statistic.centred.arg, evaluate(statistic.centred.arg, narrowed)))
-        _observe(cursor, table.name, claimed, statistic.conditions)
+        _observe(cursor, source, claimed, statistic.conditions)
 
 
 def _observe(
     cursor: duckdb.DuckDBPyConnection,
-    table: str,
+    source: str,
     claimed: Sequence[tuple[tree.Expr, Range]],
     conditions: Sequence[tree.Expr],
 ) -> None:
@@ -303,7 +309,7 @@ def _observe(
     except QueryRefused:
         return  # too long to be written out
     try:
-        rows = cursor.execute(f"SELECT {each} FROM {quoted(table)} WHERE {where}").fetchall()
+        rows = cursor.execute(f"SELECT {each} FROM {source} WHERE {where}").fetchall()
     except Exception as failure:
         raise BrokenError("running fails", f"{type(failure).__name__}: {failure}") from failure
     for (expr, claim), values in zip(claimed, zip(*rows, strict=True), strict=bool(rows)):

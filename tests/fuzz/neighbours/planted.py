@@ -72,12 +72,13 @@ def rest_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def cap_once(patch: pytest.MonkeyPatch) -> None:
     """A cap per key value is taken for a cap over all values."""
-    real = contribution.rows_max
+    real = contribution.rows_basis
 
-    def rows_max(catalog: Any, table: Any, known: Any, fixed: Any = ()) -> int:
-        return min(real(catalog, table, known, fixed), *(cap.rows for cap in table.caps), 10**9)
+    def rows_basis(catalog: Any, table: Any, known: Any, fixed: Any = ()) -> Any:
+        basis = real(catalog, table, known, fixed)
+        return dataclasses.replace(basis, rows=min(basis.rows, *(cap.rows for cap in table.caps), 10**9))
 
-    patch.setattr(contribution, "rows_max", rows_max)
+    patch.setattr(contribution, "rows_basis", rows_basis)
 
 
 def cohorts_not_restricted(patch: pytest.MonkeyPatch) -> None:
@@ -89,7 +90,7 @@ def overflow_raises(patch: pytest.MonkeyPatch) -> None:
     """Arithmetic is neither proved to fit nor done in wider integers."""
     patch.setattr("engine.compile._total", lambda left, op, right: f"({left} {op} {right})")
     patch.setattr(intervals, "fits", lambda found, _of: found)
-    patch.setattr(plan, "fits", lambda found, _of: found)
+    patch.setattr(plan, "fitting", lambda _expr, _known: None)
 
 
 def nullif_ignored(patch: pytest.MonkeyPatch) -> None:

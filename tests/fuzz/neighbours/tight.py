@@ -323,14 +323,14 @@ def _binding(pairs: Pairs, found: Sequence[Reached]) -> set[str]:
 
 def binding(pairs: Pairs, statistic: Statistic) -> str:
     """Which of a table's declarations gives the most rows of a student."""
-    catalog, table = pairs.catalog, pairs.catalog.tables[statistic.table]
+    catalog, table = pairs.catalog, pairs.catalog.tables[statistic.relation.scans[0].table]
     if (catalog.owner,) in table.unique:
         return "one row per student"
     known = assume(statistic.conditions, declared_environment(table)) or {}
     bare = dataclasses.replace(table, unique=(), caps=())
 
     def rows(**kept: Any) -> int:
-        return contribution.rows_max(catalog, dataclasses.replace(bare, **kept), known)
+        return contribution.rows_basis(catalog, dataclasses.replace(bare, **kept), known).rows
 
     if rows() == statistic.contribution.rows:
         return "rows_per_student_max"
