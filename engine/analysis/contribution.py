@@ -159,7 +159,7 @@ def proof(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range], 
     Raises:
         QueryRefused: a public table is not joined on a unique key of it.
     """
-    lefts = tuple(_matches(left, frame) for left in frame.lefts)
+    lefts = tuple(map(_matches, frame.lefts))
     scans = frame.relation.scans
     best: dict[int, Proof] = {0: Proof(1, (), ())}
     ties = _ties(conditions)
@@ -187,11 +187,9 @@ def proof(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range], 
     return Proof(whole.rows * math.prod(max(1, rows) for rows in lefts), whole.parts, lefts)
 
 
-def _matches(left: Matched, outer: Frame) -> int:
+def _matches(left: Matched) -> int:
     """Most rows of a right side for one row of the left, whose columns are all fixed."""
-    if left.known is None:
-        return 0
-    return proof(left.frame, left.conditions, left.known, tuple(outer.known)).rows
+    return 0 if left.known is None else proof(left.frame, left.conditions, left.known, left.given).rows
 
 
 def _scan_basis(frame: Frame, scan: Scan, known: Mapping[str, Range], given: Collection[str]) -> Basis | None:

@@ -24,11 +24,13 @@ class Matched:
         frame: the right side by itself.
         known: of the names within it, where its own conditions and ON are true; None where no row can match.
         conditions: all conjuncts that are true there.
+        given: the columns of what stands left of it: of one left row each has one value.
     """
 
     frame: Frame
     known: Mapping[str, Range] | None
     conditions: tuple[Expr, ...]
+    given: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +102,16 @@ def _check(check: Expr, prefix: str, cohort: str, cohort_here: str) -> Expr:
 
 
 def _matched(catalog: Catalog, left: Left, known: Mapping[str, Range]) -> Matched:
-    frame = frame_of(catalog, left.relation)
+    frame, given = frame_of(catalog, left.relation), frozenset(known)
     conditions = tree.conjuncts((*left.where, *left.on, *frame.checks))
     inside = assume((*left.where, *frame.checks), frame.known)
     if inside is None:
-        return Matched(frame, None, conditions)
+        return Matched(frame, None, conditions, given)
     visible = {name: evaluate(expr, inside) for name, expr in left.columns}
     joined = assume(left.on, {**known, **inside, **visible})
     if joined is None:
-        return Matched(frame, None, conditions)
-    return Matched(frame, {name: joined[name] for name in inside}, conditions)
+        return Matched(frame, None, conditions, given)
+    return Matched(frame, {name: joined[name] for name in inside}, conditions, given)
 
 
 def _above(left: Left, matched: Matched) -> Iterator[tuple[str, Range]]:
