@@ -315,11 +315,12 @@ class _Reader:
 
     def join(self, room: _Room, scope: Scope, node: exp.Join, ctes: Mapping[str, _Cte]) -> Scope:
         source = self.source
-        this, side, kind, on, using = source.consume(node, "this", "side", "kind", "on", "using")
-        if side not in (None, "", "LEFT") or kind not in (None, "", "INNER", "CROSS", "OUTER"):
+        names = ("this", "side", "kind", "on", "using", "method")
+        this, side, kind, on, using, method = source.consume(node, *names)
+        if method or side not in (None, "", "LEFT") or kind not in (None, "", "INNER", "CROSS", "OUTER"):
             raise source.refusal(
                 "unsupported",
-                f"{' '.join(filter(None, (side, kind)))} JOIN is not accepted.",
+                f"{' '.join(filter(None, (method, side, kind)))} JOIN is not accepted.",
                 node,
                 accepted="JOIN … ON, or a LEFT JOIN with the sides exchanged",
             )

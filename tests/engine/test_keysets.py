@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 
+from engine.catalog_file import catalog_of, resolve
 from engine.preparation import planned
+from engine.refusals import QueryRefused
+
+RANGES = [{"test_program": "sat", "subject": "math", "grade_tested": "11", "low": 200, "high": 800}]
 
 YEARS = tuple(range(2020, 2027))
 
@@ -75,3 +81,28 @@ def test_a_question_touches_what_any_of_its_statistics_touches(canonical):
     for chosen in (parts, parts[::-1]):
         plan = planned(canonical, f"SELECT {', '.join(chosen)} FROM student", canonical.cohorts)
         assert plan.touched == plan.cohorts == (2030, 2033)
+
+
+def test_a_key_without_a_list_is_refused():
+    """Which of its values occur would tell about students; what is made of it has values of its own."""
+    text = files("engine").joinpath("starter.yaml").read_text(encoding="utf-8")
+    free = catalog_of(
+        text.replace("sex:            {type: text, values: [F, M, X, unknown]", "sex:            {type: text"),
+        "starter.yaml",
+    )
+    free = resolve(
+        free,
+        {
+            "school": [{"school_id": 1, **dict.fromkeys(free.tables["school"].columns)} | {"school_id": 1}],
+            "scale_range": RANGES,
+        },
+    )
+    for key in ("sex", "COALESCE(sex, 'F')"):
+        with pytest.raises(QueryRefused) as caught:
+            groups(free, f"SELECT {key}, COUNT(*) FROM student GROUP BY 1")
+        assert caught.value.code == "keys_undeclared"
+    assert groups(free, "SELECT sex = 'F', COUNT(*) FROM student GROUP BY 1") == ((False,), (True,))
+    assert groups(free, "SELECT CASE sex WHEN 'F' THEN 'girl' END, COUNT(*) FROM student GROUP BY 1") == (
+        ("girl",),
+        (None,),
+    )

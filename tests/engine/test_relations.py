@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from engine.backends import duckdb as backend
+from engine.catalog_file import read_catalog
 from engine.compile import OWNER, compile_plan
 from engine.preparation import planned
-from engine.refusals import QueryRefused
 from engine.source import Source  # noqa: F401
 from engine.vault import Vault
-from engine.catalog_file import read_catalog
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,9 @@ QUESTIONS = [
     "SELECT is_high, COUNT(*) FROM (SELECT y.*, CASE WHEN c.school_level = 'high' THEN 1 ELSE 0 END AS is_high FROM student_year y LEFT JOIN school c ON c.school_id = y.school_id AND c.is_charter) q WHERE school_year >= 2024 GROUP BY is_high",
     "SELECT p.cte, COUNT(*) FROM student s LEFT JOIN (SELECT student_key, 1 AS cte FROM program WHERE program_type = 'cte' AND school_year = 2025) p USING (student_key) GROUP BY 1",
     "SELECT has_iep AND english_learner, COUNT(*) FROM student_year GROUP BY 1",
-    "SELECT CASE WHEN gpa >= 3 THEN 'high' WHEN gpa IS NOT NULL THEN 'low' END AS band, school_year, COUNT(*) FROM student_year GROUP BY 1, 2".replace("gpa >= 3", "schools_attended >= 2").replace("gpa IS", "schools_attended IS"),
+    "SELECT CASE WHEN gpa >= 3 THEN 'high' WHEN gpa IS NOT NULL THEN 'low' END AS band, school_year, COUNT(*) FROM student_year GROUP BY 1, 2".replace(
+        "gpa >= 3", "schools_attended >= 2"
+    ).replace("gpa IS", "schools_attended IS"),
     "SELECT schools_attended, COUNT(*) FROM student_year WHERE school_year = 2025 GROUP BY 1",
     "SELECT days_enrolled, COUNT(*) FROM student_year WHERE school_year = 2025 GROUP BY 1",
     "SELECT school_year - cohort_year, COUNT(*) FROM student_year GROUP BY 1",
@@ -66,3 +67,68 @@ def test_our_sql_counts_what_the_researchers_sql_counts(sql, vault):
     """Group by group the numbers before noise are those of the text as it was written."""
     assert counted(vault, sql) == plainly(vault, sql)
     assert counted(vault, sql)
+
+
+def test_the_right_side_may_be_null(vault):
+    """Above a LEFT JOIN every column may be NULL, and so may what is made of it; a constant of the right side too."""
+    sql = "SELECT {0}, COUNT(*) FROM student s LEFT JOIN (SELECT *, 7 AS seven FROM program) p USING (student_key) GROUP BY 1"
+    for column in ("p.program_type", "p.seven", "p.school_year", "p.seven + 1"):
+        assert (None,) in planned(vault.catalog, sql.format(column), vault.catalog.cohorts).keys.rows
+
+
+def test_on_of_a_left_join_spares_nobody(vault):
+    """A left row is there whether or not ON is true of it: neither ON nor what holds on the right side narrows it."""
+    (plain,), (joined,) = (
+        planned(vault.catalog, f"SELECT COUNT(*) FROM student s {join}", vault.catalog.cohorts).statistics
+        for join in (
+            "",
+            "LEFT JOIN student_year y ON y.student_key = s.student_key AND s.cohort_year = 2030 AND y.school_year = 2025",
+        )
+    )
+    assert plain.cohorts == joined.cohorts == vault.catalog.cohorts
+    sql = "SELECT s.sex, COUNT(*) FROM student s LEFT JOIN program p ON p.student_key = s.student_key AND s.sex = 'F' GROUP BY 1"
+    assert len(planned(vault.catalog, sql, vault.catalog.cohorts).keys.rows) == 4
+    sql = "SELECT COUNT(*) FROM student s LEFT JOIN student_year y USING (student_key) WHERE y.school_year IS NULL"
+    (none,) = planned(vault.catalog, sql, vault.catalog.cohorts).statistics
+    assert none.cohorts == vault.catalog.cohorts
+    sql = "SELECT COUNT(*) FROM student s LEFT JOIN (SELECT * FROM student_year WHERE school_year = 2020) y USING (student_key)"
+    (one,) = planned(vault.catalog, sql, vault.catalog.cohorts).statistics
+    assert one.cohorts == vault.catalog.cohorts
+
+
+@pytest.mark.parametrize(
+    ("sql", "scans"),
+    [
+        (
+            "SELECT COUNT(*) FROM student s JOIN student_year y USING (student_key) JOIN school c USING (school_id) WHERE y.school_year = 2025",
+            2,
+        ),
+        (
+            "SELECT COUNT(*) FROM student s LEFT JOIN (SELECT y.* FROM student_year y JOIN program p USING (student_key)) q USING (student_key) WHERE s.cohort_year = 2030",
+            3,
+        ),
+    ],
+)
+def test_every_private_scan_reads_the_charged_cohorts_alone(sql, scans, vault):
+    """Each table of students is restricted inside its own scan, wherever it stands in FROM."""
+    plan = planned(vault.catalog, sql, (2029, 2030, 2031))
+    text = compile_plan(plan, vault.catalog, plan.statistics).sql
+    (statistic,) = plan.statistics
+    restricted = f'"cohort_year" BETWEEN {statistic.cohorts[0]} AND {statistic.cohorts[-1]}'
+    assert text.count(restricted) == scans + 1
+    assert text.count("BETWEEN") == scans + 1
+
+
+def test_students_and_rows_are_two_measurements(canonical):
+    """Counting students and counting rows are told apart where a student may have several."""
+    sql = "SELECT COUNT(*), COUNT(DISTINCT student_key) FROM course_grade WHERE school_year = 2025"
+    rows, students = planned(canonical, sql, canonical.cohorts).statistics
+    assert rows.shape != students.shape
+    assert (rows.l2_squared, students.l2_squared) == (256, 1)
+
+
+def test_an_equality_inside_or_ties_nothing(canonical):
+    """What holds in one branch of an OR holds on no row for certain."""
+    sql = "SELECT COUNT(*) FROM student_year a JOIN student_year b ON a.student_key = b.student_key AND (a.school_year = b.school_year OR a.has_iep)"
+    (statistic,) = planned(canonical, sql, canonical.cohorts).statistics
+    assert statistic.contribution.rows == 49
