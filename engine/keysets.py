@@ -38,6 +38,9 @@ CUT_MAX = 10_000
 PARTS_MAX = 10_000
 """Most conditions on different groups that are evaluated to find which left-out cohorts occur; beyond it all may."""
 
+STEPS_MAX = 150_000
+"""Most steps (combinations of values times parts of expressions) that the keys of one question are evaluated in."""
+
 WAYS_MAX = 10_000
 """Most combinations of column values that are kept to tell which of them lead to a group of an expression."""
 
@@ -138,7 +141,10 @@ def key_list(
     home = {place: (u, i) for u, (places, _, _) in enumerate(units) for i, place in enumerate(places)}
     order = [home[place] for place in range(len(columns))]
     lists = [list(dict.fromkeys(key[i] for key in units[u][1])) for u, i in order]
-    rows = (tuple(parts[u][i] for u, i in order) for parts in itertools.product(*(keys for _, keys, _ in units)))
+    rows: Iterable[Key] = itertools.product(*lists)
+    if any(len(places) > 1 for places, _, _ in units):
+        crossed = itertools.product(*(keys for _, keys, _ in units))
+        rows = (tuple(parts[u][i] for u, i in order) for parts in crossed)
     found = tuple(maker.cut(rows, lists))
     if len(found) > GROUPS_MAX:
         raise _too_many(len(found))
@@ -198,6 +204,7 @@ class _Maker:
     known: dict[str, Range]
     refusal: Callable[..., QueryRefused]
     left: int = CUT_MAX
+    steps: int = 0
 
     @property
     def conjuncts(self) -> tuple[Expr, ...]:
@@ -216,6 +223,13 @@ class _Maker:
         found: dict[Key, None] = {}
         kept: list[tuple[Mapping[str, Value | None], frozenset[Key]]] = []
         own = [i for i, key in enumerate(keys) if not isinstance(key, tree.Column)]
+        self.steps += len(ways) * sum(1 for key in keys for _ in tree.walk(key))
+        if self.steps > STEPS_MAX:
+            raise QueryRefused(
+                "keys_undeclared",
+                f"What GROUP BY can come to would have to be tried on {len(ways):,} combinations of values.",
+                accepted="expressions of fewer columns, or of columns with shorter lists",
+            )
         for way in ways:
             inside = _at(self.known, tuple(way), tuple(way.values()))
             lists = [self.possible(evaluate(key, inside), p) for key, p in zip(keys, positions, strict=True)]
@@ -289,7 +303,7 @@ class _Maker:
             if listing is None:
                 continue
             values = [*listing, *([None] if self.known[name].nullable else [])]
-            if len(found) * len(values) > EVALUATIONS_MAX:
+            if len(found) * len(values) > STEPS_MAX:
                 raise _too_many(len(found) * len(values))
             found = [{**way, name: value} for way in found for value in values]
         for conjunct in self.conjuncts:
@@ -315,7 +329,7 @@ class _Maker:
             more = dict(zip(columns, row, strict=True))
             if all(way.get(name, value) == value for name, value in more.items()):
                 found.append({**way, **more})
-            if len(found) > EVALUATIONS_MAX:
+            if len(found) > STEPS_MAX:
                 raise _too_many(len(found))
         return found
 

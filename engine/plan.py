@@ -22,7 +22,7 @@ from engine.keysets import KeyList, key_list, partial_cells
 from engine.refusals import QueryRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from engine.analysis.frames import Frame
     from engine.analysis.intervals import Number
@@ -214,6 +214,8 @@ class _Planner:
         self.keys = key_list(self.frame, query, self.cohorts, source.refusal)
         self.found: OrderedDict[str, Statistic] = OrderedDict()
         self.sums: dict[tuple[int, int], Fraction] = {}
+        self.conditions = {item.condition for item in _aggregates(query) if item.condition is not None}
+        self.contributions: dict[tuple[tree.Expr, ...], Contribution] = {}
         self.explicit: set[int] = set()
         self.bounds: dict[str, Bounds] = {}
 
@@ -433,7 +435,10 @@ class _Planner:
         known = assume(conditions, self.known)
         if known is None or not cohorts or not self.keys.rows:
             return None
-        found = contribution(self.frame, conditions, known, self.keys)
+        found = self.contributions.get(conditions)
+        if found is None:
+            found = contribution(self.frame, conditions, known, self.keys, 1 + len(self.conditions))
+            self.contributions[conditions] = found
         if students and found.rows_per_group <= 1:
             students, label = False, "COUNT(*)"  # a student has one row in a group, so rows are students
         if students:
@@ -471,6 +476,17 @@ class _Planner:
                 weights[total] = 2 / (1 + ratio)
                 implicit[count] = max(implicit.get(count, Fraction(0)), 2 - weights[total])
         return tuple(implicit.get(position, weight) for position, weight in enumerate(weights))
+
+
+def _aggregates(query: tree.Query) -> Iterator[tree.Aggregate]:
+    """Every aggregate a question asks for."""
+    pending = [item.value for item in query.items] + [term.value for term in query.order]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, tree.Aggregate):
+            yield value
+        elif isinstance(value, tree.OuterArithmetic):
+            pending += [value.left, value.right]
 
 
 def _centred_exact(arg: tree.Expr, found: Range) -> Centred:

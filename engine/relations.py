@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.catalog import Catalog, Table
     from engine.source import Source
 
-SCANS_MAX = 8
+SCANS_MAX = 6
 """Most tables one question may join."""
 
 _CLAUSES = {

@@ -160,30 +160,25 @@ def proof(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range], 
         QueryRefused: a public table is not joined on a unique key of it.
     """
     lefts = tuple(map(_matches, frame.lefts))
-    scans = frame.relation.scans
+    scans = [_Counted(frame, scan, known) for scan in frame.relation.scans]
     best: dict[int, Proof] = {0: Proof(1, (), ())}
     ties = _ties(conditions)
     for mask in range(1 << len(scans)):
         if mask not in best:
             continue
-        given = {*fixed, frame.relation.cohort}
+        given = {*fixed, frame.relation.cohort}.union(*(scan.full for i, scan in enumerate(scans) if mask >> i & 1))
         for position, scan in enumerate(scans):
-            if mask >> position & 1:
-                given |= set(frame.names[scan.name].values())
-        for position, scan in enumerate(scans):
-            if mask >> position & 1:
-                continue
-            basis = _scan_basis(frame, scan, known, _closed(given, ties, frame.names[scan.name].values()))
+            basis = None if mask >> position & 1 else scan.basis(_closed(given, ties, scan.full))
             if basis is None:
                 continue
-            parts = best[mask].parts if frame.table(scan).public else (*best[mask].parts, (scan.name, basis))
+            parts = best[mask].parts if scan.table.public else (*best[mask].parts, (scan.name, basis))
             longer = Proof(best[mask].rows * basis.rows, parts, lefts)
             wider = mask | 1 << position
             if wider not in best or longer.rows < best[wider].rows:
                 best[wider] = longer
     whole = best.get((1 << len(scans)) - 1)
     if whole is None:
-        raise _without_key(frame, scans)
+        raise _without_key(frame)
     return Proof(whole.rows * math.prod(max(1, rows) for rows in lefts), whole.parts, lefts)
 
 
@@ -192,15 +187,22 @@ def _matches(left: Matched) -> int:
     return 0 if left.known is None else proof(left.frame, left.conditions, left.known, left.given).rows
 
 
-def _scan_basis(frame: Frame, scan: Scan, known: Mapping[str, Range], given: Collection[str]) -> Basis | None:
-    names = frame.names[scan.name]
-    own = {name: known[full] for name, full in names.items()}
-    fixed = [name for name, full in names.items() if full in given]
-    table = frame.table(scan)
-    if table.public:
-        rows = lookup_rows(table, own, fixed)
-        return None if rows is None else Basis(rows, "unique")
-    return rows_basis(frame.catalog, table, own, fixed)
+class _Counted:
+    """One table of a relation, ready to be counted."""
+
+    def __init__(self, frame: Frame, scan: Scan, known: Mapping[str, Range]) -> None:
+        self.catalog, self.name, self.table = frame.catalog, scan.name, frame.table(scan)
+        self.names = frame.names[scan.name]
+        self.full = frozenset(self.names.values())
+        self.known = {name: known[full] for name, full in self.names.items()}
+
+    def basis(self, given: Collection[str]) -> Basis | None:
+        """Most rows once some columns are given; None where nothing bounds them."""
+        fixed = [name for name, full in self.names.items() if full in given]
+        if self.table.public:
+            rows = lookup_rows(self.table, self.known, fixed)
+            return None if rows is None else Basis(rows, "unique")
+        return rows_basis(self.catalog, self.table, self.known, fixed)
 
 
 def _ties(conditions: Sequence[Expr]) -> list[tuple[str, frozenset[str]]]:
@@ -208,19 +210,18 @@ def _ties(conditions: Sequence[Expr]) -> list[tuple[str, frozenset[str]]]:
     return [(column.name, tree.columns_of(other)) for conjunct in conditions for column, other in equated(conjunct)]
 
 
-def _closed(given: Collection[str], ties: Sequence[tuple[str, frozenset[str]]], wanted: Collection[str]) -> set[str]:
-    """What is fixed once some columns are: all that is tied to them."""
-    found, names = set(given), set(wanted)
-    growing = True
+def _closed(given: set[str], ties: Sequence[tuple[str, frozenset[str]]], names: frozenset[str]) -> set[str]:
+    """What is fixed once some columns are: those of one table that are tied to them, and all that was given."""
+    found, growing = given, bool(ties)
     while growing:
         more = {name for name, others in ties if name in names and name not in found and others <= found}
-        found |= more
+        found = found | more
         growing = bool(more)
     return found
 
 
-def _without_key(frame: Frame, scans: Sequence[Scan]) -> QueryRefused:
-    public = [scan for scan in scans if frame.table(scan).public]
+def _without_key(frame: Frame) -> QueryRefused:
+    public = [scan for scan in frame.relation.scans if frame.table(scan).public]
     keys = [f"{scan.name} on {', '.join(key)}" for scan in public for key in frame.table(scan).unique]
     return QueryRefused(
         "unsupported",
@@ -234,25 +235,23 @@ def determined(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Ran
     """Columns that have one value per student, whatever the group: the cohort, and all of a table with one row."""
     ties = _ties(conditions)
     found = {frame.relation.cohort}
-    growing = True
-    while growing:
-        growing = False
-        for scan in frame.relation.scans:
-            names = set(frame.names[scan.name].values())
-            if names <= found:
-                continue
-            basis = _scan_basis(frame, scan, known, _closed(found, ties, names))
-            if basis is not None and basis.rows <= 1:
-                found |= names
-                growing = True
+    waiting = [_Counted(frame, scan, known) for scan in frame.relation.scans]
+    settled = waiting
+    while settled:
+        bases = [(scan, scan.basis(_closed(found, ties, scan.full))) for scan in waiting]
+        settled = [scan for scan, basis in bases if basis is not None and basis.rows <= 1]
+        waiting = [scan for scan in waiting if scan not in settled]
+        found = found.union(*(scan.full for scan in settled))
     return frozenset(found)
 
 
-ALTERNATIVES_MAX = 2_000
-"""Most combinations of values of key expressions for which the rows of one group are counted."""
+ALTERNATIVES_MAX = 4_000
+"""Most combinations of values of key expressions for which the rows of one group are counted, over a question."""
 
 
-def contribution(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range], keys: KeyList) -> Contribution:
+def contribution(
+    frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range], keys: KeyList, shared_by: int = 1
+) -> Contribution:
     """What one student can contribute to a statistic with these groups.
 
     Args:
@@ -260,7 +259,11 @@ def contribution(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, R
         conditions: the statistic's conjuncts.
         known: ranges of the columns where they are true.
         keys: the groups.
+        shared_by: among how many statistics the time for groups by expressions is shared; with less of it the rows
+            of one group are counted as those of all, which is safe.
     """
+    scans = len(frame.relation.scans)
+    alternatives_max = ALTERNATIVES_MAX // (shared_by * scans << scans - 1)
     every = (*conditions, *frame.checks)
     rows = proof(frame, every, known).rows
     constant = determined(frame, every, known)
@@ -276,7 +279,10 @@ def contribution(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, R
     if len(places) < len(keys.columns) and places:
         groups = min(groups, len({tuple(row[p] for p in places) for row in keys.rows}))
     fixed = frozenset(name for _, name in bare)
-    per_group = max((proof(frame, every, inside, fixed).rows for inside in _inside_groups(known, keys)), default=0)
+    per_group = max(
+        (proof(frame, every, inside, fixed).rows for inside in _inside_groups(known, keys, alternatives_max)),
+        default=0,
+    )
     return Contribution(rows=rows, rows_per_group=min(rows, per_group), groups=groups)
 
 
@@ -287,10 +293,10 @@ def _reachable(found: Range, keys: KeyList, position: int) -> int:
     return len(found.values) + found.nullable
 
 
-def _inside_groups(known: Mapping[str, Range], keys: KeyList) -> Iterator[Mapping[str, Range]]:
+def _inside_groups(known: Mapping[str, Range], keys: KeyList, most: int) -> Iterator[Mapping[str, Range]]:
     """What is known inside each group by its key expressions: their columns take only values that lead there."""
     blocks = [block for block in keys.blocks if block.led_by]
-    if not blocks or math.prod(len(block.led_by) for block in blocks) > ALTERNATIVES_MAX:
+    if not blocks or math.prod(len(block.led_by) for block in blocks) > most:
         yield known
         return
     for chosen in itertools.product(*(block.led_by.values() for block in blocks)):
