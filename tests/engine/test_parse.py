@@ -49,6 +49,7 @@ EXCUSED = {
     ("Join", "side"): "consumed, where it is a word",
     ("Join", "kind"): "consumed, where it is a word",
     ("Join", "using"): "consumed, where it is a list",
+    ("Join", "method"): "consumed, where it is a word",
     ("Table", "alias"): "consumed, where it is an alias",
     ("Subquery", "alias"): "consumed, where it is an alias",
 }
