@@ -1,23 +1,19 @@
 """Plan → the one SQL statement that runs over the vault, generated from our own tree.
 
-The researcher's text is never executed. Every construct written here is total: no value of a record can make
-it fail, so a question ends the same way on neighbouring databases. Exact numbers are BIGINT counts of their
-last decimal place, as the vault stores them; the analysis has proved that each stays below 2**62.
+The researcher's text is never executed. Every construct written here is total (see `engine.sql`), so a question ends
+the same way on neighbouring databases.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from engine import tree
-from engine.analysis.intervals import aligned
-from engine.expressions import MAGNITUDE_MAX
-from engine.refusals import QueryRefused
+from engine.sql import bounded, double, quoted, sql, units, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from engine.catalog import Catalog
     from engine.plan import Centred, Plan, Statistic
@@ -31,16 +27,6 @@ OWNER = "homeroom_owner"
 
 PLACED_GROUPS_MAX = 1_000
 """Up to so many groups are put in their places after the rows are fetched, which saves the database a join."""
-
-SQL_CHARACTERS_MAX = 200_000
-
-_SQL_TYPES = {
-    "exact": "BIGINT",
-    "double": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "text": "VARCHAR",
-    "null": "BIGINT",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +75,7 @@ def compile_plan(plan: Plan, catalog: Catalog, statistics: Sequence[Statistic]) 
     conditions = [_in_cohorts(catalog.cohort, cohorts), *(sql(condition) for condition in common)]
     if any(statistic.students for statistic in statistics):
         inner.append(f"{owner_of(catalog, plan.relation)} AS owner")
-    source = from_clause(catalog, plan.relation, cohorts)
+    source = from_clause(catalog, plan.relation, cohorts, _read(plan, statistics))
     scan = f"SELECT {', '.join(inner) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
     aggregated = f"SELECT {', '.join(outer)} FROM ({scan}) AS scan"
     layout: Literal["one", "placed", "loose"] = "one"
@@ -97,22 +83,52 @@ def compile_plan(plan: Plan, catalog: Catalog, statistics: Sequence[Statistic]) 
         aggregated += f" GROUP BY {', '.join(outer[: len(plan.keys.columns)])}"
         layout = "placed" if len(plan.keys.rows) > PLACED_GROUPS_MAX else "loose"
     text = _placed(aggregated, len(plan.keys.columns), len(statistics)) if layout == "placed" else aggregated
-    return Compiled(_bounded(text), _tables(plan.relation), layout)
+    return Compiled(bounded(text), _tables(plan.relation), layout)
 
 
 # -- what is read
 
 
-def from_clause(catalog: Catalog, relation: tree.Relation, cohorts: Sequence[int]) -> str:
+def _read(plan: Plan, statistics: Sequence[Statistic]) -> frozenset[str]:
+    """Names of every column that the statement uses."""
+    used = [*plan.keys.columns]
+    for statistic in statistics:
+        used += statistic.conditions
+        if statistic.centred is not None:
+            used.append(statistic.centred.arg)
+    found = frozenset().union(*map(tree.columns_of, used))
+    return found | _read_inside(plan.relation, found)
+
+
+def _read_inside(relation: tree.Relation, above: frozenset[str]) -> frozenset[str]:
+    """Names of the columns that the LEFT JOINs of a relation use, given those that are used above it."""
+    on = [condition for left in relation.lefts for condition in left.on]
+    found = above.union(*map(tree.columns_of, on))
+    for left in relation.lefts:
+        inside = [*left.where, *(expr for name, expr in left.columns if name in found)]
+        found |= frozenset().union(*map(tree.columns_of, inside))
+        found |= _read_inside(left.relation, found)
+    return found
+
+
+def from_clause(
+    catalog: Catalog, relation: tree.Relation, cohorts: Sequence[int], read: Collection[str] | None = None
+) -> str:
     """The FROM of a relation, every private table of it restricted to some cohorts.
 
     Columns have the names that expressions know them by. Of inner joins only the owner's equality stands here.
+
+    Args:
+        catalog: declares the tables.
+        relation: what is read.
+        cohorts: those that are charged.
+        read: names of the columns that are used; all if not given.
     """
     if not relation.scans[0].prefix:
         return quoted(relation.scans[0].table)
     parts: list[str] = []
     for scan in _owned_first(catalog, relation):
-        own = _scan(catalog, relation, scan, cohorts)
+        own = _scan(catalog, relation, scan, cohorts, read)
         if not parts:
             parts.append(own)
         elif catalog.tables[scan.table].public:
@@ -121,7 +137,7 @@ def from_clause(catalog: Catalog, relation: tree.Relation, cohorts: Sequence[int
             parts.append(f"JOIN {own} ON {quoted(f'{scan.name}.{OWNER}')} = {owner_of(catalog, relation)}")
     for position, left in enumerate(relation.lefts):
         on = _on(left, owner_of(catalog, relation))
-        parts.append(f"LEFT JOIN {_right(catalog, left, cohorts)} AS right{position} ON {on}")
+        parts.append(f"LEFT JOIN {_right(catalog, left, cohorts, read)} AS right{position} ON {on}")
     return " ".join(parts)
 
 
@@ -140,27 +156,35 @@ def owner_of(catalog: Catalog, relation: tree.Relation) -> str:
     return quoted(f"{home.name}.{OWNER}" if home.prefix else OWNER)
 
 
-def _scan(catalog: Catalog, relation: tree.Relation, scan: tree.Scan, cohorts: Sequence[int]) -> str:
+def _scan(
+    catalog: Catalog,
+    relation: tree.Relation,
+    scan: tree.Scan,
+    cohorts: Sequence[int],
+    read: Collection[str] | None,
+) -> str:
     """One table with its columns under their names in the question."""
     table = catalog.tables[scan.table]
-    names = {name: f"{scan.prefix}{name}" for name, column in table.columns.items() if column.on}
+    own = [name for name, column in table.columns.items() if column.on and (table.public or name != catalog.cohort)]
+    full = {name: f"{scan.prefix}{name}" for name in own}
+    names = {name: found for name, found in full.items() if read is None or found in read}
     where = ""
     if not table.public:
         first = scan == _home(catalog, relation)
-        names.pop(catalog.cohort)
         names |= {OWNER: f"{scan.name}.{OWNER}"} | ({catalog.cohort: relation.cohort} if first else {})
         where = f" WHERE {_in_cohorts(catalog.cohort, cohorts)}"
     columns = ", ".join(f"{quoted(name)} AS {quoted(full)}" for name, full in names.items())
-    return f"(SELECT {columns} FROM {quoted(table.name)}{where}) AS {quoted(scan.name)}"
+    return f"(SELECT {columns or '1 AS one'} FROM {quoted(table.name)}{where}) AS {quoted(scan.name)}"
 
 
-def _right(catalog: Catalog, left: tree.Left, cohorts: Sequence[int]) -> str:
+def _right(catalog: Catalog, left: tree.Left, cohorts: Sequence[int], read: Collection[str] | None) -> str:
     """The right side of a LEFT JOIN, with what is visible of it above."""
-    columns = [f"{sql(expr)} AS {quoted(name)}" for name, expr in left.columns]
+    visible = [(name, expr) for name, expr in left.columns if read is None or name in read]
+    columns = [f"{sql(expr)} AS {quoted(name)}" for name, expr in visible]
     if left.presence is not None:
         columns.append(f"{owner_of(catalog, left.relation)} AS {quoted(left.presence)}")
     where = " AND ".join(sql(condition) for condition in left.where) or "TRUE"
-    source = from_clause(catalog, left.relation, cohorts)
+    source = from_clause(catalog, left.relation, cohorts, read)
     return f"(SELECT {', '.join(columns) or '1 AS one'} FROM {source} WHERE {where})"
 
 
@@ -217,14 +241,14 @@ def _in_cohorts(cohort: str, cohorts: Iterable[int]) -> str:
 def centred(measure: Centred, name: str) -> str:
     """The integer a row contributes, from its argument under `name`; NULL contributes 0, after centring."""
     if measure.arg.type == tree.DOUBLE:
-        steps = f"floor(({name} - {_double(float(measure.centre))}) * {_double(2.0**measure.shift)} + 0.5)"
-        most = _double(float(measure.bound))
+        steps = f"floor(({name} - {double(float(measure.centre))}) * {double(2.0**measure.shift)} + 0.5)"
+        most = double(float(measure.bound))
         clamped = f"LEAST(GREATEST({steps}, -{most}), {most})"
         return f"CASE WHEN {name} IS NULL THEN 0 ELSE CAST({clamped} AS BIGINT) END"
-    low, high = _whole(int(measure.low)), _whole(int(measure.high))
+    low, high = whole(int(measure.low)), whole(int(measure.high))
     clamped = f"LEAST(GREATEST({name}, {low}), {high})"
-    times = "" if measure.multiplier == 1 else f"{_whole(measure.multiplier)} * "
-    value = f"{times}{clamped} - {_whole(int(measure.centre))}"
+    times = "" if measure.multiplier == 1 else f"{whole(measure.multiplier)} * "
+    value = f"{times}{clamped} - {whole(int(measure.centre))}"
     return f"CASE WHEN {name} IS NULL THEN 0 ELSE {value} END"
 
 
@@ -237,150 +261,14 @@ def folded(measure: Centred) -> str | None:
     for when, then in arg.branches:
         if not isinstance(then, tree.Constant):
             return None
-        branches.append(f"WHEN {sql(when)} THEN {_whole(_integer(measure, then))}")
+        branches.append(f"WHEN {sql(when)} THEN {whole(_integer(measure, then))}")
     if not isinstance(arg.default, tree.Constant):
         return None
-    return f"CASE {' '.join(branches)} ELSE {_whole(_integer(measure, arg.default))} END"
+    return f"CASE {' '.join(branches)} ELSE {whole(_integer(measure, arg.default))} END"
 
 
 def _integer(measure: Centred, constant: tree.Constant) -> int:
     if constant.value is None:
         return 0
-    whole = _units(constant, measure.arg.type.scale)
+    whole = units(constant, measure.arg.type.scale)
     return measure.multiplier * min(max(whole, int(measure.low)), int(measure.high)) - int(measure.centre)
-
-
-# -- expressions
-
-
-def sql(expr: tree.Expr) -> str:
-    """The SQL of one expression.
-
-    Raises:
-        QueryRefused: `too_large` where the text would grow beyond its limit.
-    """
-    return _bounded(_sql(expr))
-
-
-def _bounded(text: str) -> str:
-    if len(text) > SQL_CHARACTERS_MAX:
-        raise QueryRefused("too_large", "The question is too long once it is written out.", accepted="a shorter one")
-    return text
-
-
-def _sql(expr: tree.Expr) -> str:  # noqa: C901, PLR0911 - one line for each kind of node
-    match expr:
-        case tree.Column(name, _):
-            return quoted(name)
-        case tree.Constant():
-            return _constant(expr, expr.type.scale)
-        case tree.Arithmetic(op, left, right, of):
-            if op == "/":
-                return f"({sql(left)} / NULLIF({sql(right)}, {_double(0.0)}))"
-            if of == tree.DOUBLE:
-                return f"({sql(left)} {op} {sql(right)})"
-            if op == "*":
-                return _total(sql(left), op, sql(right))
-            return _total(_at_scale(left, of.scale), op, _at_scale(right, of.scale))
-        case tree.Compare(op, left, right, _):
-            return f"({_part(expr, left)} {op} {_part(expr, right)})"
-        case tree.Logic(op, args, _):
-            return "(" + f" {op.upper()} ".join(sql(arg) for arg in args) + ")"
-        case tree.Not(arg, _):
-            return f"(NOT {sql(arg)})"
-        case tree.IsNull(arg, _):
-            return f"({sql(arg)} IS NULL)"
-        case tree.InList(arg, values, _):
-            return f"({_part(expr, arg)} IN ({', '.join(_part(expr, value) for value in values)}))"
-        case tree.Case(branches, default, _):
-            written = " ".join(f"WHEN {sql(when)} THEN {_part(expr, then)}" for when, then in branches)
-            return f"(CASE {written} ELSE {_part(expr, default)} END)"
-        case tree.Coalesce(args, _):
-            return f"COALESCE({', '.join(_part(expr, arg) for arg in args)})"
-        case tree.Cast():
-            return _cast(expr)
-
-
-def _part(expr: tree.Expr, part: tree.Expr) -> str:
-    """An argument, brought to the decimal places its expression works in."""
-    scale = max((scale for _, scale in aligned(expr)), default=part.type.scale)
-    return _at_scale(part, scale) if part.type.kind == "exact" else sql(part)
-
-
-def _at_scale(expr: tree.Expr, scale: int) -> str:
-    if isinstance(expr, tree.Constant):
-        return _constant(expr, scale)
-    factor = 10 ** (scale - expr.type.scale)
-    return sql(expr) if factor == 1 else _total(sql(expr), "*", _whole(factor))
-
-
-def _total(left: str, op: str, right: str) -> str:
-    """Arithmetic on BIGINT that cannot fail: the analysis has proved that it fits; if it were wrong, NULL."""
-    if op == "*" and _ONE in (left, right):
-        return right if left == _ONE else left
-    return f"TRY_CAST(CAST({left} AS HUGEINT) {op} CAST({right} AS HUGEINT) AS BIGINT)"
-
-
-def _cast(expr: tree.Cast) -> str:
-    arg, source, of = sql(expr.arg), expr.arg.type, expr.type
-    if of == tree.DOUBLE:
-        as_double = f"CAST({arg} AS DOUBLE)"
-        return as_double if source.scale == 0 else f"({as_double} / {_double(float(10**source.scale))})"
-    if source == tree.BOOLEAN and of.kind == "exact":
-        return _limited(_total(f"CAST({arg} AS BIGINT)", "*", _whole(10**of.scale)), expr)
-    if source == tree.DOUBLE:
-        limit = _double(float(MAGNITUDE_MAX))
-        steps = f"round({arg} * {_double(float(10**of.scale))})"
-        whole = f"(CASE WHEN {steps} > -{limit} AND {steps} < {limit} THEN TRY_CAST({steps} AS BIGINT) END)"
-        return _limited(whole, expr)
-    if of.kind != "exact":
-        return arg
-    if of.scale >= source.scale:
-        return _limited(_at_scale(expr.arg, of.scale), expr)
-    factor = 10 ** (source.scale - of.scale)
-    away = f"(CAST({arg} AS HUGEINT) + sign({arg}) * {_whole(factor // 2)})"
-    return _limited(f"TRY_CAST({away} // {_whole(factor)} AS BIGINT)", expr)  # // truncates toward zero
-
-
-def _limited(text: str, expr: tree.Cast) -> str:
-    """NULL where a number does not fit the type it is cast to."""
-    if expr.low is None or expr.high is None:
-        return text
-    return f"(CASE WHEN {_bounded(text)} BETWEEN {_whole(expr.low)} AND {_whole(expr.high)} THEN {text} END)"
-
-
-def _constant(constant: tree.Constant, scale: int) -> str:
-    match constant.value:
-        case None:
-            return f"CAST(NULL AS {_SQL_TYPES[constant.type.kind]})"
-        case bool():
-            return "TRUE" if constant.value else "FALSE"
-        case str():
-            return "'" + constant.value.replace("'", "''") + "'"
-        case float():
-            return _double(constant.value)
-        case _:
-            return _whole(_units(constant, scale))
-
-
-def _units(constant: tree.Constant, scale: int) -> int:
-    value = Fraction(constant.value if isinstance(constant.value, int | Fraction) else 0) * 10**scale
-    if value.denominator != 1:
-        raise AssertionError
-    return int(value)
-
-
-def _whole(value: int) -> str:
-    return f"{value}::BIGINT" if value >= 0 else f"({value}::BIGINT)"
-
-
-_ONE = _whole(1)
-
-
-def _double(value: float) -> str:
-    return f"'{value!r}'::DOUBLE"
-
-
-def quoted(name: str) -> str:
-    """A name as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'

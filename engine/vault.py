@@ -6,7 +6,7 @@ the one its records were verified against; another catalog beside it refuses to 
 
 Exact numbers are stored as BIGINT counts of their last decimal place. No text of the database leaves this room.
 """
-# ruff: noqa: S608 - statements are made of quoted catalog names and of `engine.compile`; values never stand in them
+# ruff: noqa: S608 - statements are made of quoted catalog names and of `engine.sql`; values never stand in them
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ import duckdb
 
 from engine import tree
 from engine.catalog_file import catalog_of_document, resolve
-from engine.compile import OWNER, quoted, sql
+from engine.compile import OWNER
 from engine.expressions import MAGNITUDE_MAX
 from engine.refusals import CatalogRefused
+from engine.sql import quoted, sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Scalar expressions: sqlglot nodes → our typed tree, an allow-list by construction.
 
 A class of node that is not named in `convert` is refused, and so is any arg of a named one that is not consumed.
-Every form made here is total: no value can make it fail (see `engine.compile` for the SQL).
+Every form made here is total: no value can make it fail (see `engine.sql`).
 """
 
 from engine.expressions.comparisons import comparison, connective

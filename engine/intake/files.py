@@ -6,7 +6,7 @@ file, by line number and never by content. No type is guessed from records; ever
 cleaned, by expressions that are total and see one cell.
 """
 
-# ruff: noqa: S608 - statements are made of the expressions below and of `engine.compile`; texts never stand in them
+# ruff: noqa: S608 - statements are made of the expressions below and of `engine.sql`; texts never stand in them
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ import pyarrow.parquet
 
 from engine import tree
 from engine.catalog_file import owner_source
-from engine.compile import sql
 from engine.expressions import MAGNITUDE_MAX
 from engine.refusals import CatalogRefused
+from engine.sql import sql
 from engine.vault import storage_type, stored_columns
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ The order: cells are trimmed, typed and held against lists and bounds; rows with
 the cohort table tells each student's cohort (the register's, if it knows the student); then checks, unique keys,
 caps and the most rows of a student.
 """
-# ruff: noqa: S608 - statements are made of quoted catalog names, `engine.compile` and this package's expressions
+# ruff: noqa: S608 - statements are made of quoted catalog names, `engine.sql` and this package's expressions
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from engine.analysis import intervals
 from engine.catalog_file import resolve
-from engine.compile import OWNER, quoted, sql
+from engine.compile import OWNER
 from engine.intake.files import (
     ACCEPTED,
     BLANK,
@@ -41,6 +41,7 @@ from engine.intake.files import (
 )
 from engine.intake.report import OUTSIDE, Report, TableReport
 from engine.refusals import CatalogRefused, QueryRefused, Refusal
+from engine.sql import quoted, sql
 from engine.vault import (
     FORMAT,
     META,

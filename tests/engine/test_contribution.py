@@ -15,11 +15,11 @@ from engine.analysis.contribution import Contribution, contribution, rows_basis
 from engine.analysis.frames import Frame
 from engine.analysis.intervals import Range, aligned, evaluate, listed, rounded
 from engine.catalog import Cap, RangeTable, Table
-from engine.compile import sql
 from engine.expressions import Named, Scope, convert
 from engine.keysets import KeyList
 from engine.refusals import QueryRefused
 from engine.source import Source
+from engine.sql import sql
 from engine.text import DIALECT
 from engine.tree import BOOLEAN, DOUBLE, TEXT, Column, Relation, Scan, Type
 

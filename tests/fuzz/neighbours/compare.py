@@ -11,9 +11,10 @@ from engine import tree
 from engine.analysis.frames import frame_of
 from engine.analysis.intervals import assume, evaluate
 from engine.backends import duckdb as backend
-from engine.compile import Compiled, compile_plan, from_clause, owner_of, sql
+from engine.compile import Compiled, compile_plan, from_clause, owner_of
 from engine.preparation import planned
 from engine.refusals import QueryRefused
+from engine.sql import sql
 from engine.vault import unscaled
 
 from .pairs import stored

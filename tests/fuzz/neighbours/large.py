@@ -9,8 +9,8 @@ import duckdb
 import numpy as np
 import pyarrow.compute as pc
 
-from engine.compile import quoted
 from engine.intake.demo import generate
+from engine.sql import quoted
 from engine.vault import LOCKS, META, Vault, stored_tables
 
 from .pairs import Pairs, neighbour, vault_of

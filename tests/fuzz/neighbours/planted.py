@@ -88,7 +88,7 @@ def cohorts_not_restricted(patch: pytest.MonkeyPatch) -> None:
 
 def overflow_raises(patch: pytest.MonkeyPatch) -> None:
     """Arithmetic is neither proved to fit nor done in wider integers."""
-    patch.setattr("engine.compile._total", lambda left, op, right: f"({left} {op} {right})")
+    patch.setattr("engine.sql._total", lambda left, op, right: f"({left} {op} {right})")
     patch.setattr(intervals, "fits", lambda found, _of: found)
     patch.setattr(plan, "fitting", lambda _expr, _known: None)
 

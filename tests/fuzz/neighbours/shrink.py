@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from engine.compile import KEYS_TABLE, quoted
+from engine.compile import KEYS_TABLE
 from engine.refusals import QueryRefused
+from engine.sql import quoted
 from engine.vault import OWNER, create_statement, stored_columns
 
 from .compare import BrokenError, ask, examine
