@@ -148,8 +148,8 @@ def key_list(
     found = tuple(maker.cut(rows, lists))
     if len(found) > GROUPS_MAX:
         raise _too_many(len(found))
-    if len(set(found)) != len(found):
-        raise AssertionError
+    if any(len(set(keys)) != len(keys) for _, keys, _ in units):
+        raise AssertionError  # a product of distinct parts has no row twice
     return KeyList(columns, found, tuple(block for _, _, block in units if block is not None))
 
 
@@ -378,7 +378,7 @@ def partial_cells(
     In groups by an expression every left-out cohort may, as far as its bare columns tell.
     """
     if not left_out:
-        return tuple(() for _ in keys.rows)
+        return ((),) * len(keys.rows)
     every = tree.conjuncts((*conditions, *frame.checks))
     used = frozenset().union(*(tree.columns_of(condition) for condition in every)) | {frame.relation.cohort}
     names = [key.name if isinstance(key, tree.Column) else "" for key in keys.columns]
@@ -386,6 +386,9 @@ def partial_cells(
     if len({tuple(row[p] for p in positions) for row in keys.rows}) * len(every) > PARTS_MAX:
         return (tuple(left_out),) * len(keys.rows)
     found: dict[Key, tuple[int, ...]] = {}
+    if not positions:
+        occurring = touched(frame, conditions)
+        return (tuple(cohort for cohort in left_out if cohort in occurring),) * len(keys.rows)
     for row in keys.rows:
         part = tuple(row[p] for p in positions)
         if part not in found:

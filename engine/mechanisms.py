@@ -123,6 +123,6 @@ def draw(values: NDArray[np.int64], noise: Gaussian, limit: int) -> NDArray[np.i
     else:
         with ThreadPoolExecutor(THREADS) as pool:
             drawn = [cell for part in pool.map(measurement, np.array_split(values, THREADS)) for cell in part]
-    if len(drawn) != values.size or not all(type(cell) is int for cell in drawn):
+    if len(drawn) != values.size or not set(map(type, drawn)) <= {int}:
         raise ValueError
     return np.asarray(drawn, dtype=np.int64)

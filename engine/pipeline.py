@@ -148,7 +148,7 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
         population=prepared.population,
         grant=grant.id,
         columns=preparation.columns(plan, [None] * len(plan.outputs)),
-        partial=[list(cohorts) for cohorts in plan.partial],
+        partial=list(plan.partial),
         charges=[CohortCharge(cohort, n, 0, epsilon_of(n)) for cohort, n in charges.items()],
         cohorts_left_out=[CohortLeftOut(*each) for each in prepared.left_out],
         noise=preparation.noise(plan, scales),

@@ -61,11 +61,11 @@ class Estimated:
 class Table:
     """The answer's rows, in the order asked for."""
 
-    rows: list[list[Cell]]
-    se: list[list[float | None]]
-    moe90: list[list[float | None]]
-    moe95: list[list[float | None]]
-    partial: list[list[int]]
+    rows: list[tuple[Cell, ...]]
+    se: list[tuple[float | None, ...]]
+    moe90: list[tuple[float | None, ...]]
+    moe95: list[tuple[float | None, ...]]
+    partial: list[tuple[int, ...]]
     reasons: list[str | None]
 
 
@@ -76,17 +76,31 @@ def answer(plan: Plan, draws: Draws) -> Table:
     columns = [found[output.form] for output in plan.outputs]
     chosen = _ordered(plan, found)[plan.offset :][: plan.limit]
     return Table(
-        rows=[[column.cells[row] for column in columns] for row in chosen],
-        se=[[_float(column.se[row]) for column in columns] for row in chosen],
-        moe90=[[_float(column.moe90[row]) for column in columns] for row in chosen],
-        moe95=[[_float(column.moe95[row]) for column in columns] for row in chosen],
-        partial=[list(plan.partial[row]) for row in chosen],
+        rows=_rows([column.cells for column in columns], chosen),
+        se=_rows([_floats(column.se) for column in columns], chosen),
+        moe90=_rows([_floats(column.moe90) for column in columns], chosen),
+        moe95=_rows([_floats(column.moe95) for column in columns], chosen),
+        partial=[plan.partial[row] for row in chosen],
         reasons=[column.reason for column in columns],
     )
 
 
-def _float(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _rows(columns: Sequence[Sequence[Any]], chosen: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Columns as rows, those that were chosen."""
+    if chosen != list(range(len(columns[0]))):
+        columns = [[column[row] for row in chosen] for column in columns]
+    return list(zip(*columns, strict=True))
+
+
+def _floats(vector: Vector) -> list[float | None]:
+    """Floating-point numbers, None for what is none."""
+    finite = np.isfinite(vector)
+    values: list[float] = vector.tolist()
+    if finite.all():
+        return list(values)
+    if not finite.any():
+        return [None] * len(vector)
+    return [value if there else None for value, there in zip(values, finite.tolist(), strict=True)]
 
 
 def _ordered(plan: Plan, found: Mapping[Form, Estimated]) -> list[int]:
@@ -121,6 +135,8 @@ def _linear_cells(form: Linear, draws: Draws, size: int) -> list[Cell]:
     """Whole numbers stay exact; the rest becomes floating point at the end."""
     coefficients = [coefficient for _, coefficient in form.terms]
     if form.constant.denominator == 1 and all(c.denominator == 1 for c in coefficients):
+        if len(form.terms) == 1 and form.terms[0][1] == 1 and not form.constant:
+            return list(draws.values[form.terms[0][0]].tolist())
         vectors = [(int(c), draws.values[p].tolist()) for p, c in form.terms]
         return [int(form.constant) + sum(c * vector[row] for c, vector in vectors) for row in range(size)]
     return [float(value) for value in _linear(form, draws, size)]
@@ -152,7 +168,7 @@ def _ratio(form: Ratio, draws: Draws, size: int) -> Estimated:
         reason = NO_ROWS if form.of_count else WEAK_DIVISOR
     elif not np.isfinite(moe95).all():
         reason = f"margin {WEAK_DIVISOR}"
-    return Estimated([_float(cell) for cell in ratio], delta, moe90, moe95, reason)
+    return Estimated(_floats(ratio), delta, moe90, moe95, reason)
 
 
 # -- smooth functions, by forward differentiation
@@ -171,7 +187,7 @@ def _smooth(plan: Plan, form: Smooth, draws: Draws) -> Estimated:
     dual = _dual(plan, form, draws)
     se = np.where(dual.firm, _deviation(dual, draws), np.nan)
     reason = None if dual.firm.all() else WEAK_PART
-    cells = [_float(cell) for cell in dual.values]
+    cells = _floats(dual.values)
     return Estimated(cells, se, se * margins.Z90, se * margins.Z95, reason)
 
 

@@ -88,7 +88,7 @@ class Preview:
     population: str
     grant: str
     columns: list[ReleaseColumn]
-    partial: list[list[int]]
+    partial: list[tuple[int, ...]]
     charges: list[CohortCharge]
     cohorts_left_out: list[CohortLeftOut]
     noise: list[Noise]
@@ -126,11 +126,11 @@ class Release:
     rehearsal: bool
     replayed: bool
     columns: list[ReleaseColumn]
-    rows: list[list[Cell]]
-    se: list[list[float | None]]
-    moe90: list[list[float | None]]
-    moe95: list[list[float | None]]
-    partial: list[list[int]]
+    rows: list[tuple[Cell, ...]]
+    se: list[tuple[float | None, ...]]
+    moe90: list[tuple[float | None, ...]]
+    moe95: list[tuple[float | None, ...]]
+    partial: list[tuple[int, ...]]
     draws: list[int]
     charges: list[CohortCharge]
     cohorts_left_out: list[CohortLeftOut]

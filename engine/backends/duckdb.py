@@ -94,7 +94,7 @@ def _second_opinion(cursor: duckdb.DuckDBPyConnection, compiled: Compiled) -> No
 
 
 def _arrow(keys: KeyList) -> pa.Table:
-    columns = {"i": pa.array(range(len(keys.rows)), pa.int64())}
+    columns = {"i": pa.array(np.arange(len(keys.rows)), pa.int64())}
     for position, column in enumerate(keys.columns):
         columns[f"k{position}"] = pa.array([row[position] for row in keys.rows], _ARROW[column.type.kind])
     return pa.table(columns)

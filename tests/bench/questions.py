@@ -26,18 +26,25 @@ class BenchQuestion:
         sql: with {i} where a fresh literal goes, so that nothing is answered from a stored measurement.
         expert: SQL of the same with the integers the noise is added to in columns s0, s1, …
         sensitivities: L2, of each of these.
+        slack_ms: what everything but the plain query and the noise may take.
     """
 
     name: str
     sql: str
     expert: str
     sensitivities: tuple[float, ...]
+    slack_ms: float = 15.0
+    plan_ms_max: float = 3.0
 
 
 CHRONIC = "days_absent >= 0.10 * days_enrolled"
 YEAR = "FROM student_year WHERE school_year = 2025 AND days_enrolled >= {i}"
 GRADUATE = "outcome = 'regular_diploma' AND years_to_outcome <= 4 AND grad_cohort > {i}"
 IN_COHORT = "FROM graduation WHERE grad_cohort = 2025 AND cohort_status = 'in_cohort'"
+JOINED = (
+    "FROM student_year y JOIN student s ON s.student_key = y.student_key "
+    "WHERE y.school_year = 2025 AND y.days_enrolled >= {i} GROUP BY 1, 2, 3, 4"
+)
 
 QUESTIONS = (
     BenchQuestion(
@@ -80,6 +87,25 @@ QUESTIONS = (
         "SELECT school_year, grade_level, COUNT(gpa) AS s0, SUM((LEAST(GREATEST(gpa, 0), 5) * 100)::BIGINT - 250)::BIGINT "
         "AS s1 FROM student_year WHERE days_enrolled >= {i} GROUP BY school_year, grade_level",
         (math.sqrt(7), 250 * math.sqrt(7)),
+    ),
+    BenchQuestion(
+        "mobility by school level (Q14, a join)",
+        "SELECT c.school_level, AVG(CASE WHEN y.schools_attended > 1 THEN 1.0 ELSE 0.0 END) AS mobility "
+        "FROM student_year y JOIN school c ON c.school_id = y.school_id "
+        "WHERE y.school_year = 2025 AND y.days_enrolled >= {i} GROUP BY c.school_level",
+        "SELECT c.school_level, COUNT(*) AS s0, SUM(CASE WHEN y.schools_attended > 1 THEN 1 ELSE -1 END)::BIGINT AS s1 "
+        "FROM student_year y JOIN school c ON c.school_id = y.school_id "
+        "WHERE y.school_year = 2025 AND y.days_enrolled >= {i} GROUP BY c.school_level",
+        (1.0, 1.0),
+        plan_ms_max=6.0,
+    ),
+    BenchQuestion(
+        "school, grade, race, poverty (a join)",
+        f"SELECT y.school_id, y.grade_level, s.race_ethnicity, y.econ_disadv, COUNT(*) AS students {JOINED}",
+        f"SELECT y.school_id, y.grade_level, s.race_ethnicity, y.econ_disadv, COUNT(*) AS s0 {JOINED}",
+        (1.0,),
+        slack_ms=20.0,
+        plan_ms_max=math.inf,
     ),
 )
 

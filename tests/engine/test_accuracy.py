@@ -60,8 +60,8 @@ def test_counts_are_shown_as_drawn_negative_ones_too(canonical):
     """Noise is not hidden: clamping a count at 0 would bias it."""
     plan = plan_of("SELECT COUNT(*) AS n FROM student", canonical)
     table = answer(plan, [[-7]], [10.0])
-    assert table.rows == [[-7]]
-    assert table.se == [[10.0]]
+    assert table.rows == [(-7,)]
+    assert table.se == [(10.0,)]
     assert table.moe90[0][0] == 16  # P(|N| ≤ 16) = 0.901, P(|N| ≤ 15) = 0.879
     assert table.moe95[0][0] == 20  # P(|N| ≤ 20) = 0.960, P(|N| ≤ 19) = 0.949
 
@@ -69,8 +69,8 @@ def test_counts_are_shown_as_drawn_negative_ones_too(canonical):
 def test_a_centred_sum_is_put_back_together(canonical):
     """k = n/2 + s/2, and its variance is a quarter of the sum of both."""
     table = answer(plan_of(CHRONIC, canonical), [[1000], [-600]], [30.0, 40.0])
-    assert table.rows == [[1000, 200.0]]
-    assert table.se == [[30.0, 25.0]]
+    assert table.rows == [(1000, 200.0)]
+    assert table.se == [(30.0, 25.0)]
 
 
 def test_a_draw_in_both_sides_of_a_ratio_is_one_draw(canonical):
@@ -82,7 +82,7 @@ def test_a_draw_in_both_sides_of_a_ratio_is_one_draw(canonical):
     values[count], values[1 - count] = [1000], [-600]
     scales[count], scales[1 - count] = 30.0, 40.0
     table = answer(plan, values, scales)
-    assert table.rows == [[0.2]]
+    assert table.rows == [(0.2,)]
     assert table.se[0][0] == pytest.approx(((30 * (0.5 - 0.2)) ** 2 + (40 / 2) ** 2) ** 0.5 / 1000)
 
 
@@ -91,7 +91,7 @@ def test_a_smooth_function_knows_which_draws_it_repeats(canonical):
     sql = "SELECT COUNT(*) * COUNT(gpa) / COUNT(*) AS c FROM student_year WHERE school_year = 2025"
     table = answer(plan_of(sql, canonical), [[1000], [400]], [30.0, 40.0])
     assert isinstance(plan_of(sql, canonical).outputs[0].form, Smooth)
-    assert table.rows == [[400.0]]
+    assert table.rows == [(400.0,)]
     assert table.se[0][0] == pytest.approx(40.0)
 
 
@@ -111,16 +111,16 @@ def test_an_average_without_rows_is_null_with_a_reason(canonical):
     plan = plan_of("SELECT AVG(gpa) AS g FROM student_year WHERE school_year = 2025", canonical)
     for count in (0, -3):
         table = answer(plan, [[5], [count]], [1, 1])
-        assert table.rows == [[None]]
+        assert table.rows == [(None,)]
         assert table.reasons == [postprocess.NO_ROWS]
-        assert table.moe90 == [[None]]
+        assert table.moe90 == [(None,)]
 
 
 def test_order_and_limit_act_on_noisy_numbers(canonical):
     """ORDER BY sorts what is shown; ties keep the key list's order; LIMIT and OFFSET cut."""
     sql = "SELECT sex, COUNT(*) AS n FROM student GROUP BY sex ORDER BY n DESC LIMIT 2 OFFSET 1"
     table = answer(plan_of(sql, canonical), [[5, 9, 5, 1]], [1.0])
-    assert table.rows == [["F", 5], ["X", 5]]
+    assert table.rows == [("F", 5), ("X", 5)]
 
 
 def test_nulls_are_sorted_as_duckdb_does(canonical):
@@ -129,8 +129,8 @@ def test_nulls_are_sorted_as_duckdb_does(canonical):
     values = [[0, 0, 0, 0], [10, 0, 5, 20]]
     last = answer(plan_of(sql.format("DESC"), canonical), values, [1, 1]).rows
     first = answer(plan_of(sql.format("NULLS FIRST"), canonical), values, [1, 1]).rows
-    assert last[-1] == ["M", None]
-    assert first[0] == ["M", None]
+    assert last[-1] == ("M", None)
+    assert first[0] == ("M", None)
 
 
 def test_shares_of_a_loss_add_up_to_it(canonical):
@@ -167,7 +167,7 @@ PRODUCT = "SELECT COUNT(*) * COUNT(gpa) AS x FROM student_year WHERE school_year
 def test_a_product_has_a_margin_where_one_factor_is_apart_from_zero(counts, given, canonical):
     """With both factors within ten deviations of 0 the slopes understate the error: no margin, and the column says why."""
     table = answer(plan_of(PRODUCT, canonical), [[100 * counts[0]], [100 * counts[1]]], [100.0, 100.0])
-    assert table.rows == [[float(10_000 * counts[0] * counts[1])]]
+    assert table.rows == [(float(10_000 * counts[0] * counts[1]),)]
     assert (table.moe90[0][0] is not None) == given
     assert table.reasons == [None if given else postprocess.WEAK_PART]
 
@@ -176,4 +176,4 @@ def test_a_key_has_no_margin(canonical):
     """GROUP BY values are public."""
     plan = plan_of("SELECT sex, COUNT(*) FROM student GROUP BY sex", canonical)
     assert plan.outputs[0].form == Key(0)
-    assert answer(plan, [[1, 2, 3, 4]], [1.0]).se[0] == [None, 1.0]
+    assert answer(plan, [[1, 2, 3, 4]], [1.0]).se[0] == (None, 1.0)
