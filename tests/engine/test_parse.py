@@ -42,7 +42,6 @@ EXCUSED = {
     ("Column", "table"): "consumed",
     ("Literal", "is_string"): "consumed",
     ("Select", "joins"): "consumed, where it is a list of joins",
-    ("Select", "with_"): "consumed, where it is a WITH",
     ("Group", "all"): "consumed",
     ("Select", "where"): "consumed, where it is a WHERE",
     ("Join", "on"): "consumed",
