@@ -1,4 +1,4 @@
-"""Plan → the one SQL statement that runs over the vault, generated from our own tree.
+"""Statistics → the SQL statement that runs over the vault, generated from our own tree.
 
 The researcher's text is never executed. Every construct written here is total (see `engine.sql`), so a question ends
 the same way on neighbouring databases.
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from engine.catalog import Catalog
-    from engine.plan import Centred, Plan, Statistic
+    from engine.keysets import KeyList
+    from engine.plan import Centred, Statistic
 
 KEYS_TABLE = "homeroom_keys"
 OWNER = "homeroom_owner"
@@ -46,15 +47,25 @@ class Compiled:
     layout: Literal["one", "placed", "loose"]
 
 
-def compile_plan(plan: Plan, catalog: Catalog, statistics: Sequence[Statistic]) -> Compiled:
-    """The statement that computes the exact integers of some of a plan's statistics.
+def batches(statistics: Sequence[Statistic]) -> list[tuple[int, ...]]:
+    """Positions of the statistics that one statement can compute: of one relation, in the same groups."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for position, statistic in enumerate(statistics):
+        key = tree.canonical_relation(statistic.relation), statistic.keys_digest
+        found.setdefault(key, []).append(position)
+    return [tuple(positions) for positions in found.values()]
+
+
+def compile_batch(catalog: Catalog, statistics: Sequence[Statistic]) -> Compiled:
+    """The statement that computes the exact integers of some statistics of one relation in the same groups.
 
     Every scan is restricted to the cohorts its statistics touch, which are those that are charged for them.
     """
+    relation, keys = statistics[0].relation, statistics[0].keys
     common = _common(statistics)
     cohorts = sorted({cohort for statistic in statistics for cohort in statistic.cohorts})
-    inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(plan.keys.columns)]
-    outer = [f"k{i}" for i in range(len(plan.keys.columns))]
+    inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
+    outer = [f"k{i}" for i in range(len(keys.columns))]
     for position, statistic in enumerate(statistics):
         flag = _flag(statistic, common, cohorts, catalog.cohort)
         if flag is not None:
@@ -74,30 +85,30 @@ def compile_plan(plan: Plan, catalog: Catalog, statistics: Sequence[Statistic]) 
         outer.append(f"CAST(COALESCE(SUM({term}){keep}, 0) AS BIGINT) AS s{position}")
     conditions = [_in_cohorts(catalog.cohort, cohorts), *(sql(condition) for condition in common)]
     if any(statistic.students for statistic in statistics):
-        inner.append(f"{owner_of(catalog, plan.relation)} AS owner")
-    source = from_clause(catalog, plan.relation, cohorts, _read(plan, statistics))
+        inner.append(f"{owner_of(catalog, relation)} AS owner")
+    source = from_clause(catalog, relation, cohorts, _read(relation, keys, statistics))
     scan = f"SELECT {', '.join(inner) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
     aggregated = f"SELECT {', '.join(outer)} FROM ({scan}) AS scan"
     layout: Literal["one", "placed", "loose"] = "one"
-    if plan.keys.columns:
-        aggregated += f" GROUP BY {', '.join(outer[: len(plan.keys.columns)])}"
-        layout = "placed" if len(plan.keys.rows) > PLACED_GROUPS_MAX else "loose"
-    text = _placed(aggregated, len(plan.keys.columns), len(statistics)) if layout == "placed" else aggregated
-    return Compiled(bounded(text), _tables(plan.relation), layout)
+    if keys.columns:
+        aggregated += f" GROUP BY {', '.join(outer[: len(keys.columns)])}"
+        layout = "placed" if len(keys.rows) > PLACED_GROUPS_MAX else "loose"
+    text = _placed(aggregated, len(keys.columns), len(statistics)) if layout == "placed" else aggregated
+    return Compiled(bounded(text), _tables(relation), layout)
 
 
 # -- what is read
 
 
-def _read(plan: Plan, statistics: Sequence[Statistic]) -> frozenset[str]:
+def _read(relation: tree.Relation, keys: KeyList, statistics: Sequence[Statistic]) -> frozenset[str]:
     """Names of every column that the statement uses."""
-    used = [*plan.keys.columns]
+    used = [*keys.columns]
     for statistic in statistics:
         used += statistic.conditions
         if statistic.centred is not None:
             used.append(statistic.centred.arg)
     found = frozenset().union(*map(tree.columns_of, used))
-    return found | _read_inside(plan.relation, found)
+    return found | _read_inside(relation, found)
 
 
 def _read_inside(relation: tree.Relation, above: frozenset[str]) -> frozenset[str]:

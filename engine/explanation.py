@@ -108,26 +108,28 @@ def explain(catalog: Catalog, plan: Plan, priced: Priced, preview: Preview, term
     """The explanation of a question that has been priced."""
     losses = {position: noise.nanorho for position, noise in priced.drawn}
     statistics = [
-        _statistic(catalog, plan, statistic, scale, losses.get(position, 0))
+        _statistic(catalog, statistic, scale, losses.get(position, 0))
         for position, (statistic, scale) in enumerate(zip(plan.statistics, priced.scales, strict=True))
     ]
     drawn = [plan.statistics[position] for position in losses]
+    statements = [
+        compiling.compile_batch(catalog, [drawn[p] for p in batch]).sql for batch in compiling.batches(drawn)
+    ]
+    parts = plan.parts or (plan,)
     return Explanation(
         preview=preview,
-        keys=plan.keys.names,
-        groups=len(plan.keys.rows),
+        keys=tuple(name for part in parts for name in part.keys.names),
+        groups=sum(len(part.keys.rows) for part in parts),
         statistics=statistics,
-        statement=compiling.compile_plan(plan, catalog, drawn).sql if drawn else None,
+        statement=";\n".join(statements) or None,
         advice=_advice(catalog, plan, priced, terms),
     )
 
 
-def _statistic(
-    catalog: Catalog, plan: Plan, statistic: Statistic, scale: float, loss_nanorho: int
-) -> ExplainedStatistic:
+def _statistic(catalog: Catalog, statistic: Statistic, scale: float, loss_nanorho: int) -> ExplainedStatistic:
     frame, known = _narrowed(catalog, statistic)
     conditions = (*statistic.conditions, *frame.checks)
-    bare = [key.name for key in plan.keys.columns if isinstance(key, tree.Column)]
+    bare = [key.name for key in statistic.keys.columns if isinstance(key, tree.Column)]
     each = statistic.contribution
     return ExplainedStatistic(
         statistic=statistic.label,
@@ -227,7 +229,7 @@ def _one_value(catalog: Catalog, plan: Plan, priced: Priced) -> Iterator[tuple[f
     """Columns of which one value alone might be asked; the gain is that of the statistic which gains least."""
     least: dict[str, list[float]] = {}
     for position, _ in priced.drawn:
-        for name, gain in _gains(catalog, plan, plan.statistics[position]):
+        for name, gain in _gains(catalog, plan.statistics[position]):
             least.setdefault(name, []).append(gain)
     for name, gains in least.items():
         if len(gains) == len(priced.drawn):
@@ -247,14 +249,14 @@ def _alone(plan: Plan, priced: Priced) -> Iterator[tuple[float, str]]:
         yield (1 / min(parts)) ** 0.5, "Asked in questions of their own, estimates share no loss: asked alone"
 
 
-def _gains(catalog: Catalog, plan: Plan, statistic: Statistic) -> Iterator[tuple[str, float]]:
+def _gains(catalog: Catalog, statistic: Statistic) -> Iterator[tuple[str, float]]:
     """By how much a statistic would be sharper if a listed column were pinned to one value."""
     frame, known = _narrowed(catalog, statistic)
     for name, left in known.items():
         if left.values is None or len(left.values) <= 1:
             continue
         one = {**known, name: listed([next(iter(left.values))])}
-        found = contribution(frame, statistic.conditions, one, plan.keys)
+        found = contribution(frame, statistic.conditions, one, statistic.keys)
         alone = (found.of_students() if statistic.students else found).l2_squared(statistic.bound)
         if alone:
             gain = math.sqrt(statistic.l2_squared / alone)

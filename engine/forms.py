@@ -94,7 +94,14 @@ class Smooth:
     right: Form
 
 
-Form = Linear | Ratio | Key | Smooth
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A column that a statement over released tables computed; it has no margin."""
+
+    position: int
+
+
+Form = Linear | Ratio | Key | Smooth | Computed
 
 
 def combine(op: Op, left: Form, right: Form) -> Form:
@@ -159,7 +166,7 @@ def used(form: Form) -> Iterator[int]:
         case Smooth(_, left, right):
             yield from used(left)
             yield from used(right)
-        case Key():
+        case Key() | Computed():
             return
 
 
@@ -172,5 +179,5 @@ def extent(form: Form) -> tuple[Fraction, Fraction]:
         case Ratio(left, right, _, _) | Smooth(_, left, right):
             (fine, great), (finer, greater) = extent(left), extent(right)
             return min(fine, finer), max(great, greater)
-        case Key():
+        case Key() | Computed():
             return Fraction(1), Fraction(0)

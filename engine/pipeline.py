@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from budgets.ledger import Draw, Question, StaleBasis, State
 from budgets.loss import PrivacyLoss, epsilon_of
-from engine import accuracy, explanation, mechanisms, postprocess, preparation
+from engine import accuracy, combination, explanation, mechanisms, postprocess, preparation
 from engine.backends import duckdb as backend
-from engine.compile import compile_plan
+from engine.compile import batches, compile_batch
 from engine.mechanisms import Gaussian, d_in_of
 from engine.preparation import Books, Prepared
 from engine.refusals import AccessRefused, InternalFailure, LedgerDamaged, Refusal
@@ -33,13 +33,16 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeVar
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from budgets.grants import Grant
     from budgets.ledger import Entry, Ledger
     from engine.accuracy import Priced
     from engine.catalog import Catalog
-    from engine.compile import Compiled
     from engine.explanation import Explanation
     from engine.plan import Plan, Statistic
+    from engine.preparation import Statements
     from engine.request import Asked, Request
     from engine.vault import Vault
 
@@ -192,13 +195,16 @@ def _ask(house: House, asked: Asked) -> Release:
         _wait(deadline)
 
 
-def _compiled(house: House, prepared: Prepared, priced: Priced) -> tuple[tuple[str, ...], Compiled] | None:
-    """The statement for what is drawn, and its statistics: what cannot be written out is refused before a charge."""
+def _compiled(house: House, prepared: Prepared, priced: Priced) -> tuple[tuple[str, ...], Statements]:
+    """The statements for what is drawn, and its statistics: what cannot be written out is refused before a charge."""
+    combination.check(prepared.plan)
     statistics = [prepared.plan.statistics[position] for position, _ in priced.drawn]
-    if not statistics:
-        return None
-    names = tuple(prepared.digests[position] for position, _ in priced.drawn)
-    return names, compile_plan(prepared.plan, house.catalog, statistics)
+    return tuple(prepared.digests[position] for position, _ in priced.drawn), _statements(house.catalog, statistics)
+
+
+def _statements(catalog: Catalog, statistics: Sequence[Statistic]) -> Statements:
+    """The statements that compute some statistics, each with the positions of its own."""
+    return tuple((batch, compile_batch(catalog, [statistics[p] for p in batch])) for batch in batches(statistics))
 
 
 def _wait(deadline: float) -> None:
@@ -298,10 +304,10 @@ def _measure(house: House, prepared: Prepared, entry: Entry) -> Entry | None:
     ]
     try:
         _assert_paid(entry, statistics, noises)
-        names, compiled = prepared.compiled or ((), None)
-        if compiled is None or names != tuple(draw.statistic for draw in entry.draws):
-            compiled = compile_plan(prepared.plan, house.catalog, statistics)
-        exact = backend.run(house.vault.cursor(), compiled, prepared.plan.keys, len(statistics))
+        names, statements = prepared.compiled or ((), ())
+        if names != tuple(draw.statistic for draw in entry.draws):
+            statements = _statements(house.catalog, statistics)
+        exact = _exact(house, statements, statistics)
     except BaseException:
         house.ledger.let_go(entry.id)
         raise
@@ -316,6 +322,15 @@ def _measure(house: House, prepared: Prepared, entry: Entry) -> Entry | None:
     except BaseException:
         house.ledger.lose(entry.id)
         raise
+
+
+def _exact(house: House, statements: Statements, statistics: Sequence[Statistic]) -> list[NDArray[np.int64]]:
+    """The exact integers of each statistic, never shown to anybody."""
+    found: dict[int, NDArray[np.int64]] = {}
+    for batch, compiled in statements:
+        vectors = backend.run(house.vault.cursor(), compiled, statistics[batch[0]].keys, len(batch))
+        found |= dict(zip(batch, vectors, strict=True))
+    return [found[position] for position in range(len(statistics))]
 
 
 def _limit(catalog: Catalog, statistic: Statistic) -> int:
@@ -340,7 +355,7 @@ def _release(house: House, asked: Asked, prepared: Prepared, entry: Entry, *, re
     ids = [entry.measurements[digest] for digest in prepared.digests]
     found = house.ledger.measurements(ids)
     draws = postprocess.Draws(tuple(found[i].values for i in ids), tuple(found[i].scale for i in ids))
-    table = postprocess.answer(plan, draws)
+    table = combination.answer(plan, draws)
     return Release(
         release_id=entry.release_id,
         request_id=entry.request_id,

@@ -78,7 +78,7 @@ class Statistic:
         centred: what a row contributes; None for 1.
         cohorts: the cohorts whose rows are scanned, and which are charged.
         contribution: what one student can bring.
-        keys_digest: of the key list.
+        keys: the groups it is counted in.
         students: whether each student counts once in a group, whatever the rows.
         label: what it is, in words a researcher knows.
     """
@@ -88,6 +88,7 @@ class Statistic:
     centred: Centred | None
     cohorts: tuple[int, ...]
     contribution: Contribution
+    keys: KeyList = field(compare=False)
     keys_digest: str
     students: bool
     label: str = field(compare=False)
@@ -158,6 +159,8 @@ class Plan:
         touched: every cohort the question touches, asked or not.
         cohorts: those it is asked of.
         partial: for each group the left-out cohorts that can occur in it.
+        parts: of a question over released tables the plans of these, whose forms use the statistics of the whole.
+        made: how its answer is made of them.
     """
 
     relation: tree.Relation
@@ -172,6 +175,8 @@ class Plan:
     cohorts: tuple[int, ...]
     partial: tuple[tuple[int, ...], ...]
     bounds: tuple[Bounds, ...]
+    parts: tuple[Plan, ...] = ()
+    made: tree.Combined | None = None
 
     @property
     def left_out(self) -> tuple[int, ...]:
@@ -181,7 +186,10 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what is measured and how the answer is made of it; names of columns do not matter."""
-        made = [[output.form for output in self.outputs], self.order, self.limit, self.offset]
+        made: list[object] = [[output.form for output in self.outputs], self.order, self.limit, self.offset]
+        if self.made is not None:
+            parts = [([output.form for output in part.outputs], part.keys.digest) for part in self.parts]
+            made += [self.made.sql, parts]
         return _sha256(repr([[s.shape for s in self.statistics], self.keys.digest, made]))
 
 
@@ -189,60 +197,106 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make_plan(source: Source, query: tree.Query, catalog: Catalog, askable: Collection[int]) -> Plan:
+def make_plan(source: Source, query: tree.Query | tree.Combined, catalog: Catalog, askable: Collection[int]) -> Plan:
     """The plan of a question asked of the `askable` cohorts it touches.
 
     Raises:
         QueryRefused: where a bound, a key list or a size cannot be proved.
     """
-    return _Planner(source, query, catalog, askable).plan()
+    planner = _Planner(source, catalog, askable)
+    if isinstance(query, tree.Query):
+        part = planner.part(query)
+        return planner.whole(part, (), None)
+    planner.filters = {item.condition for part in query.parts for item in _aggregates(part) if item.condition}
+    return planner.combined(query)
 
 
 class _Planner:
     """Collects the statistics of one question."""
 
-    def __init__(self, source: Source, query: tree.Query, catalog: Catalog, askable: Collection[int]) -> None:
-        self.source, self.query, self.catalog, self.askable = source, query, catalog, askable
-        self.frame = frame_of(catalog, query.relation)
+    query: tree.Query
+    frame: Frame
+    known: Mapping[str, Range]
+    keys: KeyList
+
+    def __init__(self, source: Source, catalog: Catalog, askable: Collection[int]) -> None:
+        self.source, self.catalog, self.askable = source, catalog, askable
+        self.filters: set[tree.Expr] = set()
+        self.touched: set[int] = set()
+        self.found: OrderedDict[str, Statistic] = OrderedDict()
+        self.sums: dict[tuple[int, int], Fraction] = {}
+        self.explicit: set[int] = set()
+        self.bounds: dict[str, Bounds] = {}
+
+    def part(self, query: tree.Query) -> Plan:
+        """The plan of one aggregate SELECT; what it measures is collected for the whole."""
+        self.query, self.frame = query, frame_of(self.catalog, query.relation)
         self.known = self.frame.known
+        self.filters |= {item.condition for item in _aggregates(query) if item.condition is not None}
+        self.contributions: dict[tuple[tree.Expr, ...], Contribution] = {}
         self.prove_relation()
         for key, span in zip(query.keys, query.key_spans, strict=True):
             self.prove((key,), span)
         touched_by_where = touched(self.frame, query.where)
-        self.cohorts = tuple(cohort for cohort in touched_by_where if cohort in askable)
-        self.touched: set[int] = set()
-        self.keys = key_list(self.frame, query, self.cohorts, source.refusal)
-        self.found: OrderedDict[str, Statistic] = OrderedDict()
-        self.sums: dict[tuple[int, int], Fraction] = {}
-        self.conditions = {item.condition for item in _aggregates(query) if item.condition is not None}
-        self.contributions: dict[tuple[tree.Expr, ...], Contribution] = {}
-        self.explicit: set[int] = set()
-        self.bounds: dict[str, Bounds] = {}
-
-    def plan(self) -> Plan:
-        """The plan."""
-        outputs = tuple(self.output(item) for item in self.query.items)
+        cohorts = tuple(cohort for cohort in touched_by_where if cohort in self.askable)
+        self.keys = key_list(self.frame, query, cohorts, self.source.refusal)
+        outputs = tuple(self.output(item) for item in query.items)
         order = self.order()
         cells = len(self.keys.rows) * (len(outputs) + len(order))
         if cells > CELLS_MAX:
             message = f"The answer would have {cells:,} cells, the terms of ORDER BY counted too."
             raise QueryRefused("too_large", message, accepted=f"at most {CELLS_MAX:,}: fewer columns or fewer groups")
-        touched_all = tuple(sorted(self.touched))
-        left_out = [cohort for cohort in touched_all if cohort not in self.askable]
+        left_out = [cohort for cohort in sorted(self.touched) if cohort not in self.askable]
         return Plan(
-            relation=self.query.relation,
+            relation=query.relation,
             keys=self.keys,
-            statistics=tuple(self.found.values()),
-            weights=self.weights(),
+            statistics=(),
+            weights=(),
             outputs=outputs,
             order=order,
-            limit=self.query.limit,
-            offset=self.query.offset,
+            limit=query.limit,
+            offset=query.offset,
+            touched=(),
+            cohorts=(),
+            partial=partial_cells(self.frame, query.where, self.keys, left_out),
+            bounds=(),
+        )
+
+    def whole(self, shown: Plan, parts: tuple[Plan, ...], made: tree.Combined | None) -> Plan:
+        """A plan with everything that was collected."""
+        touched_all = tuple(sorted(self.touched))
+        return replace(
+            shown,
+            statistics=tuple(self.found.values()),
+            weights=self.weights(),
             touched=touched_all,
             cohorts=tuple(cohort for cohort in touched_all if cohort in self.askable),
-            partial=partial_cells(self.frame, self.query.where, self.keys, left_out),
             bounds=tuple(self.bounds.values()),
+            parts=parts,
+            made=made,
         )
+
+    def combined(self, query: tree.Combined) -> Plan:
+        """The plan of a question over released tables."""
+        parts = tuple(self.part(part) for part in query.parts)
+        sizes = [math.prod(len(parts[p].keys.rows) for p in product) for product in query.sizes]
+        cells = sum(sizes) * max(len(query.columns), 1)
+        if cells > CELLS_MAX:
+            message = f"Joined so, the released tables could have {cells:,} cells."
+            raise QueryRefused("too_large", message, accepted=f"at most {CELLS_MAX:,}: an equality, or fewer groups")
+        outputs = tuple(self.shown(parts, column, place) for place, column in enumerate(query.columns))
+        nothing = KeyList((), ((),))
+        first = replace(parts[0], keys=nothing, outputs=outputs, order=(), limit=None, offset=0, partial=((),))
+        return self.whole(first, parts, query)
+
+    def shown(self, parts: Sequence[Plan], column: tree.Made, place: int) -> Output:
+        """A column of the answer: one of a part's, or computed."""
+        if column.base is None:
+            return Output(column.name, "derived", column.kind, None, forms.Computed(place))
+        part, item = column.base
+        output = parts[part].outputs[item]
+        form = output.form if column.margins or output.role == "key" else forms.Computed(place)
+        return replace(output, name=column.name, form=form)
 
     def order(self) -> tuple[Sorting, ...]:
         """The terms of ORDER BY; one that was there before sorts nothing any more."""
@@ -299,7 +353,7 @@ class _Planner:
                 return Output(item.name, "estimate", "integer" if whole else "double", self.unit(item.value), form)
             case forms.Ratio():
                 return Output(item.name, "estimate", "double", self.unit(item.value), form)
-            case forms.Smooth():
+            case forms.Smooth() | forms.Computed():
                 return Output(item.name, "derived", "double", None, form)
 
     def unit(self, value: tree.Outer) -> str | None:
@@ -437,7 +491,7 @@ class _Planner:
             return None
         found = self.contributions.get(conditions)
         if found is None:
-            found = contribution(self.frame, conditions, known, self.keys, 1 + len(self.conditions))
+            found = contribution(self.frame, conditions, known, self.keys, 1 + len(self.filters))
             self.contributions[conditions] = found
         if students and found.rows_per_group <= 1:
             students, label = False, "COUNT(*)"  # a student has one row in a group, so rows are students
@@ -449,6 +503,7 @@ class _Planner:
             centred=centred,
             cohorts=cohorts,
             contribution=found,
+            keys=self.keys,
             keys_digest=self.keys.digest,
             students=students,
             label=label,

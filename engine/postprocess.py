@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import forms, margins
-from engine.forms import Key, Linear, Ratio, Smooth
+from engine.forms import Computed, Key, Linear, Ratio, Smooth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ class Table:
 def answer(plan: Plan, draws: Draws) -> Table:
     """The rows of the answer with their margins."""
     forms_used = {output.form for output in plan.outputs} | {term.form for term in plan.order}
-    found = {form: _estimated(plan, form, draws) for form in forms_used}
+    found = {form: estimated(plan, form, draws) for form in forms_used}
     columns = [found[output.form] for output in plan.outputs]
     chosen = _ordered(plan, found)[plan.offset :][: plan.limit]
     return Table(
@@ -115,7 +115,8 @@ def _ordered(plan: Plan, found: Mapping[Form, Estimated]) -> list[int]:
     return rows
 
 
-def _estimated(plan: Plan, form: Form, draws: Draws) -> Estimated:
+def estimated(plan: Plan, form: Form, draws: Draws) -> Estimated:
+    """One column of a part's answer."""
     size = len(plan.keys.rows)
     nothing = np.full(size, np.nan)
     match form:
@@ -129,6 +130,8 @@ def _estimated(plan: Plan, form: Form, draws: Draws) -> Estimated:
             return _ratio(form, draws, size)
         case Smooth():
             return _smooth(plan, form, draws)
+        case Computed():
+            raise AssertionError
 
 
 def _linear_cells(form: Linear, draws: Draws, size: int) -> list[Cell]:
@@ -206,6 +209,8 @@ def _dual(plan: Plan, form: Form, draws: Draws) -> _Dual:
                 return found
             positive = _linear(denominator, draws, size) > 0
             return _Dual(np.where(positive, found.values, np.nan), found.slopes, found.firm & positive)
+        case Computed():
+            raise AssertionError
         case Smooth(op, left, right):
             return _combined(op, _dual(plan, left, draws), _dual(plan, right, draws), draws)
 

@@ -58,6 +58,10 @@ class Books:
         return standing == Standing.OPEN or (standing == Standing.MANDATED_ONLY and self.population == "mandated")
 
 
+Statements = tuple[tuple[tuple[int, ...], "Compiled"], ...]
+"""Statements, each with the positions of the statistics it computes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A question understood, before anything is charged.
@@ -66,7 +70,7 @@ class Prepared:
         askable: the cohorts that could be asked when it was planned.
         left_out: touched cohorts it is not asked of, and why.
         digests: by which the ledger knows the plan's statistics.
-        compiled: the statement written before the charge, with the digests of what it measures.
+        compiled: the statements written before the charge, with the digests of what they measure.
     """
 
     plan: Plan
@@ -74,7 +78,7 @@ class Prepared:
     askable: tuple[int, ...]
     left_out: tuple[tuple[int, str], ...]
     digests: tuple[str, ...]
-    compiled: tuple[tuple[str, ...], Compiled] | None = None
+    compiled: tuple[tuple[str, ...], Statements] | None = None
 
 
 def prepare(asked: Asked, books: Books) -> Prepared:

@@ -76,22 +76,24 @@ class Read:
     scope: Scope
 
 
-def read(source: Source, node: exp.Select, catalog: Catalog) -> Read:
+def read(source: Source, node: exp.Select, catalog: Catalog, known: Mapping[str, Cte] | None = None) -> Read:
     """What a SELECT is asked of.
 
     Args:
         source: the researcher's text.
-        node: the SELECT; its `with_`, `from_`, `joins` and `where` are consumed here.
+        node: the SELECT; its `from_`, `joins`, `where`, and `with_` where `known` is not given, are consumed here.
         catalog: declares the tables.
+        known: the CTEs it may use.
 
     Raises:
         QueryRefused: whatever is not accepted in FROM, or joins students with one another.
     """
     reader = _Reader(source, catalog, qualified=any(select.args.get("joins") for select in node.find_all(exp.Select)))
-    ctes = reader.ctes(node.args.get("with_"))
+    found = ctes_of(source, node.args.get("with_")) if known is None else known
     room = _Room(right=False)
-    scope = reader.select(room, node, ctes)
-    reader.all_used(ctes)
+    scope = reader.select(room, node, found)
+    if known is None:
+        all_used(source, found)
     private = [scan for scan in room.scans if not catalog.tables[scan.table].public]
     if not private:
         raise reader.only_public(room.scans[0], node.args["from_"])
@@ -100,10 +102,48 @@ def read(source: Source, node: exp.Select, catalog: Catalog) -> Read:
 
 
 @dataclass(slots=True)
-class _Cte:
+class Cte:
+    """One common table expression.
+
+    Attributes:
+        earlier: those that it may use itself.
+    """
+
     node: exp.Expr
-    earlier: Mapping[str, _Cte]
+    earlier: Mapping[str, Cte]
     used: bool = False
+
+
+def ctes_of(source: Source, with_: exp.With | None, earlier: Mapping[str, Cte] | None = None) -> dict[str, Cte]:
+    """The CTEs of a WITH by their lower-case names."""
+    found: dict[str, Cte] = dict(earlier or {})
+    if with_ is None:
+        return found
+    (nodes,) = source.consume(with_, "expressions")
+    names = set()
+    for node in nodes or ():
+        this, alias = source.consume(node, "this", "alias")
+        name = alias_of(source, alias)
+        if not name or name in names:
+            raise source.refusal("syntax", "Two CTEs have one name.", node, accepted="a name of its own for each")
+        names.add(name)
+        found[name] = Cte(this, dict(found))
+    return found
+
+
+def all_used(source: Source, ctes: Mapping[str, Cte]) -> None:
+    """What is not used is not read, so it may not stand there."""
+    for name, cte in ctes.items():
+        if not cte.used:
+            raise source.refusal("unsupported", f"{name} is not used.", cte.node, accepted="the question without it")
+
+
+def alias_of(source: Source, node: exp.TableAlias | None) -> str:
+    """The lower-case name of an alias; empty for none."""
+    if node is None:
+        return ""
+    (this,) = source.consume(node, "this")
+    return "" if this is None else str(this.name.lower())
 
 
 @dataclass(slots=True)
@@ -117,30 +157,7 @@ class _Reader:
 
     # -- clauses
 
-    def ctes(self, with_: exp.With | None) -> dict[str, _Cte]:
-        if with_ is None:
-            return {}
-        (nodes,) = self.source.consume(with_, "expressions")
-        found: dict[str, _Cte] = {}
-        for cte in nodes or ():
-            this, alias = self.source.consume(cte, "this", "alias")
-            name = self.alias(alias)
-            if not name or name in found:
-                raise self.source.refusal(
-                    "syntax", "Two CTEs have one name.", cte, accepted="a name of its own for each"
-                )
-            found[name] = _Cte(this, dict(found))
-        return found
-
-    def all_used(self, ctes: Mapping[str, _Cte]) -> None:
-        """What is not used is not read, so it may not stand there."""
-        for name, cte in ctes.items():
-            if not cte.used:
-                raise self.source.refusal(
-                    "unsupported", f"{name} is not used.", cte.node, accepted="the question without it"
-                )
-
-    def select(self, room: _Room, node: exp.Select, ctes: Mapping[str, _Cte]) -> Scope:
+    def select(self, room: _Room, node: exp.Select, ctes: Mapping[str, Cte]) -> Scope:
         """Take in FROM, joins and WHERE of a SELECT; the names its expressions may use."""
         (from_this,) = self.source.consume(node.args["from_"], "this")
         earlier = set(room.persons)
@@ -156,11 +173,11 @@ class _Reader:
 
     # -- one relation
 
-    def part(self, room: _Room, node: exp.Expr, ctes: Mapping[str, _Cte]) -> Named:
+    def part(self, room: _Room, node: exp.Expr, ctes: Mapping[str, Cte]) -> Named:
         """A table, a CTE or a subquery, under the name it has here."""
         if isinstance(node, exp.Subquery):
             this, alias = self.source.consume(node, "this", "alias")
-            return self.derived(room, this, self.alias(alias), ctes, node)
+            return self.derived(room, this, alias_of(self.source, alias), ctes, node)
         if type(node) is not exp.Table or not isinstance(node.this, exp.Identifier):
             known = ", ".join(table.name for table in self.catalog.private_tables)
             raise self.source.refusal(
@@ -175,14 +192,8 @@ class _Reader:
         cte = ctes.get(name)
         if cte is not None:
             cte.used = True
-            return self.derived(room, cte.node, self.alias(alias) or name, cte.earlier, node)
-        return self.table(room, this.name, self.alias(alias), node)
-
-    def alias(self, node: exp.TableAlias | None) -> str:
-        if node is None:
-            return ""
-        (this,) = self.source.consume(node, "this")
-        return "" if this is None else str(this.name.lower())
+            return self.derived(room, cte.node, alias_of(self.source, alias) or name, cte.earlier, node)
+        return self.table(room, this.name, alias_of(self.source, alias), node)
 
     def table(self, room: _Room, written: str, alias: str, node: exp.Expr) -> Named:
         catalog = self.catalog
@@ -228,7 +239,7 @@ class _Reader:
             found[self.catalog.cohort] = tree.Column(room.cohort, tree.INTEGER)
         return found
 
-    def derived(self, room: _Room, node: exp.Expr, name: str, ctes: Mapping[str, _Cte], place: exp.Expr) -> Named:
+    def derived(self, room: _Room, node: exp.Expr, name: str, ctes: Mapping[str, Cte], place: exp.Expr) -> Named:
         """A subquery without aggregation: its columns stand for expressions of the tables in it."""
         source = self.source
         if type(node) is not exp.Select:
@@ -313,7 +324,7 @@ class _Reader:
 
     # -- joins
 
-    def join(self, room: _Room, scope: Scope, node: exp.Join, ctes: Mapping[str, _Cte]) -> Scope:
+    def join(self, room: _Room, scope: Scope, node: exp.Join, ctes: Mapping[str, Cte]) -> Scope:
         source = self.source
         names = ("this", "side", "kind", "on", "using", "method")
         this, side, kind, on, using, method = source.consume(node, *names)
@@ -366,7 +377,7 @@ class _Reader:
             return carriers[0], carriers[1]
         return scope.column(column), here.column(column)
 
-    def left_join(self, room: _Room, scope: Scope, node: exp.Join, ctes: Mapping[str, _Cte]) -> Scope:
+    def left_join(self, room: _Room, scope: Scope, node: exp.Join, ctes: Mapping[str, Cte]) -> Scope:
         """A LEFT JOIN: its right side is a room of its own, whose columns may be NULL above it."""
         this, on, using = node.args["this"], node.args.get("on"), node.args.get("using") or ()
         inside = _Room(right=True)

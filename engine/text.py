@@ -107,8 +107,8 @@ def unreadable(source: Source, error: SqlglotError, tokens: list[Any]) -> QueryR
     return source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT")
 
 
-def statement_of(source: Source) -> exp.Select:
-    """The one SELECT of a text.
+def statement_of(source: Source) -> exp.Select | exp.SetOperation:
+    """The one SELECT, or set operation of SELECTs, of a text.
 
     Raises:
         QueryRefused: `syntax`, `too_large`, or `unsupported` for any other statement.
@@ -125,9 +125,8 @@ def statement_of(source: Source) -> exp.Select:
             "syntax", f"One question at a time: here are {len(statements)} statements.", accepted="one SELECT"
         )
     (statement,) = statements
-    if type(statement) is not exp.Select:
-        what = "A set operation" if isinstance(statement, exp.SetOperation) else "This statement"
-        raise source.refusal("unsupported", f"{what} is not accepted.", statement, accepted="one SELECT")
+    if not isinstance(statement, exp.Select | exp.SetOperation):
+        raise source.refusal("unsupported", "This statement is not accepted.", statement, accepted="one SELECT")
     check_levels(source, statement)
     return statement
 

@@ -289,6 +289,40 @@ class Query:
     offset: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One column of an answer that is made of released tables.
+
+    Attributes:
+        kind: integer, double, text, boolean or null.
+        base: the part and the item of it that this is, unchanged; None where it was computed.
+        margins: whether its standard error and margins come with it.
+    """
+
+    name: str
+    kind: str
+    base: tuple[int, int] | None
+    margins: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """A question whose answer is made of one or more released tables by a statement that sees nothing else.
+
+    Attributes:
+        parts: the aggregate questions; the i-th is released as the table p<i>, its items as c0, c1, …
+        sql: the statement; it gives v0, v1, … for the columns, s, a and b before their numbers for standard errors
+            and 90 % and 95 % margins where they have them, and rows in order.
+        columns: of the answer.
+        sizes: products of parts that the statement may have as many rows as; their sum bounds its rows.
+    """
+
+    parts: tuple[Query, ...]
+    sql: str
+    columns: tuple[Made, ...]
+    sizes: tuple[tuple[int, ...], ...]
+
+
 def parts(expr: Expr) -> tuple[Expr, ...]:
     """The direct arguments of an expression."""
     match expr:

@@ -5,7 +5,7 @@ import pytest
 
 from budgets.clock import FixedClock
 from engine.backends import duckdb as backend
-from engine.compile import compile_plan
+from engine.compile import compile_batch
 from engine.district import District
 from engine.preparation import planned
 from tests.conftest import AS_OF
@@ -36,7 +36,7 @@ class Records:
         return planned(self.catalog, sql, self.catalog.cohorts)
 
     def exact(self, plan):
-        compiled = compile_plan(plan, self.catalog, plan.statistics)
+        compiled = compile_batch(self.catalog, plan.statistics)
         vectors = backend.run(self.vault.cursor(), compiled, plan.keys, len(plan.statistics))
         return [vector * TIMES for vector in vectors]
 

@@ -7,7 +7,7 @@ import pytest
 
 from engine.analysis.intervals import Range
 from engine.backends import duckdb as backend
-from engine.compile import centred, compile_plan, folded
+from engine.compile import centred, compile_batch, folded
 from engine.plan import _centred_double, _centred_exact
 from engine.preparation import planned
 from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, Case, Column, Constant, Type
@@ -83,7 +83,7 @@ def counted(canonical):
 
         def run(sql, cohorts):
             plan = planned(canonical, sql, cohorts)
-            compiled = compile_plan(plan, canonical, plan.statistics)
+            compiled = compile_batch(canonical, plan.statistics)
             vectors = backend.run(connection, compiled, plan.keys, len(plan.statistics))
             found = sorted((s.label, vector.tolist()) for s, vector in zip(plan.statistics, vectors, strict=True))
             return found, compiled.sql, plan.keys.rows

@@ -15,7 +15,7 @@ import pytest
 from budgets.clock import FixedClock
 from engine import mechanisms, pipeline
 from engine.backends import duckdb as backend
-from engine.compile import compile_plan
+from engine.compile import compile_batch
 from engine.district import District
 from engine.preparation import planned
 from engine.refusals import AccessRefused, BudgetRefused, InternalFailure, QueryRefused
@@ -591,7 +591,7 @@ def exact(district, sql, cohorts):
     house = district._house
     plan = planned(house.catalog, sql, cohorts)
     vectors = backend.run(
-        house.vault.cursor(), compile_plan(plan, house.catalog, plan.statistics), plan.keys, len(plan.statistics)
+        house.vault.cursor(), compile_batch(house.catalog, plan.statistics), plan.keys, len(plan.statistics)
     )
     return {s.label: vector.tolist() for s, vector in zip(plan.statistics, vectors, strict=True)}
 
@@ -622,7 +622,7 @@ def test_only_charged_cohorts_are_scanned(district, tables):
         "COUNT(gpa)": (2022,),
         "SUM(gpa) centred at 2.5": (2022,),
     }
-    text = compile_plan(plan, district.catalog, plan.statistics).sql
+    text = compile_batch(district.catalog, plan.statistics).sql
     assert text.count('"cohort_year" BETWEEN 2022 AND 2022') == 2
     assert text.count('"cohort_year" IN (2022, 2037)') == 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.backends import duckdb as backend
 from engine.catalog_file import read_catalog
-from engine.compile import OWNER, compile_plan
+from engine.compile import OWNER, compile_batch
 from engine.preparation import planned
 from engine.source import Source  # noqa: F401
 from engine.vault import Vault
@@ -22,7 +22,7 @@ def vault(loaded, starter):
 def counted(vault, sql):
     """The groups that have records and their exact counts, as our statement finds them."""
     plan = planned(vault.catalog, sql, vault.catalog.cohorts)
-    compiled = compile_plan(plan, vault.catalog, plan.statistics)
+    compiled = compile_batch(vault.catalog, plan.statistics)
     vectors = backend.run(vault.cursor(), compiled, plan.keys, len(plan.statistics))
     rows = zip(plan.keys.rows, *(vector.tolist() for vector in vectors), strict=True)
     return sorted(((*key, *cells) for key, *cells in rows if any(cells)), key=repr)
@@ -112,7 +112,7 @@ def test_on_of_a_left_join_spares_nobody(vault):
 def test_every_private_scan_reads_the_charged_cohorts_alone(sql, scans, vault):
     """Each table of students is restricted inside its own scan, wherever it stands in FROM."""
     plan = planned(vault.catalog, sql, (2029, 2030, 2031))
-    text = compile_plan(plan, vault.catalog, plan.statistics).sql
+    text = compile_batch(vault.catalog, plan.statistics).sql
     (statistic,) = plan.statistics
     restricted = f'"cohort_year" BETWEEN {statistic.cohorts[0]} AND {statistic.cohorts[-1]}'
     assert text.count(restricted) == scans + 1

@@ -79,7 +79,7 @@ def test_mixed_lists_mean_what_their_parts_mean(district):
     one = district.preview("SELECT COUNT(*) AS n FROM student_year WHERE gpa IN (3.5, CAST(9 AS DOUBLE))")
     assert one.charges
     from engine.backends import duckdb as backend  # noqa: PLC0415 - only here
-    from engine.compile import compile_plan  # noqa: PLC0415 - only here
+    from engine.compile import compile_batch  # noqa: PLC0415 - only here
     from engine.preparation import planned  # noqa: PLC0415 - only here
 
     counts = []
@@ -87,7 +87,7 @@ def test_mixed_lists_mean_what_their_parts_mean(district):
         plan = planned(
             district.catalog, f"SELECT COUNT(*) FROM student_year WHERE {condition}", district.catalog.cohorts
         )
-        compiled = compile_plan(plan, district.catalog, plan.statistics)
+        compiled = compile_batch(district.catalog, plan.statistics)
         counts.append(backend.run(district._house.vault.cursor(), compiled, plan.keys, 1)[0].tolist())
     assert counts[0] == counts[1] == counts[2]
     assert counts[0][0] > 0

@@ -11,7 +11,7 @@ from engine import tree
 from engine.analysis.frames import frame_of
 from engine.analysis.intervals import assume, evaluate
 from engine.backends import duckdb as backend
-from engine.compile import Compiled, compile_plan, from_clause, owner_of
+from engine.compile import Compiled, compile_batch, from_clause, owner_of
 from engine.preparation import planned
 from engine.refusals import QueryRefused
 from engine.sql import sql
@@ -89,7 +89,7 @@ def ask(catalog: Catalog, text: str, cohorts: Sequence[int]) -> Asked | None:
     """
     try:
         plan = planned(catalog, text, cohorts)
-        return Asked(plan, compile_plan(plan, catalog, plan.statistics) if plan.statistics else None)
+        return Asked(plan, compile_batch(catalog, plan.statistics) if plan.statistics else None)
     except QueryRefused:
         return None
     except Exception as failure:
@@ -260,7 +260,7 @@ def spared(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked, co
     if all(set(statistic.cohorts) == set(cohorts) for statistic in asked.statistics):
         return
     wider = [dataclasses.replace(statistic, cohorts=tuple(sorted(cohorts))) for statistic in asked.statistics]
-    compiled = compile_plan(asked.plan, catalog, wider)
+    compiled = compile_batch(catalog, wider)
     for statistic, one, two in zip(
         asked.statistics, run(cursor, asked), run(cursor, Asked(asked.plan, compiled)), strict=True
     ):

@@ -1,0 +1,497 @@
+"""Expressions over noisy cells: sqlglot nodes → SQL of our own, an allow-list by construction.
+
+Nothing here can see a record: cells are columns of released tables. Every form is total: arithmetic is done in
+floating point, what is not finite is NULL, and casts that cannot be done are NULL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlglot import exp
+
+from engine.source import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from engine.refusals import QueryRefused
+    from engine.source import Source
+
+Kind = Literal["integer", "double", "text", "boolean", "null"]
+
+WHOLE_DIGITS_MAX = 18
+OFFSET_MAX = 1_000_000
+TEXT_MAX = 200_000
+
+_NUMBERS = ("integer", "double", "null")
+_COMPARISONS: dict[type[exp.Expr], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+    exp.NullSafeEQ: "IS NOT DISTINCT FROM",
+    exp.NullSafeNEQ: "IS DISTINCT FROM",
+}
+_ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+_REAL: dict[type[exp.Expr], str] = {exp.Sqrt: "sqrt", exp.Ln: "ln", exp.Exp: "exp"}
+_WHOLE: dict[type[exp.Expr], str] = {exp.Floor: "floor", exp.Ceil: "ceil"}
+_RANKS: dict[type[exp.Expr], tuple[str, Kind]] = {
+    exp.RowNumber: ("row_number", "integer"),
+    exp.Rank: ("rank", "integer"),
+    exp.DenseRank: ("dense_rank", "integer"),
+    exp.PercentRank: ("percent_rank", "double"),
+    exp.CumeDist: ("cume_dist", "double"),
+}
+_AGGREGATES: dict[type[exp.Expr], str] = {
+    exp.Sum: "sum",
+    exp.Avg: "avg",
+    exp.Min: "min",
+    exp.Max: "max",
+    exp.Count: "count",
+}
+_TYPES: dict[str, Kind] = {
+    "INT": "integer",
+    "BIGINT": "integer",
+    "SMALLINT": "integer",
+    "DOUBLE": "double",
+    "FLOAT": "double",
+    "VARCHAR": "text",
+    "TEXT": "text",
+    "BOOLEAN": "boolean",
+}
+_SQL_TYPES: dict[Kind, str] = {
+    "integer": "BIGINT",
+    "double": "DOUBLE",
+    "text": "VARCHAR",
+    "boolean": "BOOLEAN",
+    "null": "BIGINT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A column or expression of released tables.
+
+    Attributes:
+        sql: how it is written.
+        kind: its type.
+        base: the part and the column of it that this is, unchanged; None for anything that was computed.
+        margins: how its standard error and margins are written, where it has them.
+    """
+
+    sql: str
+    kind: Kind
+    base: tuple[int, int] | None = None
+    margins: tuple[str, str, str] | None = None
+
+    @property
+    def number(self) -> str:
+        """It as a floating-point number."""
+        return self.sql if self.kind == "double" else f"CAST({self.sql} AS DOUBLE)"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What expressions over cells may use.
+
+    Attributes:
+        source: the researcher's text.
+        cell: what a node is that stands for a cell by itself, such as an aggregate or a column; None for any other.
+        aliases: what the columns of SELECT are called, for HAVING, QUALIFY and ORDER BY.
+        ties: columns that put rows in one order where the question does not.
+        inside: the same inside an aggregate over released rows; None where there may be none.
+        windows: whether windows may.
+    """
+
+    source: Source
+    cell: Callable[[exp.Expr], Cell | None]
+    aliases: Mapping[str, Cell]
+    ties: Sequence[str]
+    inside: Callable[[exp.Expr], Cell | None] | None = None
+    windows: bool = True
+
+
+def cell_of(desk: Desk, node: exp.Expr) -> Cell:
+    """An expression over cells.
+
+    Raises:
+        QueryRefused: whatever is not on the allow-list, or does not fit together.
+    """
+    found = desk.cell(node)
+    if found is None:
+        converter = _CONVERTERS.get(type(node))
+        if converter is None:
+            raise _unaccepted(desk, node)
+        found = converter(desk, node)
+    if len(found.sql) > TEXT_MAX:
+        raise desk.source.refusal(
+            "too_large", "This is too long once it is written out.", node, accepted="less of it"
+        )
+    return found
+
+
+def condition_of(desk: Desk, node: exp.Expr) -> str:
+    """A condition over cells."""
+    found = cell_of(desk, node)
+    if found.kind not in ("boolean", "null"):
+        raise desk.source.refusal(
+            "unsupported",
+            f"A condition is needed here, and this is {found.kind}.",
+            node,
+            accepted="a comparison, such as COUNT(*) > 100",
+        )
+    return found.sql
+
+
+def finite(text: str) -> str:
+    """A floating-point expression, NULL where it is no finite number."""
+    for odd in ("nan", "inf", "-inf"):
+        text = f"NULLIF({text}, '{odd}'::DOUBLE)"
+    return text
+
+
+def _unaccepted(desk: Desk, node: exp.Expr) -> QueryRefused:
+    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+    return desk.source.refusal(
+        "unsupported",
+        f"{name} is not accepted over the answer's numbers.",
+        node,
+        accepted="CASE, COALESCE, CAST, ROUND, ABS, + - * /, comparisons, AND, OR, NOT, RANK and other windows",
+    )
+
+
+def _needs_number(desk: Desk, found: Cell, node: exp.Expr) -> Cell:
+    if found.kind not in _NUMBERS:
+        raise desk.source.refusal(
+            "unsupported", f"A number is needed here, and this is {found.kind}.", node, accepted="a number"
+        )
+    return found
+
+
+def _literal(desk: Desk, node: exp.Literal) -> Cell:
+    text, is_string = desk.source.consume(node, "this", "is_string")
+    if is_string:
+        return Cell("'" + text.replace("'", "''") + "'", "text")
+    if text.isascii() and text.isdecimal() and len(text) <= WHOLE_DIGITS_MAX:
+        return Cell(f"{int(text)}::BIGINT", "integer")
+    try:
+        return Cell(f"'{float(text)!r}'::DOUBLE", "double")
+    except ValueError:
+        raise desk.source.refusal("syntax", "This is no number.", node, accepted="a number such as 0.5") from None
+
+
+def _paren(desk: Desk, node: exp.Expr) -> Cell:
+    (this,) = desk.source.consume(node, "this")
+    return cell_of(desk, this)
+
+
+def _null(desk: Desk, node: exp.Expr) -> Cell:
+    desk.source.consume(node)
+    return Cell("NULL", "null")
+
+
+def _boolean(desk: Desk, node: exp.Expr) -> Cell:
+    (this,) = desk.source.consume(node, "this")
+    return Cell("TRUE" if this else "FALSE", "boolean")
+
+
+def _arithmetic(desk: Desk, node: exp.Expr) -> Cell:
+    names = ("this", "expression", "typed", "safe") if isinstance(node, exp.Div) else ("this", "expression")
+    this, other, *_ = desk.source.consume(node, *names)
+    left, right = (_needs_number(desk, cell_of(desk, side), side) for side in (this, other))
+    divisor = f"NULLIF({right.number}, 0)" if isinstance(node, exp.Div) else right.number
+    return Cell(finite(f"({left.number} {_ARITHMETIC[type(node)]} {divisor})"), "double")
+
+
+def _negated(desk: Desk, node: exp.Expr) -> Cell:
+    (this,) = desk.source.consume(node, "this")
+    return Cell(f"(-{_needs_number(desk, cell_of(desk, this), this).number})", "double")
+
+
+def _compare(desk: Desk, node: exp.Expr) -> Cell:
+    this, other = desk.source.consume(node, "this", "expression")
+    left, right = cell_of(desk, this), cell_of(desk, other)
+    return Cell(_compared(desk, _COMPARISONS[type(node)], left, right, node), "boolean")
+
+
+def _compared(desk: Desk, op: str, left: Cell, right: Cell, node: exp.Expr) -> str:
+    one, two = _alike(desk, [left, right], node)
+    return f"({one} {op} {two})"
+
+
+def _alike(desk: Desk, cells: Sequence[Cell], node: exp.Expr) -> list[str]:
+    """Several cells in one type."""
+    kinds = {cell.kind for cell in cells} - {"null"}
+    if kinds <= {"integer", "double"} and len(kinds) > 1:
+        return [cell.number for cell in cells]
+    if len(kinds) > 1:
+        raise desk.source.refusal(
+            "unsupported", f"{' and '.join(sorted(kinds))} do not go together.", node, accepted="values of one type"
+        )
+    return [cell.sql for cell in cells]
+
+
+def _kind_of(cells: Sequence[Cell]) -> Kind:
+    """The type of what is one of several cells."""
+    kinds = {cell.kind for cell in cells} - {"null"}
+    if len(kinds) > 1:
+        return "double"
+    return next(iter(kinds), "null")
+
+
+def _connective(desk: Desk, node: exp.Expr) -> Cell:
+    this, other = desk.source.consume(node, "this", "expression")
+    op = "AND" if isinstance(node, exp.And) else "OR"
+    return Cell(f"({condition_of(desk, this)} {op} {condition_of(desk, other)})", "boolean")
+
+
+def _not(desk: Desk, node: exp.Expr) -> Cell:
+    (this,) = desk.source.consume(node, "this")
+    return Cell(f"(NOT {condition_of(desk, this)})", "boolean")
+
+
+def _is(desk: Desk, node: exp.Expr) -> Cell:
+    this, other = desk.source.consume(node, "this", "expression")
+    if isinstance(other, exp.Null):
+        return Cell(f"({cell_of(desk, this).sql} IS NULL)", "boolean")
+    if isinstance(other, exp.Boolean):
+        return Cell(f"({condition_of(desk, this)} IS {'TRUE' if other.this else 'FALSE'})", "boolean")
+    raise desk.source.refusal(
+        "unsupported", "IS takes NULL, TRUE or FALSE.", node, accepted="IS NULL, IS NOT NULL, IS TRUE or IS FALSE"
+    )
+
+
+def _between(desk: Desk, node: exp.Expr) -> Cell:
+    this, low, high = desk.source.consume(node, "this", "low", "high")
+    arg, least, most = (cell_of(desk, part) for part in (this, low, high))
+    lower, upper = _compared(desk, ">=", arg, least, node), _compared(desk, "<=", arg, most, node)
+    return Cell(f"({lower} AND {upper})", "boolean")
+
+
+def _in(desk: Desk, node: exp.Expr) -> Cell:
+    this, expressions = desk.source.consume(node, "this", "expressions")
+    if not expressions:
+        raise desk.source.refusal("syntax", "IN has no list.", node, accepted="a list such as IN (1, 2)")
+    first, *others = _alike(desk, [cell_of(desk, part) for part in (this, *expressions)], node)
+    return Cell(f"({first} IN ({', '.join(others)}))", "boolean")
+
+
+def _case(desk: Desk, node: exp.Expr) -> Cell:
+    this, ifs, default = desk.source.consume(node, "this", "ifs", "default")
+    operand = None if this is None else cell_of(desk, this)
+    conditions, values = [], []
+    for branch in ifs or ():
+        when, then = desk.source.consume(branch, "this", "true")
+        if operand is None:
+            conditions.append(condition_of(desk, when))
+        else:
+            conditions.append(_compared(desk, "=", operand, cell_of(desk, when), when))
+        values.append(cell_of(desk, then))
+    values.append(Cell("NULL", "null") if default is None else cell_of(desk, default))
+    return _chosen(desk, conditions, values, node)
+
+
+def _if(desk: Desk, node: exp.Expr) -> Cell:
+    when, then, default = desk.source.consume(node, "this", "true", "false")
+    otherwise = Cell("NULL", "null") if default is None else cell_of(desk, default)
+    return _chosen(desk, [condition_of(desk, when)], [cell_of(desk, then), otherwise], node)
+
+
+def _chosen(desk: Desk, conditions: Sequence[str], values: Sequence[Cell], node: exp.Expr) -> Cell:
+    *thens, otherwise = _alike(desk, values, node)
+    branches = " ".join(f"WHEN {when} THEN {then}" for when, then in zip(conditions, thens, strict=True))
+    return Cell(f"(CASE {branches} ELSE {otherwise} END)", _kind_of(values))
+
+
+def _several(desk: Desk, node: exp.Expr) -> Cell:
+    """COALESCE, GREATEST, LEAST."""
+    names = ("this", "expressions") if isinstance(node, exp.Coalesce) else ("this", "expressions", "ignore_nulls")
+    this, expressions, *_ = desk.source.consume(node, *names)
+    cells = [cell_of(desk, part) for part in (this, *(expressions or ()))]
+    name = "coalesce" if isinstance(node, exp.Coalesce) else type(node).__name__.lower()
+    return Cell(f"{name}({', '.join(_alike(desk, cells, node))})", _kind_of(cells))
+
+
+def _nullif(desk: Desk, node: exp.Expr) -> Cell:
+    this, other = desk.source.consume(node, "this", "expression")
+    cells = [cell_of(desk, this), cell_of(desk, other)]
+    return Cell(f"nullif({', '.join(_alike(desk, cells, node))})", _kind_of(cells))
+
+
+def _round(desk: Desk, node: exp.Expr) -> Cell:
+    this, decimals = desk.source.consume(node, "this", "decimals")
+    arg = _needs_number(desk, cell_of(desk, this), this)
+    places = 0 if decimals is None else _whole(desk, decimals, 15)
+    return Cell(finite(f"round({arg.number}, {places})"), "double")
+
+
+def _abs(desk: Desk, node: exp.Expr) -> Cell:
+    (this,) = desk.source.consume(node, "this")
+    return Cell(f"abs({_needs_number(desk, cell_of(desk, this), this).number})", "double")
+
+
+def _function(desk: Desk, node: exp.Expr) -> Cell:
+    (this,) = desk.source.consume(node, "this")
+    name = {**_REAL, **_WHOLE}[type(node)]
+    return Cell(finite(f"{name}({_needs_number(desk, cell_of(desk, this), this).number})"), "double")
+
+
+def _power(desk: Desk, node: exp.Expr) -> Cell:
+    this, other = desk.source.consume(node, "this", "expression")
+    left, right = (_needs_number(desk, cell_of(desk, side), side) for side in (this, other))
+    return Cell(finite(f"pow({left.number}, {right.number})"), "double")
+
+
+def _cast(desk: Desk, node: exp.Expr) -> Cell:
+    this, to, _safe = desk.source.consume(node, "this", "to", "safe")
+    (name,) = desk.source.consume(to, "this", "nested")[:1]
+    kind = _TYPES.get(getattr(name, "value", str(name)))
+    if kind is None:
+        raise desk.source.refusal(
+            "unsupported", "This type is not accepted here.", node, accepted="INTEGER, DOUBLE, VARCHAR or BOOLEAN"
+        )
+    return Cell(f"TRY_CAST({cell_of(desk, this).sql} AS {_SQL_TYPES[kind]})", kind)
+
+
+def _whole(desk: Desk, node: exp.Expr, most: int) -> int:
+    text = node.name if isinstance(node, exp.Literal) and not node.is_string else ""
+    if not (text.isascii() and text.isdecimal() and len(text) <= WHOLE_DIGITS_MAX and int(text) <= most):
+        raise desk.source.refusal(
+            "unsupported", "A whole number is needed here.", node, accepted=f"a number from 0 to {most:,}"
+        )
+    return int(text)
+
+
+# -- windows and aggregates over released rows
+
+
+def _window(desk: Desk, node: exp.Window) -> Cell:
+    this, partition, order, over = desk.source.consume(node, "this", "partition_by", "order", "over")
+    if not desk.windows or str(over or "OVER").upper() != "OVER":
+        raise desk.source.refusal(
+            "unsupported", "A window is not accepted here.", node, accepted="a window in SELECT, QUALIFY or ORDER BY"
+        )
+    inner = replace(desk, windows=False)
+    by = [cell_of(inner, part).sql for part in partition or ()]
+    terms = [] if order is None else order_terms(inner, order)
+    function, kind, needs_order = _windowed(inner, this, ordered=bool(terms))
+    if needs_order:
+        terms = [*terms, *desk.ties]
+    spec = f"PARTITION BY {', '.join(by)}" if by else ""
+    spec += f" ORDER BY {', '.join(terms)}" if terms else ""
+    text = f"{function} OVER ({spec.strip()})"
+    if isinstance(this, exp.Sum) and kind == "integer":
+        text = f"TRY_CAST({text} AS BIGINT)"
+    return Cell(finite(text) if kind == "double" else text, kind)
+
+
+def _windowed(desk: Desk, node: exp.Expr, *, ordered: bool) -> tuple[str, Kind, bool]:
+    """A window function, its type, and whether rows must stand in one order for it."""
+    source = desk.source
+    if type(node) in _RANKS:
+        source.consume(node)
+        name, kind = _RANKS[type(node)]
+        return f"{name}()", kind, name == "row_number"
+    if isinstance(node, exp.Ntile):
+        (this,) = source.consume(node, "this")
+        return f"ntile({max(1, _whole(desk, this, OFFSET_MAX))})", "integer", True
+    if isinstance(node, exp.Lag | exp.Lead):
+        this, offset = source.consume(node, "this", "offset")
+        arg = cell_of(desk, this)
+        rows = 1 if offset is None else _whole(desk, offset, OFFSET_MAX)
+        return f"{type(node).__name__.lower()}({arg.sql}, {rows})", arg.kind, True
+    if type(node) in _AGGREGATES:
+        found = _aggregated(desk, desk, node)
+        return found.sql, found.kind, ordered
+    raise _unaccepted(desk, node)
+
+
+def _aggregated(desk: Desk, inner: Desk, node: exp.Expr) -> Cell:
+    """An aggregate whose argument `inner` understands."""
+    this, _big = desk.source.consume(node, "this", "big_int")
+    if isinstance(node, exp.Count) and (this is None or isinstance(this, exp.Star)):
+        return Cell("count(*)", "integer")
+    name = _AGGREGATES[type(node)]
+    arg = cell_of(inner, this)
+    if name == "count":
+        return Cell(f"count({arg.sql})", "integer")
+    if name in ("sum", "avg"):
+        _needs_number(desk, arg, this)
+        return Cell(f"{name}({arg.sql})", "double" if name == "avg" or arg.kind == "double" else "integer")
+    return Cell(f"{name}({arg.sql})", arg.kind)
+
+
+def _aggregate(desk: Desk, node: exp.Expr) -> Cell:
+    if desk.inside is None:
+        raise _unaccepted(desk, node)
+    found = _aggregated(desk, replace(desk, cell=desk.inside, inside=None, windows=False), node)
+    if isinstance(node, exp.Sum) and found.kind == "integer":
+        return replace(found, sql=f"TRY_CAST({found.sql} AS BIGINT)")
+    return replace(found, sql=finite(found.sql)) if found.kind == "double" else found
+
+
+def order_terms(desk: Desk, order: exp.Order, selected: Sequence[Cell] = ()) -> list[str]:
+    """The terms of an ORDER BY: a column by name or position, or an expression."""
+    (terms,) = desk.source.consume(order, "expressions")
+    found = []
+    for term in terms:
+        this, descending, nulls_first = desk.source.consume(term, "this", "desc", "nulls_first")
+        cell = pointed(desk, this, selected) or cell_of(desk, this)
+        found.append(f"{cell.sql}{' DESC' if descending else ''} NULLS {'FIRST' if nulls_first else 'LAST'}")
+    return found
+
+
+def pointed(desk: Desk, node: exp.Expr, selected: Sequence[Cell]) -> Cell | None:
+    """The column of SELECT that an ordinal or an alias means."""
+    if selected and isinstance(node, exp.Literal) and not node.is_string:
+        place = _whole(desk, node, len(selected))
+        if place < 1:
+            raise desk.source.refusal(
+                "syntax", "There is no such column to point at.", node, accepted=f"1 to {len(selected)}"
+            )
+        return selected[place - 1]
+    if isinstance(node, exp.Column) and not node.table:
+        return desk.aliases.get(node.name.lower())
+    return None
+
+
+def unknown(source: Source, node: exp.Column, known: Sequence[str]) -> QueryRefused:
+    """A refusal of a name that no released table has."""
+    return source.refusal(
+        "unknown_name", f"There is no column {node.name} here.", node, accepted=nearest(node.name, known)
+    )
+
+
+_CONVERTERS: dict[type[exp.Expr], Callable[[Desk, Any], Cell]] = {
+    exp.Literal: _literal,
+    exp.Paren: _paren,
+    exp.Null: _null,
+    exp.Boolean: _boolean,
+    **dict.fromkeys(_ARITHMETIC, _arithmetic),
+    exp.Neg: _negated,
+    **dict.fromkeys(_COMPARISONS, _compare),
+    exp.And: _connective,
+    exp.Or: _connective,
+    exp.Not: _not,
+    exp.Is: _is,
+    exp.Between: _between,
+    exp.In: _in,
+    exp.Case: _case,
+    exp.If: _if,
+    exp.Coalesce: _several,
+    exp.Greatest: _several,
+    exp.Least: _several,
+    exp.Nullif: _nullif,
+    exp.Round: _round,
+    exp.Abs: _abs,
+    **dict.fromkeys((*_REAL, *_WHOLE), _function),
+    exp.Pow: _power,
+    exp.Cast: _cast,
+    exp.TryCast: _cast,
+    exp.Window: _window,
+    **dict.fromkeys(_AGGREGATES, _aggregate),
+}

@@ -1,0 +1,162 @@
+"""The answer of a question over released tables: one statement that sees nothing but noisy numbers.
+
+It runs in one kept, locked database in memory, apart from the vault's, on the parts' noisy tables. A repeatable,
+total function of the plan and the stored draws, like every post-processing.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from engine import postprocess, tree
+from engine.forms import Computed
+from engine.refusals import QueryRefused
+from engine.vault import LOCKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.plan import Plan
+    from engine.postprocess import Cell, Draws, Estimated, Table
+
+COMPUTED = "no margin: computed from estimates by more than arithmetic"
+EXACT_MAX = 2**53
+
+_ARROW = {"exact": pa.int64(), "boolean": pa.bool_(), "text": pa.string(), "null": pa.int64()}
+_LOCK = threading.Lock()
+_KEPT: dict[int, duckdb.DuckDBPyConnection] = {}
+
+
+def answer(plan: Plan, draws: Draws) -> Table:
+    """The rows of an answer with their margins.
+
+    Args:
+        plan: the plan.
+        draws: of its statistics, in their order.
+    """
+    if plan.made is None:
+        return postprocess.answer(plan, draws)
+    estimated = [[postprocess.estimated(part, output.form, draws) for output in part.outputs] for part in plan.parts]
+    tables = [
+        _table(query, part, columns)
+        for query, part, columns in zip(plan.made.parts, plan.parts, estimated, strict=True)
+    ]
+    rows = _run(plan.made, tables)
+    columns = plan.made.columns
+    place = {name: position for position, name in enumerate(_names(plan.made))}
+    margins = {
+        letter: [
+            [_float(row[place[f"{letter}{k}"]]) if column.margins else None for k, column in enumerate(columns)]
+            for row in rows
+        ]
+        for letter in "sab"
+    }
+    types = [output.type for output in plan.outputs]
+    return postprocess.Table(
+        rows=[tuple(_shown(row[k], of) for k, of in enumerate(types)) for row in rows],
+        se=[tuple(row) for row in margins["s"]],
+        moe90=[tuple(row) for row in margins["a"]],
+        moe95=[tuple(row) for row in margins["b"]],
+        partial=[plan.left_out for _ in rows],
+        reasons=[
+            _reason(column, output.form, estimated) for column, output in zip(columns, plan.outputs, strict=True)
+        ],
+    )
+
+
+def check(plan: Plan) -> None:
+    """Refuse a statement that the database does not take, before anything is charged.
+
+    Raises:
+        QueryRefused: its parts do not go together.
+    """
+    if plan.made is None:
+        return
+    tables = [_table(query, part, None).slice(0, 0) for query, part in zip(plan.made.parts, plan.parts, strict=True)]
+    try:
+        _run(plan.made, tables)
+    except duckdb.Error:
+        raise QueryRefused(
+            "unsupported",
+            "The columns of this question do not go together.",
+            accepted="GROUP BY on every column outside an aggregate, and values of one type in one column",
+        ) from None
+
+
+def _reason(column: tree.Made, form: Any, estimated: Sequence[Sequence[Estimated]]) -> str | None:
+    if isinstance(form, Computed):
+        return COMPUTED
+    if column.base is None:
+        return None
+    part, item = column.base
+    return estimated[part][item].reason
+
+
+def _names(made: tree.Combined) -> list[str]:
+    """The columns that are fetched."""
+    names = [f"v{k}" for k in range(len(made.columns))]
+    return names + [f"{letter}{k}" for letter in "sab" for k, column in enumerate(made.columns) if column.margins]
+
+
+def _table(query: tree.Query, part: Plan, columns: Sequence[Estimated] | None) -> pa.Table:
+    """The noisy table of a part; without numbers where none are given."""
+    size = len(part.keys.rows) if columns is not None else 0
+    found = {"i": pa.array(np.arange(size), pa.int64())}
+    for position, item in enumerate(query.items):
+        cells = [] if columns is None else columns[position].cells
+        if isinstance(item.value, tree.KeyRef):
+            found[f"c{position}"] = pa.array(cells, _ARROW[part.keys.columns[item.value.index].type.kind])
+            continue
+        whole = isinstance(item.value, tree.Aggregate) and item.value.function in ("count", "students")
+        numbers = cells if whole else [None if cell is None else _float(cell) for cell in cells]
+        found[f"c{position}"] = pa.array(numbers, pa.int64() if whole else pa.float64())
+        for letter, kind in zip("sab", ("se", "moe90", "moe95"), strict=True):
+            values = np.empty(0) if columns is None else getattr(columns[position], kind)
+            found[f"{letter}{position}"] = pa.array(values, pa.float64(), from_pandas=True)
+    return pa.table(found)
+
+
+def _float(value: Any) -> float | None:
+    """A finite floating-point number, or nothing."""
+    if value is None:
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _shown(value: Any, of: str) -> Cell:
+    """A fetched value in the type that its column is said to have."""
+    if value is None:
+        return None
+    if of == "double":
+        return _float(value)
+    if of == "integer" and isinstance(value, float):
+        return round(value) if abs(value) < EXACT_MAX else value
+    return value  # type: ignore[no-any-return]
+
+
+def _run(made: tree.Combined, tables: Sequence[pa.Table]) -> list[tuple[Any, ...]]:
+    cursor = _cursor()
+    try:
+        for position, table in enumerate(tables):
+            cursor.register(f"p{position}", table)
+        listed = ", ".join(_names(made))
+        return cursor.execute(f"SELECT {listed} FROM ({made.sql}) AS answer ORDER BY i").fetchall()
+    finally:
+        cursor.close()
+
+
+def _cursor() -> duckdb.DuckDBPyConnection:
+    """A cursor on the kept database; one for each process."""
+    with _LOCK:
+        kept = _KEPT.get(os.getpid())
+        if kept is None:
+            kept = _KEPT[os.getpid()] = duckdb.connect(":memory:", config={**LOCKS, "threads": "1"})
+        return kept.cursor()

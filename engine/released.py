@@ -1,0 +1,511 @@
+"""Questions over released tables: HAVING, CASE and windows over estimates, joins and unions of answers.
+
+Every aggregate SELECT in such a question becomes a part that is measured like any other question; the rest becomes
+one statement over the parts' noisy tables. What is private never meets it: it sees nothing but noisy numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from engine import tree
+from engine.above import Above, outer
+from engine.cells import Cell, Desk, cell_of, condition_of, order_terms, unknown
+from engine.refusals import QueryRefused
+from engine.relations import Cte, alias_of, all_used, ctes_of, read
+from engine.selected import group_keys, selected_columns, whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.catalog import Catalog
+    from engine.source import Source
+
+PARTS_MAX = 20
+"""Most aggregate SELECTs in one question."""
+
+TEXT_MAX = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A released relation.
+
+    Attributes:
+        sql: a SELECT that gives v0, v1, …, margins where columns have them, and i, by which it is ordered.
+        sizes: products of parts that it may have as many rows as.
+    """
+
+    sql: str
+    columns: tuple[tree.Made, ...]
+    sizes: tuple[tuple[int, ...], ...]
+
+
+def combined(source: Source, node: exp.Expr, catalog: Catalog) -> tree.Combined:
+    """The question of a statement over released tables.
+
+    Raises:
+        QueryRefused: with code, place, reason, and what would be accepted.
+    """
+    reader = _Reader(source, catalog)
+    shape = reader.relation(node, {})
+    if not reader.parts:
+        raise source.refusal("unsupported", "This asks for nothing.", node, accepted="an aggregate such as COUNT(*)")
+    return tree.Combined(tuple(reader.parts), f"{shape.sql} ORDER BY i", shape.columns, shape.sizes)
+
+
+@dataclass(slots=True)
+class _Reader:
+    source: Source
+    catalog: Catalog
+    parts: list[tree.Query] = field(default_factory=list)
+    shapes: dict[int, _Shape] = field(default_factory=dict)
+
+    # -- what is released
+
+    def is_released(self, node: exp.Expr, ctes: Mapping[str, Cte]) -> bool:
+        """Whether a relation consists of noisy numbers."""
+        if isinstance(node, exp.SetOperation):
+            return True
+        if isinstance(node, exp.Subquery):
+            return self.is_released(node.this, ctes)
+        if isinstance(node, exp.Table):
+            cte = ctes.get(node.name.lower())
+            return cte is not None and self.is_released(cte.node, cte.earlier)
+        if not isinstance(node, exp.Select):
+            return False
+        if node.args.get("with_"):
+            ctes = ctes_of(self.source, node.args["with_"], ctes)
+        if node.args.get("group") or any(found.find(exp.AggFunc) for found in node.expressions):
+            return True
+        return any(self.is_released(each, ctes) for each in _sources(node))
+
+    def relation(self, node: exp.Expr, ctes: Mapping[str, Cte]) -> _Shape:
+        """A SELECT or a set operation over released tables, or a part."""
+        own = ctes_of(self.source, node.args.get("with_"), ctes)
+        if isinstance(node, exp.SetOperation):
+            shape = self.set_operation(node, own)
+        elif isinstance(node, exp.Select):
+            released = [self.is_released(each, own) for each in _sources(node)]
+            if released and not any(released):
+                shape = self.part(node, own)
+            elif all(released) and released:
+                shape = self.select(node, own)
+            else:
+                raise self.source.refusal(
+                    "unsupported",
+                    "Answers cannot be joined with records.",
+                    node,
+                    accepted="the question asked by itself first, then its number written in",
+                )
+        else:
+            raise self.source.refusal("unsupported", "This is not accepted here.", node, accepted="one SELECT")
+        all_used(self.source, {name: cte for name, cte in own.items() if name not in ctes or cte is not ctes[name]})
+        if len(shape.sql) > TEXT_MAX:
+            raise self.source.refusal("too_large", "The question is too long once it is written out.", node)
+        return shape
+
+    # -- one aggregate SELECT over records
+
+    def part(self, node: exp.Select, ctes: Mapping[str, Cte]) -> _Shape:
+        """An aggregate SELECT: its aggregates and keys are measured, the rest is computed from the noisy table."""
+        source = self.source
+        if len(self.parts) >= PARTS_MAX:
+            raise source.refusal("too_large", "Too many questions in one.", node, accepted=f"at most {PARTS_MAX}")
+        expressions, group, having, qualify, *_ = source.consume(
+            node, "expressions", "group", "having", "qualify", *_TAIL, "from_", "joins", "where", "with_"
+        )
+        asked = read(source, node, self.catalog, ctes)
+        above = Above(asked.scope, [])
+        selected = selected_columns(source, expressions or [])
+        spans = group_keys(above, group, selected)
+        number = len(self.parts)
+        items: list[tree.Item] = []
+        found: dict[tree.Outer, Cell] = {}
+
+        def cell(part: exp.Expr) -> Cell | None:
+            value = _outer(above, part)
+            if value is None:
+                return None
+            if value not in found:
+                found[value] = _base(above, value, number, len(items))
+                items.append(tree.Item(f"c{len(items)}", value))
+            return found[value]
+
+        query = tree.Query(asked.relation, asked.where, (), (), ())
+        self.parts.append(query)
+        desk = Desk(source, cell, {}, ("i",))
+        shape = self.made(node, desk, f"p{number}", selected, (having, qualify, None))
+        if not items and group is None:
+            raise source.refusal(
+                "unsupported",
+                "This asks for single rows, and rows never leave the district.",
+                node,
+                accepted="an aggregate such as COUNT(*), or GROUP BY",
+            )
+        if not items:
+            items.append(tree.Item("c0", tree.KeyRef(0)))
+        self.parts[number] = tree.Query(asked.relation, asked.where, tuple(above.keys), tuple(spans), tuple(items))
+        return _Shape(shape.sql, shape.columns, ((number,),))
+
+    # -- SELECT over released tables
+
+    def select(self, node: exp.Select, ctes: Mapping[str, Cte]) -> _Shape:
+        source = self.source
+        expressions, from_, joins, where, group, having, qualify, *_ = source.consume(
+            node, "expressions", "from_", "joins", "where", "group", "having", "qualify", *_TAIL, "with_"
+        )
+        (first,) = source.consume(from_, "this")
+        tables = [self.table(first, ctes, 0)]
+        text = tables[0].sql
+        for position, join in enumerate(joins or (), 1):
+            tables, text = self.join(tables, text, join, self.table(join.this, ctes, position))
+        names = [table.name for table in tables if table.name]
+        if len(set(names)) < len(names):
+            raise source.refusal("syntax", "Two relations have one name.", node, accepted="an alias for one of them")
+
+        def plain(part: exp.Expr) -> Cell | None:
+            return self.column(tables, part) if isinstance(part, exp.Column) else None
+
+        ties = tuple(f"t{position}.i" for position in range(len(tables)))
+        desk = Desk(source, plain, {}, ties)
+        if where is not None:
+            (this,) = source.consume(where, "this")
+            text += f" WHERE {condition_of(Desk(source, plain, {}, ties, windows=False), this)}"
+        selected = self.everything(tables, expressions or [])
+        if group is not None or any(_aggregates(value) for _, value in selected):
+            desk, clause = self.grouped(desk, group, selected)
+            text += clause
+        shape = self.made(node, desk, text, selected, (having, qualify, group))
+        sizes: list[tuple[int, ...]] = [()]
+        for table in tables:
+            sizes = [one + other for one in sizes for other in table.shape.sizes]
+        return _Shape(shape.sql, shape.columns, tuple(sizes[:1000]))
+
+    def table(self, node: exp.Expr, ctes: Mapping[str, Cte], position: int) -> _Table:
+        """A released CTE or subquery in FROM."""
+        source = self.source
+        this, alias = source.consume(node, "this", "alias")
+        name = alias_of(source, alias)
+        if isinstance(node, exp.Table):
+            cte = ctes[this.name.lower()]
+            cte.used = True
+            if id(cte.node) not in self.shapes:
+                self.shapes[id(cte.node)] = self.relation(cte.node, cte.earlier)
+            shape, name = self.shapes[id(cte.node)], name or this.name.lower()
+        else:
+            shape = self.relation(this, ctes)
+        return _Table(name, shape, f"({shape.sql}) AS t{position}", position)
+
+    def join(self, tables: list[_Table], text: str, node: exp.Join, table: _Table) -> tuple[list[_Table], str]:
+        source = self.source
+        names = ("this", "side", "kind", "on", "using", "method")
+        _, side, kind, on, using, method = source.consume(node, *names)
+        if (
+            method
+            or side not in (None, "", "LEFT", "RIGHT", "FULL")
+            or kind not in (None, "", "INNER", "CROSS", "OUTER")
+        ):
+            raise source.refusal(
+                "unsupported", "This join is not accepted.", node, accepted="JOIN … ON, LEFT JOIN … ON"
+            )
+        both = [*tables, table]
+        conditions = []
+        for identifier in using or ():
+            left = self.column(tables, exp.Column(this=identifier.copy()))
+            right = self.column([table], exp.Column(this=identifier.copy()))
+            conditions.append(f"{left.sql} = {right.sql}")
+            table.hidden.add(identifier.name.lower())
+        if on is not None:
+            desk = Desk(
+                source,
+                lambda part: self.column(both, part) if isinstance(part, exp.Column) else None,
+                {},
+                (),
+                windows=False,
+            )
+            conditions.append(condition_of(desk, on))
+        if side and not conditions:
+            raise source.refusal("syntax", "An outer join needs ON.", node, accepted="LEFT JOIN … ON")
+        return both, f"{text} {side or ''} JOIN {table.sql} ON {' AND '.join(conditions) or 'TRUE'}"
+
+    def column(self, tables: Sequence[_Table], node: exp.Column) -> Cell:
+        """The released column of a name."""
+        this, qualifier = self.source.consume(node, "this", "table")
+        if not isinstance(this, exp.Identifier):
+            raise self.source.refusal("unsupported", "* stands for columns of SELECT.", node, accepted="a column")
+        name = this.name.lower()
+        wanted = None if qualifier is None else qualifier.name.lower()
+        found = [
+            table.cell(position)
+            for table in tables
+            if wanted in (None, table.name) and not (wanted is None and name in table.hidden)
+            for position, column in enumerate(table.shape.columns)
+            if column.name.lower() == name
+        ]
+        if not found:
+            known = [column.name for table in tables for column in table.shape.columns]
+            raise unknown(self.source, node, known)
+        if len(found) > 1:
+            raise self.source.refusal(
+                "unknown_name",
+                f"{node.name} could be several columns here.",
+                node,
+                accepted="a table's name before it",
+            )
+        return found[0]
+
+    def everything(self, tables: Sequence[_Table], nodes: list[exp.Expr]) -> list[tuple[str, exp.Expr]]:
+        """The columns of SELECT, with * written out."""
+        found: list[exp.Expr] = []
+        for node in nodes:
+            star = node.this if isinstance(node, exp.Column) and isinstance(node.this, exp.Star) else node
+            if not isinstance(star, exp.Star):
+                found.append(node)
+                continue
+            self.source.consume(star)
+            wanted = node.table.lower() if isinstance(node, exp.Column) else None
+            for table in tables:
+                if wanted in (None, "", table.name):
+                    found += [
+                        exp.column(exp.to_identifier(column.name, quoted=True), table=table.name or None)
+                        for column in table.shape.columns
+                        if column.name.lower() not in table.hidden
+                    ]
+        return selected_columns(self.source, found)
+
+    def grouped(
+        self, desk: Desk, group: exp.Group | None, selected: Sequence[tuple[str, exp.Expr]]
+    ) -> tuple[Desk, str]:
+        """What may stand beside aggregates over released rows, and the GROUP BY clause."""
+        source = self.source
+        keys: list[Cell] = []
+        if group is not None:
+            terms, everything = source.consume(group, "expressions", "all")
+            nodes = list(terms or ()) + ([v for _, v in selected if not _aggregates(v)] if everything else [])
+            for term in nodes:
+                value = term
+                if isinstance(term, exp.Literal) and not term.is_string and term.name.isdecimal():
+                    place = int(term.name) if len(term.name) < 4 else 0  # noqa: PLR2004 - columns are few
+                    if not 1 <= place <= len(selected):
+                        raise source.refusal(
+                            "syntax", "There is no such column to point at.", term, accepted=f"1 to {len(selected)}"
+                        )
+                    value = selected[place - 1][1]
+                elif isinstance(term, exp.Column) and not term.table:
+                    value = next((v for name, v in selected if name.lower() == term.name.lower()), term)
+                keys.append(cell_of(desk, value))
+        written = {key.sql: key for key in keys}
+
+        def cell(part: exp.Expr) -> Cell | None:
+            if _aggregates(part) or isinstance(part, exp.Literal):
+                return None
+            try:
+                found = written.get(cell_of(desk, part).sql)
+            except QueryRefused:
+                found = None
+            if found is None and isinstance(part, exp.Column):
+                desk.cell(part)
+                raise source.refusal(
+                    "unsupported",
+                    f"{part.name} stands outside an aggregate and is not in GROUP BY.",
+                    part,
+                    accepted=f"{part.name} in GROUP BY, or in an aggregate",
+                )
+            return found
+
+        clause = f" GROUP BY {', '.join(written)}" if written else ""
+        return Desk(source, cell, {}, tuple(written), inside=desk.cell), clause
+
+    # -- what both have in common
+
+    def made(
+        self,
+        node: exp.Select,
+        desk: Desk,
+        text: str,
+        selected: Sequence[tuple[str, exp.Expr]],
+        clauses: tuple[exp.Expr | None, exp.Expr | None, exp.Expr | None],
+    ) -> _Shape:
+        """SELECT … FROM `text`, with HAVING, QUALIFY, DISTINCT, ORDER BY and LIMIT."""
+        source = self.source
+        having, qualify, _ = clauses
+        distinct, order, limit, offset = source.consume(node, *_TAIL, *(k for k in node.args if k not in _TAIL))[:4]
+        cells = [cell_of(desk, value) for _, value in selected]
+        aliases = {name.lower(): cell for (name, _), cell in zip(selected, cells, strict=True)}
+        named = Desk(source, _named(desk, aliases), aliases, desk.ties, desk.inside, desk.windows)
+        if having is not None:
+            (this,) = source.consume(having, "this")
+            still = Desk(source, named.cell, aliases, named.ties, named.inside, windows=False)
+            text += f" {'HAVING' if desk.inside is not None else 'WHERE'} {condition_of(still, this)}"
+        if qualify is not None:
+            (this,) = source.consume(qualify, "this")
+            text += f" QUALIFY {condition_of(named, this)}"
+        terms = [] if order is None else order_terms(named, order, cells)
+        columns = tuple(
+            tree.Made(name, cell.kind, cell.base, cell.margins is not None and not distinct)
+            for (name, _), cell in zip(selected, cells, strict=True)
+        )
+        written = [f"{cell.sql} AS v{position}" for position, cell in enumerate(cells)]
+        if distinct:
+            source.consume(distinct)
+            if terms:
+                raise source.refusal(
+                    "unsupported",
+                    "ORDER BY is not accepted beside DISTINCT.",
+                    order,
+                    accepted="GROUP BY for DISTINCT",
+                )
+            plain = [f"v{position}" for position in range(len(cells))]
+            text = f"(SELECT DISTINCT {', '.join(written)} FROM {text}) AS d"
+            written, ties = plain, plain
+        else:
+            for position, cell in enumerate(cells):
+                if cell.margins is not None:
+                    written += [f"{m} AS {letter}{position}" for letter, m in zip("sab", cell.margins, strict=True)]
+            ties = [*terms, *desk.ties]
+        by = f"ORDER BY {', '.join(ties)}" if ties else ""
+        sql = f"SELECT {', '.join([*written, f'row_number() OVER ({by}) AS i'])} FROM {text}"
+        most, skipped = whole_number(source, limit), whole_number(source, offset)
+        if most is not None or skipped:
+            cut = f"{'' if most is None else f' LIMIT {most}'} OFFSET {skipped or 0}"
+            sql = f"SELECT * FROM ({sql}) AS l ORDER BY i{cut}"
+        return _Shape(sql, columns, ())
+
+    def set_operation(self, node: exp.SetOperation, ctes: Mapping[str, Cte]) -> _Shape:
+        source = self.source
+        words = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}
+        word = words.get(type(node))
+        this, other, distinct, order, limit, offset, *_ = source.consume(
+            node, "this", "expression", "distinct", "order", "limit", "offset", "with_"
+        )
+        if word is None:
+            raise source.refusal("unsupported", "This set operation is not accepted.", node, accepted="UNION ALL")
+        sides = [self.relation(_unwrapped(source, side), ctes) for side in (this, other)]
+        left, right = sides
+        if len(left.columns) != len(right.columns):
+            raise source.refusal("syntax", f"The sides of {word} have different columns.", node, accepted="as many")
+        every = word == "UNION" and not distinct
+        columns = []
+        for one, two in zip(left.columns, right.columns, strict=True):
+            kinds = {one.kind, two.kind} - {"null"}
+            if len(kinds) > 1 and not kinds <= {"integer", "double"}:
+                raise source.refusal(
+                    "unsupported", f"{one.name} differs in type on the sides of {word}.", node, accepted="one type"
+                )
+            kind = "double" if len(kinds) > 1 else next(iter(kinds), "null")
+            base = one.base if one.base == two.base else None
+            columns.append(tree.Made(one.name, kind, base, every and one.margins and two.margins))
+        texts = [_side(shape, columns, number) for number, shape in enumerate(sides)]
+        plain = ", ".join(f"v{position}" for position in range(len(columns)))
+        if every:
+            joined = f"{texts[0]} UNION ALL {texts[1]}"
+            hidden = [f"{letter}{position}" for position, c in enumerate(columns) if c.margins for letter in "sab"]
+            listed, ties = ", ".join([plain, *hidden]), "side, i"
+        else:
+            bare = [f"SELECT {plain} FROM ({text}) AS e" for text in texts]
+            joined = f"{bare[0]} {word}{'' if distinct else ' ALL'} {bare[1]}"
+            listed, ties = plain, plain
+        cells = [Cell(f"v{position}", column.kind) for position, column in enumerate(columns)]  # type: ignore[arg-type]
+        aliases = {column.name.lower(): cell for column, cell in zip(columns, cells, strict=True)}
+        desk = Desk(source, lambda _: None, aliases, (), windows=False)
+        terms = [] if order is None else order_terms(desk, order, cells)
+        by = ", ".join([*terms, ties])
+        sql = f"SELECT {listed}, row_number() OVER (ORDER BY {by}) AS i FROM ({joined}) AS u"
+        most, skipped = whole_number(source, limit), whole_number(source, offset)
+        if most is not None or skipped:
+            cut = f"{'' if most is None else f' LIMIT {most}'} OFFSET {skipped or 0}"
+            sql = f"SELECT * FROM ({sql}) AS l ORDER BY i{cut}"
+        return _Shape(sql, tuple(columns), (*left.sizes, *right.sizes))
+
+
+_TAIL = ("distinct", "order", "limit", "offset")
+
+
+@dataclass(slots=True)
+class _Table:
+    """A released relation under its name in FROM.
+
+    Attributes:
+        hidden: names that USING made the left side's.
+    """
+
+    name: str
+    shape: _Shape
+    sql: str
+    position: int
+    hidden: set[str] = field(default_factory=set)
+
+    def cell(self, position: int) -> Cell:
+        """One of its columns."""
+        column = self.shape.columns[position]
+        margins = None
+        if column.margins:
+            s, a, b = (f"t{self.position}.{letter}{position}" for letter in "sab")
+            margins = (s, a, b)
+        return Cell(f"t{self.position}.v{position}", column.kind, column.base, margins)  # type: ignore[arg-type]
+
+
+def _sources(node: exp.Select) -> list[exp.Expr]:
+    """What stands in FROM."""
+    from_ = node.args.get("from_")
+    return ([] if from_ is None else [from_.this]) + [join.this for join in node.args.get("joins") or ()]
+
+
+def _aggregates(node: exp.Expr) -> bool:
+    """Whether an expression has an aggregate that is no window."""
+    return any(not isinstance(found.parent, exp.Window) for found in node.find_all(exp.AggFunc))
+
+
+def _outer(above: Above, node: exp.Expr) -> tree.Outer | None:
+    """What a node asks of the records; None where it is made of such by something else."""
+    if isinstance(node, exp.Literal | exp.Window | exp.Boolean | exp.Null | exp.Paren):
+        return None
+    try:
+        value = outer(above, node)
+    except QueryRefused:
+        if isinstance(node, exp.Column | exp.AggFunc | exp.Filter | exp.Star):
+            raise
+        return None
+    return None if isinstance(value, tree.Constant) else value
+
+
+def _base(above: Above, value: tree.Outer, part: int, item: int) -> Cell:
+    if isinstance(value, tree.KeyRef):
+        kind: Any = {"exact": "integer"}.get(above.keys[value.index].type.kind, above.keys[value.index].type.kind)
+        return Cell(f"c{item}", kind, (part, item))
+    whole = isinstance(value, tree.Aggregate) and value.function in ("count", "students")
+    return Cell(f"c{item}", "integer" if whole else "double", (part, item), (f"s{item}", f"a{item}", f"b{item}"))
+
+
+def _named(desk: Desk, aliases: Mapping[str, Cell]) -> Any:
+    """Names of HAVING, QUALIFY and ORDER BY: a column first, then an alias of SELECT."""
+
+    def cell(node: exp.Expr) -> Cell | None:
+        try:
+            return desk.cell(node)
+        except QueryRefused:
+            found = aliases.get(node.name.lower()) if isinstance(node, exp.Column) and not node.table else None
+            if found is None:
+                raise
+            return found
+
+    return cell
+
+
+def _unwrapped(source: Source, node: exp.Expr) -> exp.Expr:
+    """A side of a set operation without its parentheses."""
+    while isinstance(node, exp.Subquery | exp.Paren):
+        (node,) = source.consume(node, "this")
+    return node
+
+
+def _side(shape: _Shape, columns: Sequence[tree.Made], number: int) -> str:
+    """One side of a UNION ALL, its columns in the types of the whole."""
+    types = {"integer": "BIGINT", "double": "DOUBLE", "text": "VARCHAR", "boolean": "BOOLEAN", "null": "BIGINT"}
+    listed = [f"CAST(v{position} AS {types[column.kind]}) AS v{position}" for position, column in enumerate(columns)]
+    listed += [f"{letter}{position}" for position, column in enumerate(columns) if column.margins for letter in "sab"]
+    return f"SELECT {', '.join(listed)}, {number} AS side, i FROM ({shape.sql}) AS u{number}"
