@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["integer", "double", "text", "boolean", "null"]
 
+Z90, Z95 = 1.6448536269514722, 1.959963984540054
+"""Quantiles of the standard normal distribution for two-sided 90 % and 95 %."""
+
 WHOLE_DIGITS_MAX = 18
 OFFSET_MAX = 1_000_000
 TEXT_MAX = 200_000
@@ -81,12 +84,14 @@ class Cell:
         kind: its type.
         base: the part and the column of it that this is, unchanged; None for anything that was computed.
         margins: how its standard error and margins are written, where it has them.
+        row: how the row of its part is written that it is a cell of.
     """
 
     sql: str
     kind: Kind
     base: tuple[int, int] | None = None
     margins: tuple[str, str, str] | None = None
+    row: str = ""
 
     @property
     def number(self) -> str:
@@ -204,7 +209,42 @@ def _arithmetic(desk: Desk, node: exp.Expr) -> Cell:
     this, other, *_ = desk.source.consume(node, *names)
     left, right = (_needs_number(desk, cell_of(desk, side), side) for side in (this, other))
     divisor = f"NULLIF({right.number}, 0)" if isinstance(node, exp.Div) else right.number
-    return Cell(finite(f"({left.number} {_ARITHMETIC[type(node)]} {divisor})"), "double")
+    text = finite(f"({left.number} {_ARITHMETIC[type(node)]} {divisor})")
+    return Cell(text, "double", margins=_margins(node, (this, other), left, right))
+
+
+def _margins(
+    node: exp.Expr, sides: tuple[exp.Expr, exp.Expr], left: Cell, right: Cell
+) -> tuple[str, str, str] | None:
+    """The margins of arithmetic on released cells.
+
+    Two cells have independent noise unless both are made of one draw: of one statistic, in one row of its groups. The
+    variance of their sum or difference is then the sum of theirs. A constant shifts or scales.
+    """
+    constant = [isinstance(side, exp.Literal) for side in sides]
+    if any(constant):
+        found = left if constant[1] else right
+        if found.margins is None or (isinstance(node, exp.Div) and constant[0]):
+            return None
+        factor = (right if constant[1] else left).number
+        if isinstance(node, exp.Mul | exp.Div):
+            op = "/" if isinstance(node, exp.Div) else "*"
+            s, a, b = (finite(f"abs({margin} {op} {factor})") for margin in found.margins)
+            return s, a, b
+        return found.margins
+    if left.margins is None or right.margins is None or not isinstance(node, exp.Add | exp.Sub):
+        return None
+    if left.base is None or right.base is None:
+        return None
+    apart = f"({left.row} <> {right.row} OR {disjoint(left.base, right.base)})"
+    spread = f"sqrt({left.margins[0]} * {left.margins[0]} + {right.margins[0]} * {right.margins[0]})"
+    s, a, b = (f"(CASE WHEN {apart} THEN {z!r}::DOUBLE * {spread} END)" for z in (1.0, Z90, Z95))
+    return s, a, b
+
+
+def disjoint(one: tuple[int, int], other: tuple[int, int]) -> str:
+    """A place for TRUE or FALSE: whether two columns of parts share no statistic, which the plan knows."""
+    return f"disjoint_{one[0]}_{one[1]}_{other[0]}_{other[1]}"
 
 
 def _negated(desk: Desk, node: exp.Expr) -> Cell:
@@ -377,7 +417,7 @@ def _window(desk: Desk, node: exp.Window) -> Cell:
         )
     inner = replace(desk, windows=False)
     by = [cell_of(inner, part).sql for part in partition or ()]
-    terms = [] if order is None else order_terms(inner, order)
+    terms = [] if order is None else [f"{text}{how}" for text, how in order_terms(inner, order)]
     function, kind, needs_order = _windowed(inner, this, ordered=bool(terms))
     if needs_order:
         terms = [*terms, *desk.ties]
@@ -434,14 +474,14 @@ def _aggregate(desk: Desk, node: exp.Expr) -> Cell:
     return replace(found, sql=finite(found.sql)) if found.kind == "double" else found
 
 
-def order_terms(desk: Desk, order: exp.Order, selected: Sequence[Cell] = ()) -> list[str]:
-    """The terms of an ORDER BY: a column by name or position, or an expression."""
+def order_terms(desk: Desk, order: exp.Order, selected: Sequence[Cell] = ()) -> list[tuple[str, str]]:
+    """The terms of an ORDER BY, and how each is sorted: a column by name or position, or an expression."""
     (terms,) = desk.source.consume(order, "expressions")
     found = []
     for term in terms:
         this, descending, nulls_first = desk.source.consume(term, "this", "desc", "nulls_first")
         cell = pointed(desk, this, selected) or cell_of(desk, this)
-        found.append(f"{cell.sql}{' DESC' if descending else ''} NULLS {'FIRST' if nulls_first else 'LAST'}")
+        found.append((cell.sql, f"{' DESC' if descending else ''} NULLS {'FIRST' if nulls_first else 'LAST'}"))
     return found
 
 

@@ -91,10 +91,8 @@ def check(plan: Plan) -> None:
 
 
 def _reason(column: tree.Made, form: Any, estimated: Sequence[Sequence[Estimated]]) -> str | None:
-    if isinstance(form, Computed):
-        return COMPUTED
-    if column.base is None:
-        return None
+    if column.base is None or isinstance(form, Computed):
+        return None if column.margins or column.kind in ("text", "boolean", "null") else COMPUTED
     part, item = column.base
     return estimated[part][item].reason
 

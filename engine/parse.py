@@ -53,6 +53,13 @@ def parse_check(text: str, columns: Mapping[str, tree.Column]) -> tree.Expr:
 
 def _question(source: Source, node: exp.Select | exp.SetOperation, catalog: Catalog) -> Query | Combined:
     """One SELECT of names and arithmetic where it is that; otherwise what its aggregates release is worked on."""
+    if node.args.get("sample"):
+        raise source.refusal(
+            "crosses_students",
+            "Sampling is not accepted.",
+            node.args["sample"],
+            accepted="the question about all rows",
+        )
     if isinstance(node, exp.Select) and not any(node.args.get(clause) for clause in _RELEASED):
         try:
             return _select(source, node, catalog)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -284,6 +285,7 @@ class _Planner:
         if cells > CELLS_MAX:
             message = f"Joined so, the released tables could have {cells:,} cells."
             raise QueryRefused("too_large", message, accepted=f"at most {CELLS_MAX:,}: an equality, or fewer groups")
+        query = replace(query, sql=_told_apart(query.sql, parts))
         outputs = tuple(self.shown(parts, column, place) for place, column in enumerate(query.columns))
         nothing = KeyList((), ((),))
         first = replace(parts[0], keys=nothing, outputs=outputs, order=(), limit=None, offset=0, partial=((),))
@@ -292,7 +294,8 @@ class _Planner:
     def shown(self, parts: Sequence[Plan], column: tree.Made, place: int) -> Output:
         """A column of the answer: one of a part's, or computed."""
         if column.base is None:
-            return Output(column.name, "derived", column.kind, None, forms.Computed(place))
+            role: Literal["estimate", "derived"] = "estimate" if column.margins else "derived"
+            return Output(column.name, role, column.kind, None, forms.Computed(place))
         part, item = column.base
         output = parts[part].outputs[item]
         form = output.form if column.margins or output.role == "key" else forms.Computed(place)
@@ -531,6 +534,17 @@ class _Planner:
                 weights[total] = 2 / (1 + ratio)
                 implicit[count] = max(implicit.get(count, Fraction(0)), 2 - weights[total])
         return tuple(implicit.get(position, weight) for position, weight in enumerate(weights))
+
+
+def _told_apart(sql: str, parts: Sequence[Plan]) -> str:
+    """A statement over parts that knows which of their columns share no statistic."""
+
+    def apart(found: re.Match[str]) -> str:
+        p, k, q, m = (int(number) for number in found.groups())
+        one, other = (set(forms.used(parts[x].outputs[y].form)) for x, y in ((p, k), (q, m)))
+        return "FALSE" if one & other else "TRUE"
+
+    return re.sub(r"disjoint_(\d+)_(\d+)_(\d+)_(\d+)", apart, sql)
 
 
 def _aggregates(query: tree.Query) -> Iterator[tree.Aggregate]:

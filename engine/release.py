@@ -151,7 +151,7 @@ class Release:
         for position, column in enumerate(self.columns):
             table[column.name] = pd.Series([row[position] for row in self.rows], dtype=_dtype(column))
         for position, column in enumerate(self.columns):
-            if column.role != "key":
+            if column.role != "key" and column.type in ("integer", "double"):
                 for suffix, cells in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
                     values = [row[position] for row in cells]
                     table[f"{column.name}{suffix}"] = pd.Series(values, dtype="Float64")

@@ -28,6 +28,8 @@ PARTS_MAX = 20
 """Most aggregate SELECTs in one question."""
 
 TEXT_MAX = 200_000
+HIDDEN = "sabr"
+"""Letters of the columns that go with one that has margins: its standard error, margins, and its row in its part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def combined(source: Source, node: exp.Expr, catalog: Catalog) -> tree.Combined:
     shape = reader.relation(node, {})
     if not reader.parts:
         raise source.refusal("unsupported", "This asks for nothing.", node, accepted="an aggregate such as COUNT(*)")
-    return tree.Combined(tuple(reader.parts), f"{shape.sql} ORDER BY i", shape.columns, shape.sizes)
+    return tree.Combined(tuple(reader.parts), shape.sql, shape.columns, shape.sizes)
 
 
 @dataclass(slots=True)
@@ -350,6 +352,7 @@ class _Reader:
             for (name, _), cell in zip(selected, cells, strict=True)
         )
         written = [f"{cell.sql} AS v{position}" for position, cell in enumerate(cells)]
+        kept = [f"v{position}" for position in range(len(cells))]
         if distinct:
             source.consume(distinct)
             if terms:
@@ -359,16 +362,21 @@ class _Reader:
                     order,
                     accepted="GROUP BY for DISTINCT",
                 )
-            plain = [f"v{position}" for position in range(len(cells))]
-            text = f"(SELECT DISTINCT {', '.join(written)} FROM {text}) AS d"
-            written, ties = plain, plain
+            inner, ties = f"SELECT DISTINCT {', '.join(written)} FROM {text}", list(kept)
         else:
             for position, cell in enumerate(cells):
                 if cell.margins is not None:
-                    written += [f"{m} AS {letter}{position}" for letter, m in zip("sab", cell.margins, strict=True)]
-            ties = [*terms, *desk.ties]
+                    hidden = [*zip("sab", cell.margins, strict=True), ("r", cell.row or "NULL::BIGINT")]
+                    written += [f"{text} AS {letter}{position}" for letter, text in hidden]
+                    kept += [f"{letter}{position}" for letter in HIDDEN]
+            sorting = [(f"o{k}", how) for k, (_, how) in enumerate(terms)] + [
+                (f"q{k}", "") for k in range(len(desk.ties))
+            ]
+            written += [f"{term} AS o{k}" for k, (term, _) in enumerate(terms)]
+            written += [f"{tie} AS q{k}" for k, tie in enumerate(desk.ties)]
+            inner, ties = f"SELECT {', '.join(written)} FROM {text}", [f"{name}{how}" for name, how in sorting]
         by = f"ORDER BY {', '.join(ties)}" if ties else ""
-        sql = f"SELECT {', '.join([*written, f'row_number() OVER ({by}) AS i'])} FROM {text}"
+        sql = f"SELECT {', '.join(kept)}, row_number() OVER ({by}) AS i FROM ({inner}) AS m"
         most, skipped = whole_number(source, limit), whole_number(source, offset)
         if most is not None or skipped:
             cut = f"{'' if most is None else f' LIMIT {most}'} OFFSET {skipped or 0}"
@@ -403,7 +411,7 @@ class _Reader:
         plain = ", ".join(f"v{position}" for position in range(len(columns)))
         if every:
             joined = f"{texts[0]} UNION ALL {texts[1]}"
-            hidden = [f"{letter}{position}" for position, c in enumerate(columns) if c.margins for letter in "sab"]
+            hidden = [f"{letter}{position}" for position, c in enumerate(columns) if c.margins for letter in HIDDEN]
             listed, ties = ", ".join([plain, *hidden]), "side, i"
         else:
             bare = [f"SELECT {plain} FROM ({text}) AS e" for text in texts]
@@ -413,7 +421,7 @@ class _Reader:
         aliases = {column.name.lower(): cell for column, cell in zip(columns, cells, strict=True)}
         desk = Desk(source, lambda _: None, aliases, (), windows=False)
         terms = [] if order is None else order_terms(desk, order, cells)
-        by = ", ".join([*terms, ties])
+        by = ", ".join([*(f"{term}{how}" for term, how in terms), ties])
         sql = f"SELECT {listed}, row_number() OVER (ORDER BY {by}) AS i FROM ({joined}) AS u"
         most, skipped = whole_number(source, limit), whole_number(source, offset)
         if most is not None or skipped:
@@ -442,11 +450,11 @@ class _Table:
     def cell(self, position: int) -> Cell:
         """One of its columns."""
         column = self.shape.columns[position]
-        margins = None
-        if column.margins:
-            s, a, b = (f"t{self.position}.{letter}{position}" for letter in "sab")
-            margins = (s, a, b)
-        return Cell(f"t{self.position}.v{position}", column.kind, column.base, margins)  # type: ignore[arg-type]
+        value, kind = f"t{self.position}.v{position}", column.kind
+        if not column.margins:
+            return Cell(value, kind, column.base)  # type: ignore[arg-type]
+        s, a, b, row = (f"t{self.position}.{letter}{position}" for letter in HIDDEN)
+        return Cell(value, kind, column.base, (s, a, b), row)  # type: ignore[arg-type]
 
 
 def _sources(node: exp.Select) -> list[exp.Expr]:
@@ -478,7 +486,8 @@ def _base(above: Above, value: tree.Outer, part: int, item: int) -> Cell:
         kind: Any = {"exact": "integer"}.get(above.keys[value.index].type.kind, above.keys[value.index].type.kind)
         return Cell(f"c{item}", kind, (part, item))
     whole = isinstance(value, tree.Aggregate) and value.function in ("count", "students")
-    return Cell(f"c{item}", "integer" if whole else "double", (part, item), (f"s{item}", f"a{item}", f"b{item}"))
+    margins = (f"s{item}", f"a{item}", f"b{item}")
+    return Cell(f"c{item}", "integer" if whole else "double", (part, item), margins, "i")
 
 
 def _named(desk: Desk, aliases: Mapping[str, Cell]) -> Any:
@@ -507,5 +516,7 @@ def _side(shape: _Shape, columns: Sequence[tree.Made], number: int) -> str:
     """One side of a UNION ALL, its columns in the types of the whole."""
     types = {"integer": "BIGINT", "double": "DOUBLE", "text": "VARCHAR", "boolean": "BOOLEAN", "null": "BIGINT"}
     listed = [f"CAST(v{position} AS {types[column.kind]}) AS v{position}" for position, column in enumerate(columns)]
-    listed += [f"{letter}{position}" for position, column in enumerate(columns) if column.margins for letter in "sab"]
+    listed += [
+        f"{letter}{position}" for position, column in enumerate(columns) if column.margins for letter in HIDDEN
+    ]
     return f"SELECT {', '.join(listed)}, {number} AS side, i FROM ({shape.sql}) AS u{number}"

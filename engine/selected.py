@@ -51,6 +51,8 @@ def _named(source: Source, node: exp.Expr) -> tuple[str, exp.Expr]:
     if isinstance(node, exp.Count) and isinstance(node.this, exp.Star):
         return "count_star", node
     written = type(node).__name__.lower() if span is None else source.text[span.start : span.end]
+    if isinstance(node, exp.AggFunc) and "(" not in written:
+        written = f"{type(node).__name__} {written}"  # sqlglot keeps no position of some functions' names
     words = "".join(character if character.isalnum() else " " for character in written).split()
     return "_".join(words)[:60].lower() or "column", node
 

@@ -1,0 +1,175 @@
+"""Questions over released tables: what they mean, what they cost, and what their margins are."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from engine import combination
+from engine.backends import duckdb as backend
+from engine.catalog_file import read_catalog
+from engine.compile import OWNER, batches, compile_batch
+from engine.postprocess import Draws
+from engine.preparation import planned
+from engine.refusals import QueryRefused
+from engine.vault import Vault
+
+
+@pytest.fixture(scope="module")
+def vault(loaded, starter):
+    opened = Vault.open(loaded[0], read_catalog(starter))
+    yield opened
+    opened.close()
+
+
+def without_noise(vault, sql):
+    """The answer made of the exact integers, as no one is ever shown it."""
+    plan = planned(vault.catalog, sql, vault.catalog.cohorts)
+    combination.check(plan)
+    found = {}
+    for batch in batches(plan.statistics):
+        some = [plan.statistics[p] for p in batch]
+        vectors = backend.run(vault.cursor(), compile_batch(vault.catalog, some), some[0].keys, len(some))
+        found |= dict(zip(batch, vectors, strict=True))
+    values = tuple(found[p] for p in range(len(plan.statistics)))
+    return plan, combination.answer(plan, Draws(values, (1.0,) * len(values)))
+
+
+GROUPS = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY 1"
+YEARS = "SELECT school_year, COUNT(*) AS n FROM student_year WHERE school_year <= 2025 GROUP BY 1"
+QUESTIONS = [
+    "SELECT school_id FROM student_year GROUP BY school_id HAVING COUNT(*) BETWEEN 1 AND 200 ORDER BY 1",
+    "SELECT grade_level, COUNT(*) AS n FROM student_year GROUP BY 1 HAVING n > 100 AND grade_level <> 'KG' ORDER BY n DESC, 1 LIMIT 3 OFFSET 1",
+    "SELECT grade_level, RANK() OVER (ORDER BY COUNT(*) DESC) AS r, DENSE_RANK() OVER (ORDER BY COUNT(*) > 100) AS d, NTILE(3) OVER (ORDER BY grade_level) AS t FROM student_year GROUP BY 1 HAVING COUNT(*) > 0 ORDER BY 1",
+    "SELECT grade_level, COUNT(*) / SUM(COUNT(*)) OVER () AS share FROM student_year GROUP BY 1 HAVING COUNT(*) > 0 ORDER BY share DESC, 1",
+    "SELECT school_year, grade_level, SUM(COUNT(*)) OVER (PARTITION BY school_year ORDER BY grade_level) AS running FROM student_year GROUP BY 1, 2 HAVING COUNT(*) > 0 ORDER BY 1, 2",
+    "SELECT school_year, COUNT(*) - LAG(COUNT(*)) OVER (ORDER BY school_year) AS change FROM student_year WHERE school_year <= 2025 GROUP BY 1 ORDER BY 1",
+    "SELECT CASE WHEN COUNT(*) > 300 THEN 'many' WHEN grade_level IN ('PK', 'KG') THEN 'young' ELSE 'few' END AS band, grade_level FROM student_year GROUP BY grade_level HAVING COUNT(*) > 0 ORDER BY 2",
+    "SELECT ROUND(100.0 * COUNT_IF(has_iep) / COUNT(*), 1) AS pct, ABS(COUNT(*) - 1000) AS far, FLOOR(COUNT(*) / 7) AS f, COALESCE(NULLIF(COUNT(*), 0), -1) AS c, GREATEST(COUNT(*), 5) AS g FROM student_year",
+    "SELECT CAST(COUNT(*) AS VARCHAR) AS text, SQRT(COUNT(*)) AS root, LN(COUNT(*)) AS log, POWER(COUNT(*), 0.5) AS power, COUNT(*) > 5 AS big FROM student_year",
+    f"SELECT SUM(n) AS total, AVG(n) AS mean, MIN(n) AS low, MAX(n) AS high, COUNT(*) AS grades FROM ({GROUPS}) g WHERE n > 0",
+    f"SELECT n > 200 AS big, COUNT(*) AS grades, SUM(n) AS students FROM ({GROUPS}) g WHERE n > 0 GROUP BY 1 HAVING COUNT(*) > 0 ORDER BY 1",
+    f"WITH y AS ({YEARS}) SELECT a.school_year, b.n - a.n AS change, a.n FROM y a JOIN y b ON b.school_year = a.school_year + 1 ORDER BY 1",
+    f"WITH y AS ({YEARS}) SELECT a.school_year, b.n FROM y a LEFT JOIN y b ON b.school_year = a.school_year + 1 ORDER BY 1",
+    f"WITH y AS ({YEARS}), top AS (SELECT * FROM y ORDER BY n DESC, school_year LIMIT 2) SELECT school_year FROM top ORDER BY 1",
+    "SELECT COUNT(*) AS n FROM student UNION ALL SELECT COUNT(*) FROM student_year UNION ALL SELECT COUNT(*) FROM student",
+    "SELECT 'F' AS who, COUNT(*) AS n FROM student WHERE sex = 'F' UNION ALL SELECT 'M', COUNT(*) FROM student WHERE sex = 'M' ORDER BY who DESC",
+    f"SELECT school_year FROM ({YEARS}) a EXCEPT SELECT school_year FROM ({YEARS}) b WHERE n > 600 ORDER BY 1",
+    f"SELECT DISTINCT n > 100 AS big FROM ({GROUPS}) g ORDER BY 1".replace(" ORDER BY 1", ""),
+    f"SELECT school_year, n FROM ({YEARS}) y QUALIFY ROW_NUMBER() OVER (ORDER BY n DESC) <= 2 ORDER BY n",
+    f"SELECT x.school_year, y.n FROM ({YEARS}) x CROSS JOIN (SELECT COUNT(*) AS n FROM student) y WHERE x.n > y.n ORDER BY 1",
+    "SELECT c.school_level, COUNT(*) AS n FROM student_year y JOIN school c USING (school_id) GROUP BY 1 HAVING COUNT(*) > 10 ORDER BY 2 DESC",
+    "SELECT has_iep, IF(has_iep, 'yes', 'no') AS word, COUNT(*) AS n FROM student_year GROUP BY has_iep ORDER BY has_iep",
+]
+
+
+@pytest.mark.parametrize("sql", QUESTIONS)
+def test_the_statement_over_released_tables_means_what_was_written(sql, vault):
+    """Without noise the answer is that of the researcher's own SQL over the records."""
+    _, table = without_noise(vault, sql)
+    plainly = vault.cursor().execute(sql.replace("student_key", OWNER)).fetchall()
+    if "ORDER BY" not in sql.rsplit(")", 1)[-1]:
+        plainly, table.rows[:] = sorted(plainly, key=repr), sorted(table.rows, key=repr)
+    assert len(table.rows) == len(plainly)
+    for ours, theirs in zip(table.rows, plainly, strict=True):
+        assert ours == tuple(pytest.approx(float(v)) if isinstance(v, float) else v for v in theirs)
+
+
+def answered(catalog, sql, values, scales):
+    plan = planned(catalog, sql, catalog.cohorts)
+    assert len(plan.statistics) == len(values)
+    return combination.answer(plan, Draws(tuple(np.array(v, dtype=np.int64) for v in values), tuple(scales)))
+
+
+def test_having_acts_on_the_noisy_numbers(canonical):
+    """A group is left out by what was drawn for it, whatever its true size."""
+    sql = "SELECT sex, COUNT(*) AS n FROM student GROUP BY sex HAVING COUNT(*) > 10"
+    table = answered(canonical, sql, [[11, -5, 10, 300]], [4.0])
+    assert table.rows == [("F", 11), ("unknown", 300)]
+    assert table.se == [(None, 4.0), (None, 4.0)]
+
+
+def test_an_estimate_keeps_its_margin_wherever_it_goes(canonical):
+    """Through CTEs, joins, unions and order; what is computed from it by more than arithmetic has none, with a reason."""
+    sql = (
+        "WITH g AS (SELECT sex, COUNT(*) AS n FROM student GROUP BY sex) SELECT a.n, RANK() OVER (ORDER BY a.n) AS r, ROUND(a.n) AS x"
+        " FROM g a WHERE a.n > 0 UNION ALL SELECT n, 0, 0 FROM g WHERE n = 7 ORDER BY 1 DESC"
+    )
+    table = answered(canonical, sql, [[5, -1, 7, 9]], [2.0])
+    assert [row[0] for row in table.rows] == [9, 7, 7, 5]
+    assert table.se == [(2.0, None, None)] * 4
+    assert table.reasons[0] is None
+    assert table.reasons[1] == table.reasons[2] == combination.COMPUTED
+
+
+def test_a_difference_of_two_cells_has_the_error_of_both(canonical):
+    """Independent draws add their variances; of one draw taken twice nothing is said."""
+    sql = (
+        "WITH g AS (SELECT cohort_year AS y, COUNT(*) AS n FROM student WHERE cohort_year IN (2030, 2031) GROUP BY 1)"
+        " SELECT b.n - a.n AS change, 2 * b.n AS twice, b.n / 4.0 AS quarter FROM g a JOIN g b ON {0} ORDER BY b.y"
+    )
+    (change, twice, quarter), *_ = answered(canonical, sql.format("b.y = a.y + 1"), [[10, 30]], [3.0]).se
+    assert (change, twice, quarter) == (pytest.approx(3 * math.sqrt(2)), 6.0, 0.75)
+    table = answered(canonical, sql.format("b.y = a.y"), [[10, 30]], [3.0])
+    assert [row[0] for row in table.rows] == [0.0, 0.0]
+    assert [row[0] for row in table.se] == [None, None]
+
+
+def test_two_questions_about_one_thing_measure_it_once(canonical):
+    """A union or join of a question with itself costs what the question costs, and its draws are not independent."""
+    sql = "SELECT x.n - y.n AS none FROM (SELECT COUNT(*) AS n FROM student) x, (SELECT COUNT(*) AS n FROM student) y"
+    table = answered(canonical, sql, [[1000]], [5.0])
+    assert (table.rows, table.se) == ([(0.0,)], [(None,)])
+    sql = "SELECT x.n - y.n AS some FROM (SELECT COUNT(*) AS n FROM student) x, (SELECT COUNT(*) AS n FROM student_year) y"
+    (se,) = answered(canonical, sql, [[1000], [50]], [3.0, 4.0]).se
+    assert se == (pytest.approx(5.0),)
+
+
+def test_odd_numbers_become_null(canonical):
+    """Division by zero, roots and logarithms of what has none, and what is too large: NULL, never a failure."""
+    sql = "SELECT CASE WHEN TRUE THEN COUNT(*) END / 0 AS a, SQRT(COUNT(*)) AS b, LN(COUNT(*)) AS c, EXP(COUNT(*) * -1000) AS d, POWER(COUNT(*), 0.5) AS e, CAST('x' AS INTEGER) AS f FROM student"
+    assert answered(canonical, sql, [[-4]], [1.0]).rows == [(None,) * 6]
+
+
+@pytest.mark.parametrize(
+    ("sql", "code", "accepted"),
+    [
+        ("SELECT g.n FROM (SELECT COUNT(*) AS n FROM student) g JOIN student s ON TRUE", "unsupported", "asked by itself"),
+        ("SELECT RANK() OVER (ORDER BY gpa) FROM student_year", "unsupported", "in GROUP BY"),
+        ("SELECT MAX(gpa) OVER () FROM student_year", "unsupported", "in GROUP BY"),
+        ("SELECT grade_level, gpa FROM student_year GROUP BY grade_level HAVING COUNT(*) > 5", "unsupported", "in GROUP BY"),
+        ("SELECT COUNT(*) FROM student HAVING MAX(cohort_year) > 2030", "unsupported", "share beyond"),
+        ("SELECT n, COUNT(*) FROM (SELECT COUNT(*) AS n FROM student) g", "unsupported", "n in GROUP BY"),
+        ("SELECT SUM(SUM(n)) FROM (SELECT COUNT(*) AS n FROM student) g", "unsupported", "CASE"),
+        ("SELECT m FROM (SELECT COUNT(*) AS n FROM student) g", "unknown_name", "n"),
+        ("SELECT COUNT(*) FROM student UNION ALL SELECT sex, COUNT(*) FROM student GROUP BY 1", "syntax", "as many"),
+        ("SELECT sex FROM student UNION ALL SELECT 'x'", "unsupported", "in GROUP BY"),
+        ("SELECT COUNT(*) FROM student HAVING 'x'", "unsupported", "COUNT(*) > 100"),
+        ("SELECT COUNT(*) FROM student HAVING COUNT(*) > (SELECT COUNT(*) FROM student)", "unsupported", "CASE"),
+        ("SELECT READ_CSV(COUNT(*)) FROM student HAVING TRUE", "unsupported", "CASE"),
+        ("SELECT a.n FROM (SELECT cohort_year, school_year, grade_level, COUNT(*) AS n FROM student_year GROUP BY ALL) a, (SELECT cohort_year, school_year, grade_level, COUNT(*) AS n FROM student_year GROUP BY ALL) b", "too_large", "fewer groups"),
+        ("WITH RECURSIVE r AS (SELECT COUNT(*) AS n FROM student UNION ALL SELECT n FROM r) SELECT n FROM r", "unsupported", ""),
+        ("SELECT COUNT(*) AS n FROM student ORDER BY 7", "syntax", "1"),
+    ],
+)  # fmt: skip
+def test_what_is_not_accepted_says_what_is(sql, code, accepted, canonical):
+    """Each refusal has a code and says what would be accepted, before anything is charged."""
+    with pytest.raises(QueryRefused) as caught:
+        combination.check(planned(canonical, sql, canonical.cohorts))
+    assert caught.value.code == code
+    assert accepted in (caught.value.accepted or "")
+
+
+def test_names_do_not_matter_and_the_statement_does(canonical):
+    """One digest for one meaning: other names are the same plan, another HAVING is another."""
+    digests = [
+        planned(canonical, sql, canonical.cohorts).digest
+        for sql in (
+            "SELECT sex, COUNT(*) AS n FROM student GROUP BY sex HAVING COUNT(*) > 5",
+            "SELECT sex AS s, COUNT(*) AS many FROM student GROUP BY 1 HAVING many > 5",
+            "SELECT sex, COUNT(*) AS n FROM student GROUP BY sex HAVING COUNT(*) > 6",
+        )
+    ]
+    assert digests[0] == digests[1] != digests[2]
