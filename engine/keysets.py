@@ -219,7 +219,8 @@ class _Maker:
         if len(keys) == 1 and isinstance(keys[0], tree.Column) and keys[0].name not in public:
             return positions, [(value,) for value in self.values(keys[0], positions[0])], None
         reads = frozenset().union(*(tree.columns_of(key) for key in keys))
-        ways = self.ways(reads)
+        types = {part.name: part.type for key in keys for part in tree.walk(key) if isinstance(part, tree.Column)}
+        ways = self.ways(reads, types)
         found: dict[Key, None] = {}
         kept: list[tuple[Mapping[str, Value | None], frozenset[Key]]] = []
         own = [i for i, key in enumerate(keys) if not isinstance(key, tree.Column)]
@@ -279,7 +280,7 @@ class _Maker:
     def possible(self, found: Range, position: int) -> list[Value | None]:
         """The values a key can have, sorted, NULL last."""
         key = self.query.keys[position]
-        listing = _listing(found)
+        listing = _listing(found, key.type)
         if listing is None:
             listed_columns = [name for name, column in self.frame.columns.items() if column.values is not None]
             raise self.refusal(
@@ -291,7 +292,7 @@ class _Maker:
             )
         return [*listing, *([None] if found.nullable else [])]
 
-    def ways(self, reads: frozenset[str]) -> Ways:
+    def ways(self, reads: frozenset[str], types: Mapping[str, tree.Type]) -> Ways:
         """The combinations of values that the listed columns among those read can have together."""
         found: Ways = [{}]
         equals = _equals(self.query.where)
@@ -299,7 +300,7 @@ class _Maker:
             if any(reads & (equals.get(full, frozenset()) | {full}) for full in names.values()):
                 found = self.joined(found, scan, names, reads)
         for name in sorted(reads - set(found[0] if found else ())):
-            listing = _listing(self.known[name])
+            listing = _listing(self.known[name], types[name])
             if listing is None:
                 continue
             values = [*listing, *([None] if self.known[name].nullable else [])]
@@ -349,11 +350,20 @@ class _Maker:
         return rows
 
 
-def _listing(found: Range) -> list[Value] | None:
-    """The values of a range other than NULL, sorted; None where they cannot be listed."""
+def _listing(found: Range, of: tree.Type) -> list[Value] | None:
+    """The values of a range other than NULL, sorted; None where they cannot be listed.
+
+    Only whole numbers lie between two ends at distances of 1.
+    """
     if found.values is not None:
         return sorted(found.values)  # type: ignore[arg-type]
-    if found.low is None or found.high is None or isinstance(found.low, float) or isinstance(found.high, float):
+    if (
+        of != tree.INTEGER
+        or found.low is None
+        or found.high is None
+        or isinstance(found.low, float)
+        or isinstance(found.high, float)
+    ):
         return None
     low, high = math.ceil(Fraction(found.low)), math.floor(Fraction(found.high))
     if high - low >= EVALUATIONS_MAX:

@@ -106,3 +106,13 @@ def test_a_key_without_a_list_is_refused():
         ("girl",),
         (None,),
     )
+
+
+def test_between_two_decimals_lie_more_than_whole_numbers(canonical):
+    """A key expression of a bounded decimal is not tried on whole numbers alone: rows between them are there too."""
+    sql = "SELECT days_absent IN (0.5, 1.5), COUNT(*) FROM student_year WHERE school_year IN (2024, 2025) GROUP BY 1"
+    plan = planned(canonical, sql, canonical.cohorts)
+    assert plan.keys.rows == ((False,), (True,), (None,))
+    assert plan.statistics[0].contribution.rows_per_group == 2
+    sql = "SELECT days_absent >= 1 AND school_year = 2025, COUNT(*) FROM student_year GROUP BY 1"
+    assert planned(canonical, sql, canonical.cohorts).statistics[0].contribution.rows_per_group == 7

@@ -102,6 +102,8 @@ def test_an_estimate_keeps_its_margin_wherever_it_goes(canonical):
     assert table.se == [(2.0, None, None)] * 4
     assert table.reasons[0] is None
     assert table.reasons[1] == table.reasons[2] == combination.COMPUTED
+    sql = "SELECT ROUND(COUNT(*), 1) AS x, FLOOR(COUNT(*)) AS y FROM student"
+    assert answered(canonical, sql, [[5]], [2.0]).se == [(None, None)]
 
 
 def test_a_difference_of_two_cells_has_the_error_of_both(canonical):

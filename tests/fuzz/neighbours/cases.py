@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .compare import BrokenError, examine, rows_of_others
+from .joins import Joined, any_joined
 from .pairs import any_pairs
 from .questions import any_question
 from .shrink import script, shrunk
@@ -66,9 +67,10 @@ class Tally:
         )
 
 
-def question_of(seed: str, catalog: int, number: int, pairs: Pairs) -> Question:
-    """The question of a case."""
-    return any_question(random.Random(f"{seed} {catalog} question {number}"), pairs.catalog)
+def question_of(seed: str, catalog: int, number: int, pairs: Pairs) -> Question | Joined:
+    """The question of a case: every other one is of several relations, or grouped by expressions."""
+    rng = random.Random(f"{seed} {catalog} question {number}")
+    return any_joined(rng, pairs.catalog) if number % 2 else any_question(rng, pairs.catalog)
 
 
 def made_pairs(seed: str, catalog: int, folder: Path) -> Pairs:
@@ -130,9 +132,9 @@ def one(seed: str, catalog: int, number: int, pairs: Pairs, tally: Tally) -> Non
         tally.reached.update(reached.fully for reached in found)
 
 
-def told(seed: str, catalog: int, number: int, pairs: Pairs, question: Question, broken: BrokenError) -> str:
+def told(seed: str, catalog: int, number: int, pairs: Pairs, question: Question | Joined, broken: BrokenError) -> str:
     """A failure: how to repeat it, and the smallest case found, as plain SQL."""
-    small = shrunk(pairs, question, broken.kind)
+    small = None if isinstance(question, Joined) else shrunk(pairs, question, broken.kind)
     repeat = f"HOMEROOM_SEED={seed} HOMEROOM_CASE={catalog}.{number} make fuzz"
     shown = f"(not shrunk)\n{question.sql}\nof {question.cohorts}" if small is None else script(small)
     return f"{broken}\nrepeat: {repeat}\n{shown}"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.catalog import Catalog
     from engine.plan import Plan, Statistic
 
+    from .joins import Joined
     from .pairs import Pairs
     from .questions import Question
 
@@ -165,7 +166,9 @@ def neighbours(pairs: Pairs, asked: Asked, text: str, cohorts: Sequence[int], *,
     return greatest
 
 
-def examine(pairs: Pairs, question: Question, *, again: bool = False, deep: bool = False) -> list[Reached] | None:
+def examine(
+    pairs: Pairs, question: Question | Joined, *, again: bool = False, deep: bool = False
+) -> list[Reached] | None:
     """Ask a question of a database and its neighbours, and demand all that must hold.
 
     Args:
