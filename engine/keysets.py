@@ -357,13 +357,9 @@ def _listing(found: Range, of: tree.Type) -> list[Value] | None:
     """
     if found.values is not None:
         return sorted(found.values)  # type: ignore[arg-type]
-    if (
-        of != tree.INTEGER
-        or found.low is None
-        or found.high is None
-        or isinstance(found.low, float)
-        or isinstance(found.high, float)
-    ):
+    if of != tree.INTEGER:
+        return None
+    if found.low is None or found.high is None or isinstance(found.low, float) or isinstance(found.high, float):
         return None
     low, high = math.ceil(Fraction(found.low)), math.floor(Fraction(found.high))
     if high - low >= EVALUATIONS_MAX:
