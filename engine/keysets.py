@@ -38,6 +38,9 @@ CUT_MAX = 10_000
 PARTS_MAX = 10_000
 """Most conditions on different groups that are evaluated to find which left-out cohorts occur; beyond it all may."""
 
+BOUNDED_MAX = 1_000
+"""Whole numbers between declared bounds are tried one by one in a key expression where they are fewer."""
+
 STEPS_MAX = 150_000
 """Most steps (combinations of values times parts of expressions) that the keys of one question are evaluated in."""
 
@@ -300,7 +303,10 @@ class _Maker:
             if any(reads & (equals.get(full, frozenset()) | {full}) for full in names.values()):
                 found = self.joined(found, scan, names, reads)
         for name in sorted(reads - set(found[0] if found else ())):
-            listing = _listing(self.known[name], types[name])
+            own = self.known[name]
+            if own.values is None and (own.low is None or own.high is None or own.high - own.low >= BOUNDED_MAX):
+                continue
+            listing = _listing(own, types[name])
             if listing is None:
                 continue
             values = [*listing, *([None] if self.known[name].nullable else [])]

@@ -75,3 +75,7 @@ SELECT school_year + 1, COUNT(*) FROM student_year GROUP BY 1;
 -- a class is a function of the student, and so is what is made of it: all seven years in one group
 -- COUNT(*) | 49 | 2020-2039 | 1
 SELECT cohort_year >= 2028, COUNT(*) FROM student_year GROUP BY 1;
+
+-- a score band: scores are too many to be tried one by one, the branches are the groups; all rows may be in one
+-- COUNT(*) | 64 | 2022-2038 | 1
+SELECT CASE WHEN scale_score >= 500 THEN 'high' ELSE 'low' END, COUNT(*) FROM assessment WHERE school_year = 2025 GROUP BY 1;

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import plan, tree
-from engine.analysis import cohorts, contribution, intervals
+from engine.analysis import cohorts, contribution, frames, intervals
 from engine.intake import load
 
 if TYPE_CHECKING:
@@ -152,6 +152,51 @@ def caps_over_students(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(load, "_beyond", beyond)
 
 
+def left_adds_no_row(patch: pytest.MonkeyPatch) -> None:
+    """A LEFT JOIN is taken to find at most one match."""
+    patch.setattr(contribution, "_matches", lambda _left: 1)
+
+
+def join_adds_no_row(patch: pytest.MonkeyPatch) -> None:
+    """A join has as many rows as the longest of its tables."""
+    real = contribution.proof
+
+    def proof(*given: Any, **named: Any) -> Any:
+        found = real(*given, **named)
+        return dataclasses.replace(found, rows=max((basis.rows for _, basis in found.parts), default=found.rows))
+
+    patch.setattr(contribution, "proof", proof)
+
+
+def right_never_null(patch: pytest.MonkeyPatch) -> None:
+    """The columns of a LEFT JOIN's right side are never NULL."""
+    real = frames._above
+    patch.setattr(
+        frames, "_above", lambda *given: [(n, dataclasses.replace(r, nullable=False)) for n, r in real(*given)]
+    )
+
+
+def students_once(patch: pytest.MonkeyPatch) -> None:
+    """A student is counted in one group only."""
+    patch.setattr(
+        contribution.Contribution, "of_students", lambda self: contribution.Contribution(min(self.rows, 1), 1, 1)
+    )
+
+
+def equal_in_any_branch(patch: pytest.MonkeyPatch) -> None:
+    """Columns equated in one branch of an OR are equal."""
+    real = intervals.equated
+
+    def equated(conjunct: Any) -> Any:
+        if isinstance(conjunct, tree.Logic):
+            for arg in conjunct.args:
+                yield from equated(arg)
+        yield from real(conjunct)
+
+    patch.setattr(intervals, "equated", equated)
+    patch.setattr(contribution, "equated", equated)
+
+
 PLANTED: tuple[Plant, ...] = (
     in_counts_one,
     null_group_forgotten,
@@ -165,4 +210,9 @@ PLANTED: tuple[Plant, ...] = (
     strict_is_inclusive,
     spared_by_or,
     caps_over_students,
+    left_adds_no_row,
+    join_adds_no_row,
+    right_never_null,
+    students_once,
+    equal_in_any_branch,
 )
