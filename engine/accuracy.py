@@ -15,7 +15,7 @@ import numpy as np
 
 from budgets.loss import NANO
 from engine import margins
-from engine.forms import Linear, Ratio, used
+from engine.forms import Computed, Linear, Ratio, used
 from engine.mechanisms import Gaussian, d_in_of, gaussian_for
 from engine.refusals import QueryRefused
 
@@ -169,7 +169,11 @@ def resolved(plan: Plan, moe: Sequence[tuple[str | None, float]]) -> tuple[tuple
     Raises:
         QueryRefused: an unknown column, or no column where there are several.
     """
-    positions = {output.name: position for position, output in enumerate(plan.outputs) if output.role != "key"}
+    positions = {
+        output.name: position
+        for position, output in enumerate(plan.outputs)
+        if output.role != "key" and not isinstance(output.form, Computed)
+    }
     known = ", ".join(positions) or "no column: the question estimates nothing"
     if any(name is None for name, _ in moe) and len(positions) != 1:
         raise QueryRefused(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from engine import combination
+from engine import accuracy, combination
 from engine.backends import duckdb as backend
 from engine.catalog_file import read_catalog
 from engine.compile import OWNER, batches, compile_batch
@@ -75,6 +75,22 @@ def test_the_statement_over_released_tables_means_what_was_written(sql, vault):
     assert len(table.rows) == len(plainly)
     for ours, theirs in zip(table.rows, plainly, strict=True):
         assert ours == tuple(pytest.approx(float(v)) if isinstance(v, float) else v for v in theirs)
+
+
+@pytest.mark.parametrize("sql", QUESTIONS)
+def test_whatever_is_drawn_is_answered_and_answered_again(sql, canonical):
+    """No number that noise can give makes the statement fail, or answer otherwise a second time."""
+    plan = planned(canonical, sql, canonical.cohorts)
+    odd = [0, 1, -1, 7, -400, 2**40, -(2**62), 2**62]
+    for shift in range(3):
+        values = tuple(
+            np.array([odd[(i * 5 + shift) % len(odd)] for i in range(len(s.keys.rows))], dtype=np.int64)
+            for s in plan.statistics
+        )
+        draws = Draws(values, (3.0,) * len(values))
+        once = combination.answer(plan, draws)
+        assert once == combination.answer(plan, draws)
+        assert all(v is None or not isinstance(v, float) or math.isfinite(v) for row in once.rows for v in row)
 
 
 def answered(catalog, sql, values, scales):
@@ -162,6 +178,15 @@ def test_what_is_not_accepted_says_what_is(sql, code, accepted, canonical):
         combination.check(planned(canonical, sql, canonical.cohorts))
     assert caught.value.code == code
     assert accepted in (caught.value.accepted or "")
+
+
+def test_a_margin_is_asked_for_where_there_can_be_one(canonical):
+    """A rank has none to keep; the only estimate beside it needs no name."""
+    sql = "SELECT sex, COUNT(*) AS n, RANK() OVER (ORDER BY COUNT(*)) AS r FROM student GROUP BY sex"
+    plan = planned(canonical, sql, canonical.cohorts)
+    assert accuracy.resolved(plan, [(None, 40.0)]) == ((1, 40.0),)
+    with pytest.raises(QueryRefused, match="no estimate called r"):
+        accuracy.resolved(plan, [("r", 40.0)])
 
 
 def test_names_do_not_matter_and_the_statement_does(canonical):
