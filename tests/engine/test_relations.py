@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from engine import tree
 from engine.backends import duckdb as backend
 from engine.catalog_file import catalog_of_document, read_catalog, resolve
 from engine.compile import OWNER, compile_batch
@@ -175,3 +176,30 @@ def test_a_second_scan_is_not_called_like_another_table():
     (statistic,) = planned(catalog, sql, catalog.cohorts).statistics
     assert len({scan.name for scan in statistic.relation.scans}) == 3
     assert statistic.contribution.rows == 27
+
+
+FORGED = (
+    'SELECT p."a:exact0 program_2.b" AS k,'
+    ' COUNT(*) FILTER (WHERE p.a = q."b:exact0 student_year.school_year") AS one,'
+    ' SUM(CASE WHEN y.has_iep THEN 1 ELSE 3 END) FILTER (WHERE p."a:exact0 program_2.b" = y.school_year) AS two'
+    " FROM student_year y LEFT JOIN (SELECT student_key, 1 + 0 * school_year AS a,"
+    ' school_year + 0 AS "a:exact0 program_2.b" FROM program'
+    " WHERE program_type = 'cte' AND school_year = 2025) p ON p.student_key = y.student_key"
+    ' LEFT JOIN (SELECT student_key, 1 + 0 * school_year AS "b:exact0 student_year.school_year" FROM program'
+    " WHERE program_type = 'cte' AND school_year = 2025) q ON q.student_key = y.student_key GROUP BY 1"
+)
+
+
+def test_the_name_of_a_made_column_cannot_be_read_as_another_condition(vault):
+    """Two conditions have one canonical text only if they are one: else a sum runs under another's, claimed as its own."""
+    statistics = planned(vault.catalog, FORGED, vault.catalog.cohorts).statistics
+    texts = {tree.canonical(condition): condition for s in statistics for condition in s.conditions}
+    assert len(texts) == len({condition for s in statistics for condition in s.conditions}) == 2
+    two = statistics[1]
+    assert (two.contribution.rows, two.bound) == (1, 1)
+    compiled = compile_batch(vault.catalog, statistics)
+    vectors = backend.run(vault.cursor(), compiled, two.keys, len(statistics))
+    (alone,) = backend.run(vault.cursor(), compile_batch(vault.catalog, [two]), two.keys, 1)
+    assert vectors[1].tolist() == alone.tolist()
+    text = tree.canonical(tree.Column("a b", tree.TEXT))
+    assert text != tree.canonical(tree.Constant("a b", tree.TEXT))
