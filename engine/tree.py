@@ -389,7 +389,7 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_.]*")
 
 
 def _name(name: str) -> str:
-    """A column's name so that no other text can be taken for it: a researcher may choose any for a column that is made.
+    """A column's name so that no other text can be taken for it: of a column that is made, a researcher chooses it.
 
     >>> _name("visit.year"), _name("visit.a:exact0 b")
     ('visit.year', "@'visit.a:exact0 b'")
