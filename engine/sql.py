@@ -58,10 +58,13 @@ def _sql(expr: tree.Expr) -> str:  # noqa: C901, PLR0911 - one line for each kin
             return f"({_part(expr, left)} {op} {_part(expr, right)})"
         case tree.Logic(op, args, _):
             return "(" + f" {op.upper()} ".join(sql(arg) for arg in args) + ")"
+        case tree.Not(tree.IsNull(arg, _), _):
+            return f"({sql(arg)} IS NOT NULL)"
         case tree.Not(arg, _):
             return f"(NOT {sql(arg)})"
         case tree.IsNull(arg, _):
-            return f"({sql(arg)} IS NULL)"
+            # bare, DuckDB 2.0 makes an anti join of a LEFT JOIN, and fails where its columns are used elsewhere (26000)
+            return f"(CASE WHEN {sql(arg)} IS NULL THEN TRUE ELSE FALSE END)"
         case tree.InList(arg, values, _):
             return f"({_part(expr, arg)} IN ({', '.join(_part(expr, value) for value in values)}))"
         case tree.Case(branches, default, _):
