@@ -65,6 +65,7 @@ class _Reader:
     catalog: Catalog
     parts: list[tree.Query] = field(default_factory=list)
     shapes: dict[int, _Shape] = field(default_factory=dict)
+    known: dict[int, bool] = field(default_factory=dict)
 
     # -- what is released
 
@@ -76,7 +77,9 @@ class _Reader:
             return self.is_released(node.this, ctes)
         if isinstance(node, exp.Table):
             cte = ctes.get(node.name.lower())
-            return cte is not None and self.is_released(cte.node, cte.earlier)
+            if cte is not None and id(cte.node) not in self.known:
+                self.known[id(cte.node)] = self.is_released(cte.node, cte.earlier)
+            return cte is not None and self.known[id(cte.node)]
         if not isinstance(node, exp.Select):
             return False
         if node.args.get("with_"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -200,3 +201,19 @@ def test_names_do_not_matter_and_the_statement_does(canonical):
         )
     ]
     assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    "first", ["SELECT student_key, sex FROM student", "SELECT student_key, COUNT(*) AS sex FROM student"]
+)
+def test_ctes_that_double_are_refused_soon(first, canonical):
+    """Each CTE that names the one before twice is read once; what is written out grows, and is refused."""
+    chain = [
+        f"c{i} AS (SELECT a.sex, a.student_key FROM c{i - 1} a JOIN c{i - 1} b USING (student_key))"
+        for i in range(1, 30)
+    ]
+    sql = f"WITH c0 AS ({first}), {', '.join(chain)} SELECT COUNT(*) FROM c29 HAVING COUNT(*) > 1"
+    start = time.perf_counter()
+    with pytest.raises(QueryRefused):
+        planned(canonical, sql, canonical.cohorts)
+    assert time.perf_counter() - start < 2
