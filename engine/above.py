@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import tree
-from engine.expressions import Scope, condition, connective, convert, exact, fold
+from engine.expressions import ARITHMETIC, Scope, condition, connective, convert, exact, fold
 from engine.refusals import QueryRefused
 from engine.source import span_of
 from engine.tree import Aggregate, Constant, KeyRef, Outer, OuterArithmetic
@@ -16,8 +16,6 @@ from engine.tree import Aggregate, Constant, KeyRef, Outer, OuterArithmetic
 if TYPE_CHECKING:
     from engine.expressions import Named
     from engine.source import Source
-
-_OUTER_ARITHMETIC: dict[type[exp.Expr], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 
 
 @dataclass(slots=True)
@@ -72,10 +70,10 @@ def outer(above: Above, node: exp.Expr) -> Outer:
     if type(node) is exp.Neg:
         (this,) = source.consume(node, "this")
         return _outer_arithmetic(above, "-", Constant(0, tree.INTEGER), outer(above, this), node)
-    if type(node) in _OUTER_ARITHMETIC:
+    if type(node) in ARITHMETIC:
         names = ("this", "expression", "typed", "safe") if type(node) is exp.Div else ("this", "expression")
         this, other, *_ = source.consume(node, *names)
-        op = _OUTER_ARITHMETIC[type(node)]
+        op = ARITHMETIC[type(node)]
         return _outer_arithmetic(above, op, outer(above, this), outer(above, other), node)
     raise _noouter(source, node)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlglot import exp
 
+from engine.expressions import ARITHMETIC, COMPARISONS
 from engine.source import nearest
 
 if TYPE_CHECKING:
@@ -30,16 +31,10 @@ TEXT_MAX = 200_000
 
 _NUMBERS = ("integer", "double", "null")
 _COMPARISONS: dict[type[exp.Expr], str] = {
-    exp.EQ: "=",
-    exp.NEQ: "<>",
-    exp.LT: "<",
-    exp.LTE: "<=",
-    exp.GT: ">",
-    exp.GTE: ">=",
+    **COMPARISONS,
     exp.NullSafeEQ: "IS NOT DISTINCT FROM",
     exp.NullSafeNEQ: "IS DISTINCT FROM",
 }
-_ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _REAL: dict[type[exp.Expr], str] = {exp.Sqrt: "sqrt", exp.Ln: "ln", exp.Exp: "exp"}
 _WHOLE: dict[type[exp.Expr], str] = {exp.Floor: "floor", exp.Ceil: "ceil"}
 _RANKS: dict[type[exp.Expr], tuple[str, Kind]] = {
@@ -209,7 +204,7 @@ def _arithmetic(desk: Desk, node: exp.Expr) -> Cell:
     this, other, *_ = desk.source.consume(node, *names)
     left, right = (_needs_number(desk, cell_of(desk, side), side) for side in (this, other))
     divisor = f"NULLIF({right.number}, 0)" if isinstance(node, exp.Div) else right.number
-    text = finite(f"({left.number} {_ARITHMETIC[type(node)]} {divisor})")
+    text = finite(f"({left.number} {ARITHMETIC[type(node)]} {divisor})")
     return Cell(text, "double", margins=_margins(node, (this, other), left, right))
 
 
@@ -511,7 +506,7 @@ _CONVERTERS: dict[type[exp.Expr], Callable[[Desk, Any], Cell]] = {
     exp.Paren: _paren,
     exp.Null: _null,
     exp.Boolean: _boolean,
-    **dict.fromkeys(_ARITHMETIC, _arithmetic),
+    **dict.fromkeys(ARITHMETIC, _arithmetic),
     exp.Neg: _negated,
     **dict.fromkeys(_COMPARISONS, _compare),
     exp.And: _connective,

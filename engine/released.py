@@ -380,10 +380,7 @@ class _Reader:
             inner, ties = f"SELECT {', '.join(written)} FROM {text}", [f"{name}{how}" for name, how in sorting]
         by = f"ORDER BY {', '.join(ties)}" if ties else ""
         sql = f"SELECT {', '.join(kept)}, row_number() OVER ({by}) AS i FROM ({inner}) AS m"
-        most, skipped = whole_number(source, limit), whole_number(source, offset)
-        if most is not None or skipped:
-            cut = f"{'' if most is None else f' LIMIT {most}'} OFFSET {skipped or 0}"
-            sql = f"SELECT * FROM ({sql}) AS l ORDER BY i{cut}"
+        sql = _cut(sql, whole_number(source, limit), whole_number(source, offset))
         return _Shape(sql, columns, ())
 
     def set_operation(self, node: exp.SetOperation, ctes: Mapping[str, Cte]) -> _Shape:
@@ -426,10 +423,7 @@ class _Reader:
         terms = [] if order is None else order_terms(desk, order, cells)
         by = ", ".join([*(f"{term}{how}" for term, how in terms), ties])
         sql = f"SELECT {listed}, row_number() OVER (ORDER BY {by}) AS i FROM ({joined}) AS u"
-        most, skipped = whole_number(source, limit), whole_number(source, offset)
-        if most is not None or skipped:
-            cut = f"{'' if most is None else f' LIMIT {most}'} OFFSET {skipped or 0}"
-            sql = f"SELECT * FROM ({sql}) AS l ORDER BY i{cut}"
+        sql = _cut(sql, whole_number(source, limit), whole_number(source, offset))
         return _Shape(sql, tuple(columns), (*left.sizes, *right.sizes))
 
 
@@ -513,6 +507,14 @@ def _unwrapped(source: Source, node: exp.Expr) -> exp.Expr:
     while isinstance(node, exp.Subquery | exp.Paren):
         (node,) = source.consume(node, "this")
     return node
+
+
+def _cut(sql: str, most: int | None, skipped: int | None) -> str:
+    """The rows that LIMIT and OFFSET leave."""
+    if most is None and not skipped:
+        return sql
+    limit = "" if most is None else f" LIMIT {most}"
+    return f"SELECT * FROM ({sql}) AS l ORDER BY i{limit} OFFSET {skipped or 0}"
 
 
 def _side(shape: _Shape, columns: Sequence[tree.Made], number: int) -> str:

@@ -10,19 +10,10 @@ import pytest
 
 from engine import accuracy, combination
 from engine.backends import duckdb as backend
-from engine.catalog_file import read_catalog
 from engine.compile import OWNER, batches, compile_batch
 from engine.postprocess import Draws
 from engine.preparation import planned
 from engine.refusals import QueryRefused
-from engine.vault import Vault
-
-
-@pytest.fixture(scope="module")
-def vault(loaded, starter):
-    opened = Vault.open(loaded[0], read_catalog(starter))
-    yield opened
-    opened.close()
 
 
 def without_noise(vault, sql):
