@@ -30,6 +30,11 @@ class ReleaseColumn:
     unit: str | None
     moe_reason: str | None
 
+    @property
+    def uncertain(self) -> bool:
+        """Whether its values are numbers with noise in them; keys, and texts that were made of numbers, are not."""
+        return self.role != "key" and self.type in ("integer", "double")
+
 
 @dataclass(frozen=True, slots=True)
 class CohortCharge:
@@ -151,7 +156,7 @@ class Release:
         for position, column in enumerate(self.columns):
             table[column.name] = pd.Series([row[position] for row in self.rows], dtype=_dtype(column))
         for position, column in enumerate(self.columns):
-            if column.role != "key" and column.type in ("integer", "double"):
+            if column.uncertain:
                 for suffix, cells in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
                     values = [row[position] for row in cells]
                     table[f"{column.name}{suffix}"] = pd.Series(values, dtype="Float64")

@@ -306,3 +306,13 @@ def test_no_piece_of_a_record_leaves_the_vault(homeroom, tmp_path):
     assert {path.name for path in Path(folder).iterdir()} == {
         "district.yaml", "keys", "ledger.sqlite", "locks", "reports", "vault",
     }  # fmt: skip
+
+
+def test_what_is_made_of_estimates_is_shown_as_what_it_is(folder, homeroom):
+    """A text stands as it is, a rank without a margin says so, and neither has columns of margins it cannot have."""
+    sql = "SELECT sex, COUNT(*) AS n, CASE WHEN COUNT(*) > -9999 THEN 'more' END AS word, RANK() OVER (ORDER BY COUNT(*)) AS r FROM student GROUP BY sex"
+    shown = homeroom("ask", folder, sql).stdout.decode()
+    assert "more" in shown
+    assert "no margin" in shown
+    head, *_ = homeroom("ask", folder, sql, "--format", "csv").stdout.decode().splitlines()
+    assert head == "sex,n,word,r,n_se,n_moe90,n_moe95,r_se,r_moe90,r_moe95"
