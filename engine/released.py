@@ -100,6 +100,7 @@ class _Reader:
             elif all(released) and released:
                 shape = self.select(node, own)
             else:
+                self.no_student_groups(node)
                 raise self.source.refusal(
                     "unsupported",
                     "Answers cannot be joined with records.",
@@ -112,6 +113,18 @@ class _Reader:
         if len(shape.sql) > TEXT_MAX:
             raise self.source.refusal("too_large", "The question is too long once it is written out.", node)
         return shape
+
+    def no_student_groups(self, node: exp.Select) -> None:
+        """Refuse one value per student, which is neither a record nor an answer."""
+        owner = self.catalog.owner.lower()
+        for group in node.find_all(exp.Group):
+            if any(column.name.lower() == owner for column in group.find_all(exp.Column)):
+                raise self.source.refusal(
+                    "unsupported",
+                    f"One value per student (GROUP BY {self.catalog.owner} in a subquery) is not accepted.",
+                    group,
+                    accepted="a condition on the rows themselves, in WHERE, FILTER or CASE",
+                )
 
     # -- one aggregate SELECT over records
 
