@@ -497,7 +497,7 @@ class _Planner:
             found = contribution(self.frame, conditions, known, self.keys, 1 + len(self.filters))
             self.contributions[conditions] = found
         if students and found.rows_per_group <= 1:
-            students, label = False, "COUNT(*)"  # a student has one row in a group, so rows are students
+            students, label = False, f"COUNT(*), as {label}"  # a student has one row in a group: rows are students
         if students:
             found = found.of_students()
         statistic = Statistic(
