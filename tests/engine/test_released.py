@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from engine import accuracy, combination
@@ -209,3 +212,27 @@ def test_ctes_that_double_are_refused_soon(first, canonical):
     with pytest.raises(QueryRefused):
         planned(canonical, sql, canonical.cohorts)
     assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SET threads = 4", "SELECT * FROM read_csv('/etc/passwd')", "ATTACH '/tmp/x.db' AS x", "SELECT * FROM beside", "INSTALL httpfs"],
+)  # fmt: skip
+def test_the_database_of_noisy_numbers_is_locked(statement):
+    """It sees the tables it is given, and can neither be opened wider nor reach a file or a variable."""
+    beside = pa.table({"secret": [1]})
+    with pytest.raises(duckdb.Error):
+        combination._cursor().execute(statement)
+    assert beside.num_rows == 1
+
+
+def test_threads_answer_beside_one_another(canonical):
+    """Each on a cursor of its own, with the same names for other tables."""
+    sql = "SELECT sex, COUNT(*) AS n FROM student GROUP BY sex HAVING COUNT(*) > 0"
+
+    def asked(size):
+        return answered(canonical, sql, [[size, size, size, size]], [2.0]).rows
+
+    with ThreadPoolExecutor(4) as pool:
+        for size, rows in zip(range(1, 60), pool.map(asked, range(1, 60)), strict=True):
+            assert {n for _, n in rows} == {size}
