@@ -41,7 +41,7 @@ PARTS_MAX = 10_000
 BOUNDED_MAX = 1_000
 """Whole numbers between declared bounds are tried one by one in a key expression where they are fewer."""
 
-STEPS_MAX = 150_000
+STEPS_MAX = 100_000
 """Most steps (combinations of values times parts of expressions) that the keys of one question are evaluated in."""
 
 TRIED_MAX = 300_000
