@@ -111,7 +111,9 @@ class _Reader:
             raise self.source.refusal("unsupported", "This is not accepted here.", node, accepted="one SELECT")
         all_used(self.source, {name: cte for name, cte in own.items() if name not in ctes or cte is not ctes[name]})
         if len(shape.sql) > TEXT_MAX:
-            raise self.source.refusal("too_large", "The question is too long once it is written out.", node)
+            raise self.source.refusal(
+                "too_large", "The question is too long once it is written out.", node, accepted="a shorter one"
+            )
         return shape
 
     def no_student_groups(self, node: exp.Select) -> None:
