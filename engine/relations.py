@@ -88,8 +88,8 @@ def read(source: Source, node: exp.Select, catalog: Catalog, known: Mapping[str,
     Raises:
         QueryRefused: whatever is not accepted in FROM, or joins students with one another.
     """
-    reader = _Reader(source, catalog, qualified=any(select.args.get("joins") for select in node.find_all(exp.Select)))
     found = ctes_of(source, node.args.get("with_")) if known is None else known
+    reader = _Reader(source, catalog, qualified=_joins(node, found))
     room = _Room(right=False)
     scope = reader.select(room, node, found)
     if known is None:
@@ -144,6 +144,17 @@ def alias_of(source: Source, node: exp.TableAlias | None) -> str:
         return ""
     (this,) = source.consume(node, "this")
     return "" if this is None else str(this.name.lower())
+
+
+def _joins(node: exp.Expr, ctes: Mapping[str, Cte]) -> bool:
+    """Whether a SELECT joins anything, in the subqueries and CTEs it reads too: if not, it reads one table."""
+    while isinstance(node, exp.Select) and node.args.get("from_") is not None:
+        if node.args.get("joins"):
+            return True
+        this = node.args["from_"].this
+        cte = ctes.get(this.name.lower()) if isinstance(this, exp.Table) else None
+        node, ctes = (this.this, ctes) if cte is None else (cte.node, cte.earlier)
+    return False
 
 
 @dataclass(slots=True)
@@ -216,6 +227,8 @@ class _Reader:
         if self.taken.total() > SCANS_MAX:
             raise self.source.refusal("too_large", "Too many tables.", node, accepted=f"at most {SCANS_MAX}")
         name = table.name if number == 1 else f"{table.name}_{number}"
+        while number > 1 and name in catalog.tables:
+            name += "_"
         scan = Scan(name, table.name, f"{name}." if self.qualified else "")
         room.scans.append(scan)
         off = frozenset(column for column, declared in table.columns.items() if not declared.on)

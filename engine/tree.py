@@ -8,6 +8,7 @@ An exact number is carried as a whole number and a decimal scale: value = whole 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
@@ -384,6 +385,18 @@ def shown(expr: Expr | None) -> str:
             return f"expression of {names}" if names else "constant"
 
 
+_PLAIN = re.compile(r"[a-z_][a-z0-9_.]*")
+
+
+def _name(name: str) -> str:
+    """A column's name so that no other text can be taken for it: of a column that is made, a researcher chooses it.
+
+    >>> _name("visit.year"), _name("visit.a:exact0 b")
+    ('visit.year', "@'visit.a:exact0 b'")
+    """
+    return name if _PLAIN.fullmatch(name) else f"@{name!r}"
+
+
 def canonical(expr: Expr) -> str:
     """A text that two expressions share only if they are equal.
 
@@ -392,7 +405,7 @@ def canonical(expr: Expr) -> str:
     """
     match expr:
         case Column(name, of):
-            return f"{name}:{of.kind}{of.scale}"
+            return f"{_name(name)}:{of.kind}{of.scale}"
         case Constant(value, of):
             shown = (
                 value.hex()
@@ -423,7 +436,7 @@ def canonical_relation(relation: Relation) -> str:
     lefts = [
         f"left {left.owned} {left.presence} ({canonical_relation(left.relation)}"
         f" [{' '.join(map(canonical, left.where))}] [{' '.join(map(canonical, left.on))}]"
-        f" [{' '.join(f'{name}={canonical(expr)}' for name, expr in left.columns)}])"
+        f" [{' '.join(f'{_name(name)}={canonical(expr)}' for name, expr in left.columns)}])"
         for left in relation.lefts
     ]
     return f"{scans} {' '.join(lefts)} {relation.cohort}"

@@ -189,11 +189,11 @@ def _own_catalog(connection: duckdb.DuckDBPyConnection, path: Path, declared: Ca
             accepted="load again, or the catalog as it was at the load",
             load=True,
         )
-    own = catalog_of_document(meta["catalog"], path.name)
-    own = resolve(own, public_rows(connection, own))
+    stored = catalog_of_document(meta["catalog"], path.name)  # as tables are made; resolved, fewer may be nullable
+    own = resolve(stored, public_rows(connection, stored))
     if own.digest != meta["digest"] or own.document != meta["catalog"]:
         raise _refusal(path, "The vault was verified against another catalog than the one in it.", "load again")
-    if _described(connection) != {table.name: _layout(table) for table in stored_tables(own)}:
+    if _described(connection) != {table.name: _layout(table) for table in stored_tables(stored)}:
         raise _unreadable(path)
     return own, meta["epoch"]
 

@@ -76,6 +76,8 @@ def frame_of(catalog: Catalog, relation: Relation) -> Frame:
     for scan in relation.scans:
         table = catalog.tables[scan.table]
         for name, full in all_names[scan.name].items():
+            if full in columns and full != relation.cohort:
+                raise AssertionError  # one name for two columns: what is proved would be of another than is read
             columns[full] = table.columns[name]
             known[full] = _renamed(declared(table.columns[name]), scan.prefix)
         checks += [_check(check, scan.prefix, catalog.cohort, relation.cohort) for check in table.checks]
@@ -83,7 +85,10 @@ def frame_of(catalog: Catalog, relation: Relation) -> Frame:
     for left in relation.lefts:
         matched = _matched(catalog, left, known)
         lefts.append(matched)
-        known |= dict(_above(left, matched))
+        above = dict(_above(left, matched))
+        if not above.keys().isdisjoint(known):
+            raise AssertionError
+        known |= above
         columns |= {name: matched.frame.columns[name] for name, _ in left.columns if name in matched.frame.columns}
     return Frame(catalog, relation, columns, known, tuple(checks), all_names, tuple(lefts))
 

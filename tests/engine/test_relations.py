@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from engine import tree
 from engine.backends import duckdb as backend
+from engine.catalog_file import catalog_of_document, resolve
 from engine.compile import OWNER, compile_batch
 from engine.preparation import planned
 from engine.source import Source  # noqa: F401
@@ -123,3 +127,71 @@ def test_an_equality_inside_or_ties_nothing(canonical):
     sql = "SELECT COUNT(*) FROM student_year a JOIN student_year b ON a.student_key = b.student_key AND (a.school_year = b.school_year OR a.has_iep)"
     (statistic,) = planned(canonical, sql, canonical.cohorts).statistics
     assert statistic.contribution.rows == 49
+
+
+RELEASED = "WITH y AS ({}), r AS (SELECT {} COUNT(*) AS n FROM y {}) SELECT {} n FROM r WHERE n > -1000000"
+INSIDE = [
+    ("SELECT a.student_key, a.school_year AS k FROM student_year a JOIN student b USING (student_key)", True),
+    ("SELECT c.school_level AS k FROM school c JOIN student_year a USING (school_id)", True),
+    ("SELECT g.outcome AS k FROM student a LEFT JOIN graduation g USING (student_key)", True),
+    ("SELECT a.student_key FROM student_year a JOIN student_year b ON a.student_key = b.student_key", False),
+]
+
+
+@pytest.mark.parametrize(("inside", "grouped"), INSIDE)
+def test_a_join_in_a_cte_of_a_released_table_is_read_as_a_join(inside, grouped, vault):
+    """Its columns keep the names of their tables: the same is proved, and read, as where the CTE stands in FROM."""
+    words = ("k,", "GROUP BY k", "k,") if grouped else ("", "", "")
+    sql = RELEASED.format(inside, *words)
+    (released,) = planned(vault.catalog, sql, vault.catalog.cohorts).statistics
+    plain = f"SELECT {words[0]} COUNT(*) AS n FROM ({inside}) AS y {words[1]}"
+    (direct,) = planned(vault.catalog, plain, vault.catalog.cohorts).statistics
+    assert released.shape == direct.shape
+    assert released.contribution == direct.contribution
+    (vector,) = backend.run(vault.cursor(), compile_batch(vault.catalog, [released]), released.keys, 1)
+    found = sorted(cell for cell in vector.tolist() if cell)
+    assert found == sorted(row[-1] for row in plainly(vault, plain))
+
+
+def test_a_second_scan_is_not_called_like_another_table():
+    """Each scan has a name of its own, whatever the tables are called."""
+    columns = {"flag": {"type": "boolean"}}
+    person = {"unique": ["pupil"], "columns": {"class_of": {"type": "integer"}}}
+    many = {"rows_per_student_max": 3, "columns": columns}
+    document = {
+        "district": {"id": "us-xx-two", "name": "Two", "time_zone": "UTC"},
+        "privacy": {"owner": "pupil", "cohort": "class_of", "cohorts": [2024], "delta": "1e-7", "max_students": 5000},
+        "tables": {"person": person, "score": many, "score_2": many},
+    }
+    catalog = resolve(catalog_of_document(json.dumps(document), "two.yaml"), {})
+    sql = "SELECT COUNT(*) FROM score a JOIN score b USING (pupil) JOIN score_2 c USING (pupil) WHERE b.flag AND NOT c.flag"
+    (statistic,) = planned(catalog, sql, catalog.cohorts).statistics
+    assert len({scan.name for scan in statistic.relation.scans}) == 3
+    assert statistic.contribution.rows == 27
+
+
+FORGED = (
+    'SELECT p."a:exact0 program_2.b" AS k,'
+    ' COUNT(*) FILTER (WHERE p.a = q."b:exact0 student_year.school_year") AS one,'
+    ' SUM(CASE WHEN y.has_iep THEN 1 ELSE 3 END) FILTER (WHERE p."a:exact0 program_2.b" = y.school_year) AS two'
+    " FROM student_year y LEFT JOIN (SELECT student_key, 1 + 0 * school_year AS a,"
+    ' school_year + 0 AS "a:exact0 program_2.b" FROM program'
+    " WHERE program_type = 'cte' AND school_year = 2025) p ON p.student_key = y.student_key"
+    ' LEFT JOIN (SELECT student_key, 1 + 0 * school_year AS "b:exact0 student_year.school_year" FROM program'
+    " WHERE program_type = 'cte' AND school_year = 2025) q ON q.student_key = y.student_key GROUP BY 1"
+)
+
+
+def test_the_name_of_a_made_column_cannot_be_read_as_another_condition(vault):
+    """Two conditions have one canonical text only if they are one: else a sum runs under another's, claimed as its own."""
+    statistics = planned(vault.catalog, FORGED, vault.catalog.cohorts).statistics
+    texts = {tree.canonical(condition): condition for s in statistics for condition in s.conditions}
+    assert len(texts) == len({condition for s in statistics for condition in s.conditions}) == 2
+    two = statistics[1]
+    assert (two.contribution.rows, two.bound) == (1, 1)
+    compiled = compile_batch(vault.catalog, statistics)
+    vectors = backend.run(vault.cursor(), compiled, two.keys, len(statistics))
+    (alone,) = backend.run(vault.cursor(), compile_batch(vault.catalog, [two]), two.keys, 1)
+    assert vectors[1].tolist() == alone.tolist()
+    text = tree.canonical(tree.Column("a b", tree.TEXT))
+    assert text != tree.canonical(tree.Constant("a b", tree.TEXT))

@@ -302,6 +302,19 @@ tables:
 """
 
 
+def test_a_public_column_that_may_be_null_and_never_is(tmp_path):
+    """What was declared is loaded and opened, though no row of the public table makes use of it."""
+    text = SPECIAL.replace("values: [🎒, b]}", "values: [🎒, b], nullable: true}")
+    given = {
+        "rate": pa.table({"low": ["2.5"], "label": ["b"]}),
+        "pupil": pa.table({"sid": ["a"], "cls": ["2024"], "x": ["1"], "n": ["1"], "t": ["t"]}),
+    }
+    done = load(catalog_of(text, "c"), given, tmp_path, owner_key=KEY, known_cohorts={})
+    opened = Vault.open(tmp_path / done.file, catalog_of(text, "c"))
+    assert not opened.catalog.tables["rate"].columns["label"].nullable
+    opened.close()
+
+
 def test_the_audit_sees_what_no_list_or_bound_forbids(tmp_path):
     """NaN, infinity, negative zero, whole numbers of 2**62 and more, NUL in a text, too many students."""
     catalog = catalog_of(SPECIAL, "c")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .compare import BrokenError, examine, rows_of_others
-from .joins import Joined, any_joined
+from .joins import any_joined
 from .pairs import any_pairs
 from .questions import any_question
 from .shrink import script, shrunk
@@ -20,6 +20,7 @@ from .shrink import script, shrunk
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .joins import Joined
     from .pairs import Pairs
     from .questions import Question
 
@@ -134,7 +135,7 @@ def one(seed: str, catalog: int, number: int, pairs: Pairs, tally: Tally) -> Non
 
 def told(seed: str, catalog: int, number: int, pairs: Pairs, question: Question | Joined, broken: BrokenError) -> str:
     """A failure: how to repeat it, and the smallest case found, as plain SQL."""
-    small = None if isinstance(question, Joined) else shrunk(pairs, question, broken.kind)
+    small = shrunk(pairs, question, broken.kind)
     repeat = f"HOMEROOM_SEED={seed} HOMEROOM_CASE={catalog}.{number} make fuzz"
     shown = f"(not shrunk)\n{question.sql}\nof {question.cohorts}" if small is None else script(small)
     return f"{broken}\nrepeat: {repeat}\n{shown}"

@@ -40,13 +40,15 @@ class Declared:
 
     Attributes:
         spans: of each exam the least and greatest points, the rows of the public table `span`.
-        places: the rows of the public table `place`.
+        places: the keys of the public table `place`.
+        attributes: the other columns of its rows.
     """
 
     catalog: Catalog
     checks: Mapping[str, Sequence[Predicate]]
     spans: Sequence[tuple[str, int, int]]
     places: Sequence[int]
+    attributes: Sequence[Mapping[str, Any]]
 
 
 def any_catalog(rng: random.Random) -> Declared:
@@ -66,8 +68,15 @@ def any_catalog(rng: random.Random) -> Declared:
         },
         "place": {
             "public": True,
-            "unique": ["place_id"],
-            "columns": {"place_id": {"type": "integer", "bounds": [1, 9999]}},
+            "unique": [["place_id"], ["code"]],
+            "columns": {
+                "place_id": {"type": "integer", "bounds": [1, 9999]},
+                "code": {"type": "integer", "bounds": [-1, 9999]},
+                "level": {"type": "integer", "values": {"from": 1, "to": 3}, "nullable": True},
+                "flag": {"type": "boolean"},
+                "word": {"type": "text", "values": WORDS, "nullable": True},
+                "year": {"type": "integer", "values": {"from": 2020, "to": 2032}},
+            },
         },
         "person": {
             "unique": [OWNER],
@@ -90,7 +99,19 @@ def any_catalog(rng: random.Random) -> Declared:
     }
     spans = [(exam, low := rng.randint(-20, 60), low + rng.choice([0, 1, 35, 800])) for exam in exams]
     places = rng.sample(range(1, 9999), rng.choice([3, 6, 6, 120, 1_100]))
-    return Declared(catalog_of_document(json.dumps(document), "fuzz.yaml"), checks, spans, places)
+    attributes = [_place(rng, number) for number in range(len(places))]
+    return Declared(catalog_of_document(json.dumps(document), "fuzz.yaml"), checks, spans, places, attributes)
+
+
+def _place(rng: random.Random, number: int) -> dict[str, Any]:
+    """The attributes of a place; its second key is what a year, a term or a level may be."""
+    return {
+        "code": number - 1 if number < 9 else 2016 + number,
+        "level": rng.choice([1, 2, 3, None]),
+        "flag": rng.random() < 0.5,
+        "word": rng.choice([*WORDS[:4], None]),
+        "year": rng.randint(2021, 2026),
+    }
 
 
 def _columns(rng: random.Random, exams: Sequence[str]) -> dict[str, Any]:

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from engine import tree
 from engine.analysis.frames import frame_of
 from engine.analysis.intervals import assume, evaluate
 from engine.backends import duckdb as backend
-from engine.compile import Compiled, compile_batch, from_clause, owner_of
+from engine.compile import OWNER, Compiled, compile_batch, from_clause, owner_of
 from engine.preparation import planned
 from engine.refusals import QueryRefused
 from engine.sql import sql
 from engine.vault import unscaled
 
+from .joins import Joined
 from .pairs import stored
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    import duckdb
-
     from engine.analysis.intervals import Range
     from engine.catalog import Catalog
+    from engine.keysets import KeyList
     from engine.plan import Plan, Statistic
 
-    from .joins import Joined
     from .pairs import Pairs
     from .questions import Question
 
@@ -61,6 +63,11 @@ class Asked:
     def statistics(self) -> Sequence[Statistic]:
         """What is measured."""
         return self.plan.statistics
+
+    @property
+    def keys(self) -> KeyList:
+        """The groups in which it is measured."""
+        return self.statistics[0].keys if self.statistics else self.plan.keys
 
 
 @dataclass(frozen=True)
@@ -102,11 +109,11 @@ def run(cursor: duckdb.DuckDBPyConnection, asked: Asked) -> Vectors:
     if asked.compiled is None:
         return []
     try:
-        found = backend.run(cursor, asked.compiled, asked.plan.keys, len(asked.statistics))
+        found = backend.run(cursor, asked.compiled, asked.keys, len(asked.statistics))
     except Exception as failure:
         raise BrokenError("running fails", f"{type(failure).__name__}: {failure}") from failure
     vectors = [[int(cell) for cell in vector] for vector in found]
-    if [len(vector) for vector in vectors] != [len(asked.plan.keys.rows)] * len(asked.statistics):
+    if [len(vector) for vector in vectors] != [len(asked.keys.rows)] * len(asked.statistics):
         raise BrokenError("shape", f"{[len(vector) for vector in vectors]}")
     return vectors
 
@@ -187,6 +194,8 @@ def examine(
     asked = ask(pairs.catalog, text, question.cohorts)
     if asked is None:
         return None
+    if isinstance(question, Joined):
+        as_written(pairs, question, asked)
     if asked.compiled is None:
         return []
     for statistic in asked.statistics:
@@ -202,25 +211,44 @@ def examine(
     ]
 
 
+def as_written(pairs: Pairs, question: Joined, asked: Asked) -> None:
+    """The counts before the noise are what the researcher's own text counts on the vault."""
+    if not question.plain or question.released == "having" or tuple(question.cohorts) != pairs.catalog.cohorts:
+        return
+    text = re.sub(rf"\b{pairs.catalog.owner}\b", OWNER, dataclasses.replace(question, released="").sql)
+    try:
+        rows = pairs.whole.cursor().execute(text).fetchall()
+    except duckdb.Error:
+        return  # what ours says NULL of
+    width = len(question.keys)
+    wanted = {tuple(row[:width]): row[width] for row in rows if row[width]}
+    vectors = run(pairs.whole.cursor(), asked) or [[0] * len(asked.keys.rows)]
+    found = {key: cell for key, cell in zip(asked.keys.rows, vectors[0], strict=True) if cell}
+    if found != wanted:
+        differing = {k: (found.get(k), wanted.get(k)) for k in (found | wanted) if found.get(k) != wanted.get(k)}
+        raise BrokenError("as written", f"{dict(list(differing.items())[:4])} by {text}")
+
+
 # -- every student at once
 
 
 def students(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) -> dict[Any, Sparse]:
     """The vectors each student would have alone, by one run of the same statement grouped by the owner as well."""
-    width, size = len(asked.plan.keys.columns), len(asked.statistics)
-    places = {row: i for i, row in enumerate(asked.plan.keys.rows)}
+    width, size = len(asked.keys.columns), len(asked.statistics)
+    places = {row: i for i, row in enumerate(asked.keys.rows)}
     found: dict[Any, Sparse] = {}
     if asked.compiled is None:
         return found
     for owner, *row in cursor.execute(
-        by_owner(asked.compiled, owner_of(catalog, asked.plan.relation), width)
+        by_owner(asked.compiled, owner_of(catalog, asked.statistics[0].relation), width)
     ).fetchall():
         place = places.get(tuple(row[:width]))
-        if place is not None:
-            own = found.setdefault(owner, [{} for _ in range(size)])
-            for i, cell in enumerate(row[width:]):
-                if cell:
-                    own[i][place] = cell
+        if place is None:
+            raise BrokenError("keys", f"{row[:width]} is not among the groups")
+        own = found.setdefault(owner, [{} for _ in range(size)])
+        for i, cell in enumerate(row[width:]):
+            if cell:
+                own[i][place] = cell
     return found
 
 
@@ -273,9 +301,9 @@ def spared(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked, co
 
 def ranges(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) -> None:
     """Every value on record lies in the range the analysis gives its expression."""
-    frame = frame_of(catalog, asked.plan.relation)
+    frame = frame_of(catalog, asked.statistics[0].relation)
     known = frame.known
-    source = from_clause(catalog, asked.plan.relation, catalog.cohorts)
+    source = from_clause(catalog, asked.statistics[0].relation, catalog.cohorts)
     parts = {
         tree.canonical(part): part
         for statistic in asked.statistics

@@ -239,7 +239,9 @@ def public_sources(declared: Declared) -> dict[str, pa.Table]:
     exams, lows, highs = zip(*declared.spans, strict=True)
     return {
         "span": pa.table({"exam": pa.array(exams), "low": pa.array(lows), "high": pa.array(highs)}),
-        "place": pa.table({"place_id": pa.array(declared.places, pa.int64())}),
+        "place": pa.Table.from_pylist(
+            [{"place_id": place, **more} for place, more in zip(declared.places, declared.attributes, strict=True)]
+        ),
     }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from engine import plan, tree
+from engine import compile, keysets, plan, tree  # noqa: A004 - the room's name
 from engine.analysis import cohorts, contribution, frames, intervals
 from engine.intake import load
 
@@ -197,6 +197,71 @@ def equal_in_any_branch(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(contribution, "equated", equated)
 
 
+def right_owner_is_an_owner(patch: pytest.MonkeyPatch) -> None:
+    """The owner of a LEFT JOIN's right side is taken for the row's: every row has it."""
+    patch.setattr("engine.above._present", lambda _carrier, where: where)
+
+
+def right_joined_to_anybody(patch: pytest.MonkeyPatch) -> None:
+    """The right side of a LEFT JOIN is matched whoever's it is."""
+    patch.setattr(compile, "_on", lambda left, _owner: " AND ".join(map(compile.sql, left.on)) or "TRUE")
+
+
+def right_pin_survives(patch: pytest.MonkeyPatch) -> None:
+    """A column that is pinned on a right side has that one value above it."""
+    real = frames._above
+
+    def above(*given: Any) -> Any:
+        for name, found in real(*given):
+            yield name, dataclasses.replace(found, nullable=found.nullable and len(found.values or ()) != 1)
+
+    patch.setattr(frames, "_above", above)
+
+
+def on_narrows(patch: pytest.MonkeyPatch) -> None:
+    """What the ON of a LEFT JOIN says is true of every row."""
+    real = plan.contribution
+
+    def narrowed(frame: Any, conditions: Any, known: Any, *rest: Any) -> Any:
+        more = tuple(condition for left in frame.relation.lefts for condition in left.on)
+        return real(frame, (*conditions, *more), intervals.assume(more, known) or known, *rest)
+
+    patch.setattr(plan, "contribution", narrowed)
+
+
+def public_on_any_column(patch: pytest.MonkeyPatch) -> None:
+    """A row meets one row of a public table, on whatever column they are joined."""
+    patch.setattr(contribution, "lookup_rows", lambda _table, _known, _fixed: 1)
+
+
+def expression_as_bare_key(patch: pytest.MonkeyPatch) -> None:
+    """In a group of an expression the columns in it have one value."""
+    real = plan.contribution
+
+    def as_bare(frame: Any, conditions: Any, known: Any, keys: Any, *rest: Any) -> Any:
+        found = real(frame, conditions, known, keys, *rest)
+        fixed = frozenset().union(*map(tree.columns_of, keys.columns))
+        inside = contribution.proof(frame, (*conditions, *frame.checks), known, fixed).rows
+        return dataclasses.replace(found, rows_per_group=min(found.rows_per_group, inside))
+
+    patch.setattr(plan, "contribution", as_bare)
+
+
+def expression_of_one_group(patch: pytest.MonkeyPatch) -> None:
+    """An expression that reads a column of the student is one of the student's own."""
+    real = keysets.Block.groups_of
+    patch.setattr(keysets.Block, "groups_of", lambda self, own: 1 if self.reads & own else real(self, own))
+
+
+def joins_of_the_select_alone(patch: pytest.MonkeyPatch) -> None:
+    """Joins in the CTEs that a released table reads are not seen: two tables' columns have one name."""
+
+    def joins(node: Any, _ctes: Any) -> bool:
+        return any(select.args.get("joins") for select in node.find_all(exp.Select))
+
+    patch.setattr("engine.relations._joins", joins)
+
+
 PLANTED: tuple[Plant, ...] = (
     in_counts_one,
     null_group_forgotten,
@@ -215,4 +280,12 @@ PLANTED: tuple[Plant, ...] = (
     right_never_null,
     students_once,
     equal_in_any_branch,
+    right_owner_is_an_owner,
+    right_joined_to_anybody,
+    right_pin_survives,
+    on_narrows,
+    public_on_any_column,
+    expression_as_bare_key,
+    expression_of_one_group,
+    joins_of_the_select_alone,
 )

@@ -7,6 +7,7 @@ same rule is broken. The real planner, compiler and backend run on the vault's r
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from engine.sql import quoted
 from engine.vault import OWNER, create_statement, stored_columns
 
 from .compare import BrokenError, ask, examine
+from .joins import Joined
 from .pairs import Neighbour, Pairs, stored
 from .questions import Node
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Iterator, Sequence
 
-    from engine.catalog import Catalog
+    from engine.catalog import Catalog, Table
 
     from .pairs import Stored
     from .questions import Output, Question
@@ -39,11 +41,12 @@ class Held:
     def __init__(self, catalog: Catalog, rows: Stored) -> None:
         self.catalog = catalog
         self._connection = duckdb.connect(":memory:", config={"threads": 1})
-        for table in catalog.private_tables:
+        for table in (*catalog.public_tables, *catalog.private_tables):
+            own = _public_rows(table) if table.public else rows[table.name]
             self._connection.execute(create_statement(table, "main"))
-            if rows[table.name]:
-                marks = ", ".join("?" for _ in rows[table.name][0])
-                self._connection.executemany(f"INSERT INTO {quoted(table.name)} VALUES ({marks})", rows[table.name])
+            if own:
+                marks = ", ".join("?" for _ in own[0])
+                self._connection.executemany(f"INSERT INTO {quoted(table.name)} VALUES ({marks})", own)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A cursor."""
@@ -54,13 +57,25 @@ class Held:
         self._connection.close()
 
 
+def _public_rows(table: Table) -> list[tuple[Any, ...]]:
+    """The rows of a public table as they are stored; those of the fuzz have no decimals."""
+    return [tuple(row[column.name] for column in stored_columns(table)) for row in table.rows]
+
+
+def tables_of(question: Question | Joined, catalog: Catalog) -> list[Table]:
+    """The tables a question reads."""
+    if isinstance(question, Joined):
+        return [table for table in catalog.tables.values() if re.search(rf"\b{table.name}\b", question.sql)]
+    return [catalog.tables[question.table]]
+
+
 @dataclass(frozen=True)
 class Case:
     """A failing case: a question on these rows, and on these rows without `owner`."""
 
     catalog: Catalog
     rows: Stored
-    question: Question
+    question: Question | Joined
     owner: uuid.UUID
 
     @property
@@ -71,10 +86,11 @@ class Case:
     def broken(self) -> BrokenError | None:
         """The rule it breaks."""
         whole, other = Held(self.catalog, self.rows), Held(self.catalog, self.fewer)
-        place = 1 + [c.name for c in stored_columns(self.catalog.tables[self.question.table])].index(
-            self.catalog.cohort
-        )
-        cohorts = {row[place] for row in self.rows[self.question.table] if row[0] == self.owner}
+        cohorts = set()
+        for table in tables_of(self.question, self.catalog):
+            if not table.public:
+                place = 1 + [c.name for c in stored_columns(table)].index(self.catalog.cohort)
+                cohorts |= {row[place] for row in self.rows[table.name] if row[0] == self.owner}
         neighbour: Any = Neighbour("student", self.owner, min(cohorts, default=None), other)  # type: ignore[arg-type]
         pairs = Pairs(self.catalog, whole, [neighbour])  # type: ignore[arg-type]
         try:
@@ -86,11 +102,11 @@ class Case:
         return None
 
 
-def shrunk(pairs: Pairs, question: Question, kind: str) -> Case | None:
+def shrunk(pairs: Pairs, question: Question | Joined, kind: str) -> Case | None:
     """The smallest case found that breaks the same rule; None where it does not show on the rows in memory."""
     rows = stored(pairs.whole)
     owners = [other.owner for other in pairs.others]
-    owners += sorted({row[0] for row in rows[question.table]} - set(owners), key=str)
+    owners += sorted(set(pairs.cohorts) - set(owners), key=str)
 
     def fails(case: Case) -> bool:
         broken = case.broken()
@@ -127,8 +143,27 @@ def _with_smaller_question(case: Case, fails: Callable[[Case], bool]) -> Case:
     return case
 
 
-def smaller_questions(question: Question, catalog: Catalog) -> Iterator[Question]:
+def _smaller_joined(question: Joined, catalog: Catalog) -> Iterator[Joined]:
+    """With one relation, condition, group or aggregate less; what is then not understood is refused."""
+    replace = dataclasses.replace
+    for name, least in (("pieces", 1), ("where", 0), ("keys", 0), ("outputs", 1)):
+        parts = getattr(question, name)
+        if len(parts) > least:
+            yield from (replace(question, **{name: _without(parts, i)}) for i in reversed(range(least, len(parts))))
+    if question.released:
+        yield replace(question, released="")
+    if question.cohorts != catalog.cohorts:
+        yield replace(question, cohorts=catalog.cohorts)
+    for i, piece in enumerate(question.pieces):
+        fewer = [replace(piece, on=_without(piece.on, j)) for j in range(len(piece.on)) if len(piece.on) > 1]
+        yield from (replace(question, pieces=(*question.pieces[:i], p, *question.pieces[i + 1 :])) for p in fewer)
+
+
+def smaller_questions(question: Question | Joined, catalog: Catalog) -> Iterator[Question | Joined]:
     """Questions with one thing less, the greatest first."""
+    if isinstance(question, Joined):
+        yield from _smaller_joined(question, catalog)
+        return
     replace = dataclasses.replace
     for name, parts in (("outputs", question.outputs), ("where", question.where), ("keys", question.keys)):
         if len(parts) > (name == "outputs"):
@@ -181,9 +216,10 @@ Chosen = set[tuple[str, int]]
 def _students(case: Case) -> list[Chosen]:
     """The rows of each other student, and the rows of tables that are not asked."""
     groups: dict[Any, Chosen] = {}
+    asked = {table.name for table in tables_of(case.question, case.catalog)}
     for name, rows in case.rows.items():
         for place, row in enumerate(rows):
-            group = name if name != case.question.table else row[0]
+            group = row[0] if name in asked else name
             if group != case.owner:
                 groups.setdefault(group, set()).add((name, place))
     return list(groups.values())
@@ -218,15 +254,16 @@ def _leaving(rows: Stored, gone: Chosen) -> Stored:
 
 def script(case: Case) -> str:
     """The case as plain SQL that runs, with what is claimed and what happened."""
-    catalog, question = case.catalog, case.question
-    table = catalog.tables[question.table]
-    lines = [
-        f"-- {case.broken()}",
-        f"-- keys {table.unique}, at most {table.rows_per_student_max} rows of a student,",
-    ]
-    lines += [f"-- caps {[(cap.rows, cap.per) for cap in table.caps]}, checks {table.check_texts}"]
-    lines += [create_statement(table, "main") + ";"]
-    lines += [_insert(table.name, row) for row in case.rows[table.name]]
+    question, tables = case.question, tables_of(case.question, case.catalog)
+    lines = [f"-- {case.broken()}"]
+    for table in tables:
+        lines += [
+            f"-- keys {table.unique}, at most {table.rows_per_student_max} rows of a student,",
+            f"-- caps {[(cap.rows, cap.per) for cap in table.caps]}, checks {table.check_texts}",
+            create_statement(table, "main") + ";",
+        ]
+        rows = _public_rows(table) if table.public else case.rows[table.name]
+        lines += [_insert(table.name, row) for row in rows]
     lines += [
         "-- the question" + f", of the cohorts {question.cohorts}",
         *(f"-- {x}" for x in question.sql.split("\n")),
@@ -239,8 +276,9 @@ def script(case: Case) -> str:
         lines += [f"--        of the cohorts {s.cohorts}"]
     if asked.compiled.layout == "placed":
         lines += _keys(asked)
-    lines += [asked.compiled.sql + ";", "-- without the student", f"DELETE FROM {quoted(table.name)}"]
-    lines[-1] += f" WHERE {OWNER} = {_literal(case.owner)};"
+    lines += [asked.compiled.sql + ";", "-- without the student"]
+    student = f"WHERE {OWNER} = {_literal(case.owner)}"
+    lines += [f"DELETE FROM {quoted(table.name)} {student};" for table in tables if not table.public]
     return "\n".join([*lines, asked.compiled.sql + ";"])
 
 
@@ -256,8 +294,8 @@ def _insert(table: str, row: Sequence[Any]) -> str:
 
 
 def _keys(asked: Any) -> list[str]:
-    names = ["i", *(f"k{i}" for i in range(len(asked.plan.keys.columns)))]
-    rows = [f"({', '.join(map(_literal, (i, *row)))})" for i, row in enumerate(asked.plan.keys.rows)]
+    names = ["i", *(f"k{i}" for i in range(len(asked.keys.columns)))]
+    rows = [f"({', '.join(map(_literal, (i, *row)))})" for i, row in enumerate(asked.keys.rows)]
     return [f"CREATE TABLE {KEYS_TABLE} AS SELECT * FROM (VALUES {', '.join(rows)}) AS t({', '.join(names)});"]
 
 
