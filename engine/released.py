@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import tree
-from engine.above import Above, outer
+from engine.above import Above, outer, totals
 from engine.cells import Cell, Desk, cell_of, condition_of, order_terms, unknown
 from engine.refusals import QueryRefused
 from engine.relations import Cte, alias_of, all_used, ctes_of, read
@@ -30,6 +30,9 @@ PARTS_MAX = 20
 TEXT_MAX = 200_000
 HIDDEN = "sabr"
 """Letters of the columns that go with one that has margins: its standard error, margins, and its row in its part."""
+
+SHARED = "NULL::BIGINT"
+"""The row of what is made of the draws of several rows, or of no one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ class _Reader:
             node, "expressions", "group", "having", "qualify", *_TAIL, "from_", "joins", "where", "with_"
         )
         asked = read(source, node, self.catalog, ctes)
-        above = Above(asked.scope, [])
+        above = Above(asked.scope, [], totals=having is None)
         selected = selected_columns(source, expressions or [])
         spans = group_keys(above, group, selected)
         number = len(self.parts)
@@ -384,7 +387,7 @@ class _Reader:
         else:
             for position, cell in enumerate(cells):
                 if cell.margins is not None:
-                    hidden = [*zip("sab", cell.margins, strict=True), ("r", cell.row or "NULL::BIGINT")]
+                    hidden = [*zip("sab", cell.margins, strict=True), ("r", cell.row or SHARED)]
                     written += [f"{text} AS {letter}{position}" for letter, text in hidden]
                     kept += [f"{letter}{position}" for letter in HIDDEN]
             sorting = [(f"o{k}", how) for k, (_, how) in enumerate(terms)] + [
@@ -482,7 +485,7 @@ def _aggregates(node: exp.Expr) -> bool:
 
 def _outer(above: Above, node: exp.Expr) -> tree.Outer | None:
     """What a node asks of the records; None where it is made of such by something else."""
-    if isinstance(node, exp.Literal | exp.Window | exp.Boolean | exp.Null | exp.Paren):
+    if isinstance(node, exp.Literal | exp.Boolean | exp.Null | exp.Paren):
         return None
     try:
         value = outer(above, node)
@@ -499,7 +502,8 @@ def _base(above: Above, value: tree.Outer, part: int, item: int) -> Cell:
         return Cell(f"c{item}", kind, (part, item))
     whole = isinstance(value, tree.Aggregate) and value.function in ("count", "students")
     margins = (f"s{item}", f"a{item}", f"b{item}")
-    return Cell(f"c{item}", "integer" if whole else "double", (part, item), margins, "i")
+    row = SHARED if totals(value) else "i"
+    return Cell(f"c{item}", "integer" if whole else "double", (part, item), margins, row)
 
 
 def _named(desk: Desk, aliases: Mapping[str, Cell]) -> Any:

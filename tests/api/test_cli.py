@@ -169,7 +169,7 @@ def test_the_wire_shape_is_the_designs(folder, homeroom):
     body = json.loads(homeroom("ask", folder, COUNT, "--format", "json").stdout)
     assert list(body) == [
         "release_id", "request_id", "sql", "plan_hash", "engine_version", "epoch", "population", "grant", "rehearsal",
-        "replayed", "columns", "rows", "se", "moe90", "moe95", "partial", "draws", "charges", "cohorts_left_out",
+        "replayed", "columns", "rows", "se", "moe90", "moe95", "partial", "independent", "draws", "charges", "cohorts_left_out",
         "noise", "bounds", "notes",
     ]  # fmt: skip
     assert list(body["columns"][0]) == ["name", "role", "type", "unit", "moe_reason"]
