@@ -85,7 +85,7 @@ def _answer_table(release: Release) -> Table:
     table = Table(header_style="bold")
     for column in release.columns:
         unit = f" ({plain(column.unit)})" if column.unit and column.role == "estimate" else ""
-        table.add_column(Text(plain(column.name) + unit), justify="left" if column.role == "key" else "right")
+        table.add_column(Text(plain(column.name) + unit), justify="right" if column.uncertain else "left")
     partial = bool(release.cohorts_left_out)
     if partial:
         table.add_column("partial: without classes")
@@ -98,12 +98,12 @@ def _answer_table(release: Release) -> Table:
 
 
 def _cell(value: object, margin: float | None, column: ReleaseColumn) -> Text:
-    if column.role == "key":
+    if not column.uncertain:
         return Text("NULL" if value is None else plain(str(value)))
     if not isinstance(value, int | float):
         return Text("—", style="dim")
     if margin is None:
-        return Text(f"{value:,.2g} ± ?", style="dim")
+        return Text(f"{value:,.{2 if column.role == 'estimate' else 6}g} ± ?", style="dim")
     return Text(f"{_number(value, margin)} ± {_number(margin, margin)}")
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from engine import tree
-from engine.expressions import Scope, condition, connective, convert, exact, fold
+from engine.expressions import ARITHMETIC, Scope, condition, connective, convert, exact, fold
 from engine.refusals import QueryRefused
 from engine.source import span_of
-from engine.tree import Aggregate, Constant, KeyRef, Outer, OuterArithmetic
+from engine.tree import Aggregate, Constant, KeyRef, Outer, OuterArithmetic, Total
 
 if TYPE_CHECKING:
     from engine.expressions import Named
     from engine.source import Source
-
-_OUTER_ARITHMETIC: dict[type[exp.Expr], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 
 
 @dataclass(slots=True)
@@ -27,19 +25,32 @@ class Above:
     Attributes:
         scope: names below the aggregation.
         keys: the GROUP BY expressions, filled in before any other is converted.
+        totals: whether totals over groups are taken here: over all of them, so not where HAVING leaves some out.
     """
 
     scope: Scope
     keys: list[tree.Expr]
+    totals: bool = True
 
 
 def aggregates(value: Outer) -> bool:
     """Whether an expression has an aggregate in it."""
     match value:
-        case Aggregate():
+        case Aggregate() | Total():
             return True
         case OuterArithmetic(_, left, right):
             return aggregates(left) or aggregates(right)
+        case _:
+            return False
+
+
+def totals(value: Outer) -> bool:
+    """Whether an expression has a total over groups in it."""
+    match value:
+        case Total():
+            return True
+        case OuterArithmetic(_, left, right):
+            return totals(left) or totals(right)
         case _:
             return False
 
@@ -72,12 +83,46 @@ def outer(above: Above, node: exp.Expr) -> Outer:
     if type(node) is exp.Neg:
         (this,) = source.consume(node, "this")
         return _outer_arithmetic(above, "-", Constant(0, tree.INTEGER), outer(above, this), node)
-    if type(node) in _OUTER_ARITHMETIC:
+    if type(node) in ARITHMETIC:
         names = ("this", "expression", "typed", "safe") if type(node) is exp.Div else ("this", "expression")
         this, other, *_ = source.consume(node, *names)
-        op = _OUTER_ARITHMETIC[type(node)]
+        op = ARITHMETIC[type(node)]
         return _outer_arithmetic(above, op, outer(above, this), outer(above, other), node)
+    total = _total(above, node) if isinstance(node, exp.Window) and above.totals else None
+    if total is not None:
+        return total
     raise _noouter(source, node)
+
+
+def _total(above: Above, node: exp.Window) -> Total | None:
+    """SUM or AVG, over all groups that agree in some keys, of what is linear in draws; None for any other window."""
+    source = above.scope.source
+    this, partition, _over = source.consume(node, "this", "partition_by", "over")
+    if type(this) not in (exp.Sum, exp.Avg):
+        return None
+    (argument,) = source.consume(this, "this")
+    value = outer(replace(above, totals=False), argument)
+    agreed = [outer(above, part) for part in partition or ()]
+    keys = {part.index for part in agreed if isinstance(part, KeyRef)}
+    if not _linear(value) or not all(isinstance(part, KeyRef) for part in agreed):
+        return None
+    return Total(value, tuple(sorted(keys)), mean=type(this) is exp.Avg)
+
+
+def _linear(value: Outer) -> bool:
+    """Whether a value is made of counts and sums by addition, subtraction and constant factors."""
+    match value:
+        case Aggregate(function, _, _):
+            return function != "avg"
+        case OuterArithmetic("+" | "-", left, right):
+            sides = [side for side in (left, right) if not isinstance(side, Constant)]
+            return bool(sides) and all(_linear(side) for side in sides)
+        case OuterArithmetic("*", Constant(), other) | OuterArithmetic("*", other, Constant()):
+            return _linear(other)
+        case OuterArithmetic("/", other, Constant(divisor, _)):
+            return bool(divisor) and _linear(other)
+        case _:
+            return False
 
 
 def _key(above: Above, node: exp.Expr) -> int | None:

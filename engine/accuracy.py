@@ -15,7 +15,7 @@ import numpy as np
 
 from budgets.loss import NANO
 from engine import margins
-from engine.forms import Computed, Linear, Ratio, used
+from engine.forms import Computed, Linear, Ratio, Total, used
 from engine.mechanisms import Gaussian, d_in_of, gaussian_for
 from engine.refusals import QueryRefused
 
@@ -222,6 +222,12 @@ def _target(name: str, form: Form, margin: float, rows: int) -> Target:
         return Target(Linear(), margin, rows)
     if isinstance(form, Linear) or (isinstance(form, Ratio) and form.within is not None):
         return Target(form, margin, rows)
+    if isinstance(form, Total):
+        raise QueryRefused(
+            "unsupported",
+            f"{name} is a total over groups: its margin follows from theirs.",
+            accepted="epsilon instead of moe, or a moe for what it adds up, in a question without the total",
+        )
     raise QueryRefused(
         "unsupported",
         f"The margin of {name} cannot be foretold: it depends on numbers that are not known before.",
@@ -333,6 +339,9 @@ def foretold(form: Form, scales: Sequence[float]) -> tuple[float | None, dict[st
     """The 90 % margin before the draw: of any cell (linear), or of a ratio over n rows at most."""
     if isinstance(form, Linear):
         return margins.margin(form, scales, LEVEL), None
+    if isinstance(form, Total):
+        each = [margins.margin(form.of, scales, LEVEL, size) / (size if form.mean else 1) for size in form.sizes]
+        return max(each), None
     noise = margins.RatioNoise.of(form, scales) if isinstance(form, Ratio) else None
     if noise is None:
         return None, None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlglot import exp
 
+from engine.expressions import ARITHMETIC, COMPARISONS
 from engine.source import nearest
 
 if TYPE_CHECKING:
@@ -30,16 +31,10 @@ TEXT_MAX = 200_000
 
 _NUMBERS = ("integer", "double", "null")
 _COMPARISONS: dict[type[exp.Expr], str] = {
-    exp.EQ: "=",
-    exp.NEQ: "<>",
-    exp.LT: "<",
-    exp.LTE: "<=",
-    exp.GT: ">",
-    exp.GTE: ">=",
+    **COMPARISONS,
     exp.NullSafeEQ: "IS NOT DISTINCT FROM",
     exp.NullSafeNEQ: "IS DISTINCT FROM",
 }
-_ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _REAL: dict[type[exp.Expr], str] = {exp.Sqrt: "sqrt", exp.Ln: "ln", exp.Exp: "exp"}
 _WHOLE: dict[type[exp.Expr], str] = {exp.Floor: "floor", exp.Ceil: "ceil"}
 _RANKS: dict[type[exp.Expr], tuple[str, Kind]] = {
@@ -57,9 +52,10 @@ _AGGREGATES: dict[type[exp.Expr], str] = {
     exp.Count: "count",
 }
 _TYPES: dict[str, Kind] = {
+    "TINYINT": "integer",
+    "SMALLINT": "integer",
     "INT": "integer",
     "BIGINT": "integer",
-    "SMALLINT": "integer",
     "DOUBLE": "double",
     "FLOAT": "double",
     "VARCHAR": "text",
@@ -209,7 +205,7 @@ def _arithmetic(desk: Desk, node: exp.Expr) -> Cell:
     this, other, *_ = desk.source.consume(node, *names)
     left, right = (_needs_number(desk, cell_of(desk, side), side) for side in (this, other))
     divisor = f"NULLIF({right.number}, 0)" if isinstance(node, exp.Div) else right.number
-    text = finite(f"({left.number} {_ARITHMETIC[type(node)]} {divisor})")
+    text = finite(f"({left.number} {ARITHMETIC[type(node)]} {divisor})")
     return Cell(text, "double", margins=_margins(node, (this, other), left, right))
 
 
@@ -238,7 +234,10 @@ def _margins(
         return None
     apart = f"({left.row} <> {right.row} OR {disjoint(left.base, right.base)})"
     spread = f"sqrt({left.margins[0]} * {left.margins[0]} + {right.margins[0]} * {right.margins[0]})"
-    s, a, b = (f"(CASE WHEN {apart} THEN {z!r}::DOUBLE * {spread} END)" for z in (1.0, Z90, Z95))
+    widths = [f"{z!r}::DOUBLE * {spread}" for z in (1.0, Z90, Z95)]
+    if left.kind == right.kind == "integer":  # as in margins.margin: the least whole number that is wide enough
+        widths[1:] = [f"greatest(0, ceil({width} - 0.5))" for width in widths[1:]]
+    s, a, b = (f"(CASE WHEN {apart} THEN {width} END)" for width in widths)
     return s, a, b
 
 
@@ -389,12 +388,17 @@ def _power(desk: Desk, node: exp.Expr) -> Cell:
 def _cast(desk: Desk, node: exp.Expr) -> Cell:
     this, to, _safe = desk.source.consume(node, "this", "to", "safe")
     (name,) = desk.source.consume(to, "this", "nested")[:1]
-    kind = _TYPES.get(getattr(name, "value", str(name)))
+    written = getattr(name, "value", str(name))
+    kind = _TYPES.get(written)
     if kind is None:
         raise desk.source.refusal(
             "unsupported", "This type is not accepted here.", node, accepted="INTEGER, DOUBLE, VARCHAR or BOOLEAN"
         )
-    return Cell(f"TRY_CAST({cell_of(desk, this).sql} AS {_SQL_TYPES[kind]})", kind)
+    arg = cell_of(desk, this)
+    if kind != "integer":
+        return Cell(f"TRY_CAST({arg.sql} AS {_SQL_TYPES[kind]})", kind)
+    whole = f"round({arg.sql})" if arg.kind == "double" else arg.sql  # a cast alone would round half to even
+    return Cell(f"CAST(TRY_CAST({whole} AS {written}) AS BIGINT)", kind)
 
 
 def _whole(desk: Desk, node: exp.Expr, most: int) -> int:
@@ -418,7 +422,7 @@ def _window(desk: Desk, node: exp.Window) -> Cell:
     inner = replace(desk, windows=False)
     by = [cell_of(inner, part).sql for part in partition or ()]
     terms = [] if order is None else [f"{text}{how}" for text, how in order_terms(inner, order)]
-    function, kind, needs_order = _windowed(inner, this, ordered=bool(terms))
+    function, kind, needs_order = _windowed(inner, this)
     if needs_order:
         terms = [*terms, *desk.ties]
     spec = f"PARTITION BY {', '.join(by)}" if by else ""
@@ -429,8 +433,11 @@ def _window(desk: Desk, node: exp.Window) -> Cell:
     return Cell(finite(text) if kind == "double" else text, kind)
 
 
-def _windowed(desk: Desk, node: exp.Expr, *, ordered: bool) -> tuple[str, Kind, bool]:
-    """A window function, its type, and whether rows must stand in one order for it."""
+def _windowed(desk: Desk, node: exp.Expr) -> tuple[str, Kind, bool]:
+    """A window function, its type, and whether rows must stand in one order for it.
+
+    A running total needs none: its frame takes equal rows together, so that they share one value.
+    """
     source = desk.source
     if type(node) in _RANKS:
         source.consume(node)
@@ -446,7 +453,7 @@ def _windowed(desk: Desk, node: exp.Expr, *, ordered: bool) -> tuple[str, Kind, 
         return f"{type(node).__name__.lower()}({arg.sql}, {rows})", arg.kind, True
     if type(node) in _AGGREGATES:
         found = _aggregated(desk, desk, node)
-        return found.sql, found.kind, ordered
+        return found.sql, found.kind, False
     raise _unaccepted(desk, node)
 
 
@@ -511,7 +518,7 @@ _CONVERTERS: dict[type[exp.Expr], Callable[[Desk, Any], Cell]] = {
     exp.Paren: _paren,
     exp.Null: _null,
     exp.Boolean: _boolean,
-    **dict.fromkeys(_ARITHMETIC, _arithmetic),
+    **dict.fromkeys(ARITHMETIC, _arithmetic),
     exp.Neg: _negated,
     **dict.fromkeys(_COMPARISONS, _compare),
     exp.And: _connective,

@@ -18,14 +18,16 @@ import pyarrow as pa
 from engine import postprocess, tree
 from engine.forms import Computed
 from engine.refusals import QueryRefused
+from engine.released import HIDDEN
 from engine.vault import LOCKS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from engine.plan import Plan
     from engine.postprocess import Cell, Draws, Estimated, Table
 
+ONE_DRAW = "margin null where both estimates are made of one draw, or have no margin themselves"
 COMPUTED = "no margin: computed from estimates by more than arithmetic"
 EXACT_MAX = 2**53
 
@@ -66,8 +68,10 @@ def answer(plan: Plan, draws: Draws) -> Table:
         moe95=[tuple(row) for row in margins["b"]],
         partial=[plan.left_out for _ in rows],
         reasons=[
-            _reason(column, output.form, estimated) for column, output in zip(columns, plan.outputs, strict=True)
+            _reason(column, plan.outputs[k].form, estimated) or _unsure(rows, place, column, k)
+            for k, column in enumerate(columns)
         ],
+        independent=[_independent(rows, place, column, k) for k, column in enumerate(columns)],
     )
 
 
@@ -97,10 +101,26 @@ def _reason(column: tree.Made, form: Any, estimated: Sequence[Sequence[Estimated
     return estimated[part][item].reason
 
 
+def _unsure(rows: Sequence[tuple[Any, ...]], place: Mapping[str, int], column: tree.Made, k: int) -> str | None:
+    """Why a computed column with margins lacks some."""
+    if column.base is not None or not column.margins:
+        return None
+    value, error = place[f"v{k}"], place[f"s{k}"]
+    return ONE_DRAW if any(row[value] is not None and row[error] is None for row in rows) else None
+
+
+def _independent(rows: Sequence[tuple[Any, ...]], place: Mapping[str, int], column: tree.Made, k: int) -> bool:
+    """Whether the cells of a column are an estimate of a part as it is, each in another row of the part."""
+    if column.base is None or not column.margins:
+        return False
+    origins = {row[place[f"r{k}"]] for row in rows}
+    return len(origins) == len(rows) and None not in origins
+
+
 def _names(made: tree.Combined) -> list[str]:
     """The columns that are fetched."""
     names = [f"v{k}" for k in range(len(made.columns))]
-    return names + [f"{letter}{k}" for letter in "sab" for k, column in enumerate(made.columns) if column.margins]
+    return names + [f"{letter}{k}" for letter in HIDDEN for k, column in enumerate(made.columns) if column.margins]
 
 
 def _table(query: tree.Query, part: Plan, columns: Sequence[Estimated] | None) -> pa.Table:

@@ -86,6 +86,27 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """The sum of a linear form over all groups that agree in some keys, or its mean.
+
+    Attributes:
+        of: the form that is added up; the draws of different groups are independent.
+        keys: positions of the GROUP BY columns in which the groups agree.
+        mean: whether it is divided by how many groups these are.
+        sizes: the fewest and the most groups that are added up anywhere in the answer.
+    """
+
+    of: Linear
+    keys: tuple[int, ...]
+    mean: bool
+    sizes: tuple[int, int]
+
+    def times(self, factor: Fraction) -> Total:
+        """Multiply by a factor."""
+        return Total(self.of.times(factor), self.keys, self.mean, self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
 class Smooth:
     """Arithmetic that is neither linear nor a ratio."""
 
@@ -101,7 +122,7 @@ class Computed:
     position: int
 
 
-Form = Linear | Ratio | Key | Smooth | Computed
+Form = Linear | Ratio | Total | Key | Smooth | Computed
 
 
 def combine(op: Op, left: Form, right: Form) -> Form:
@@ -115,7 +136,17 @@ def combine(op: Op, left: Form, right: Form) -> Form:
         if op == "-":
             return _ratio_constant("+", _scaled(right, Fraction(-1)), constant)
         return _ratio_constant(op, right, constant)
-    return Smooth(op, left, right)
+    return _total(op, left, right) or Smooth(op, left, right)
+
+
+def _total(op: Op, left: Form, right: Form) -> Total | None:
+    """A total times, or divided by, a constant; None for anything else."""
+    a, b = _constant(left), _constant(right)
+    if isinstance(left, Total) and b and op in ("*", "/"):
+        return left.times(b if op == "*" else 1 / b)
+    if isinstance(right, Total) and (a == 0 if op == "-" else a and op == "*"):
+        return right.times(Fraction(-1) if op == "-" else a or Fraction(0))
+    return None
 
 
 def _constant(form: Form) -> Fraction | None:
@@ -163,6 +194,8 @@ def used(form: Form) -> Iterator[int]:
         case Ratio(numerator, denominator, _, _):
             yield from used(numerator)
             yield from used(denominator)
+        case Total(of, _, _, _):
+            yield from used(of)
         case Smooth(_, left, right):
             yield from used(left)
             yield from used(right)
@@ -179,5 +212,18 @@ def extent(form: Form) -> tuple[Fraction, Fraction]:
         case Ratio(left, right, _, _) | Smooth(_, left, right):
             (fine, great), (finer, greater) = extent(left), extent(right)
             return min(fine, finer), max(great, greater)
+        case Total(of, _, _, _):
+            return extent(of)
         case Key() | Computed():
             return Fraction(1), Fraction(0)
+
+
+def totals(form: Form) -> bool:
+    """Whether a form adds up draws of several groups, so that its cells in different rows share draws."""
+    match form:
+        case Total():
+            return True
+        case Smooth(_, left, right):
+            return totals(left) or totals(right)
+        case _:
+            return False

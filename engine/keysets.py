@@ -41,8 +41,11 @@ PARTS_MAX = 10_000
 BOUNDED_MAX = 1_000
 """Whole numbers between declared bounds are tried one by one in a key expression where they are fewer."""
 
-STEPS_MAX = 150_000
+STEPS_MAX = 100_000
 """Most steps (combinations of values times parts of expressions) that the keys of one question are evaluated in."""
+
+TRIED_MAX = 300_000
+"""Most values of key expressions that are noted while their columns' values are tried."""
 
 WAYS_MAX = 10_000
 """Most combinations of column values that are kept to tell which of them lead to a group of an expression."""
@@ -227,6 +230,7 @@ class _Maker:
         found: dict[Key, None] = {}
         kept: list[tuple[Mapping[str, Value | None], frozenset[Key]]] = []
         own = [i for i, key in enumerate(keys) if not isinstance(key, tree.Column)]
+        tried = 0
         self.steps += len(ways) * sum(1 for key in keys for _ in tree.walk(key))
         if self.steps > STEPS_MAX:
             raise QueryRefused(
@@ -237,11 +241,12 @@ class _Maker:
         for way in ways:
             inside = _at(self.known, tuple(way), tuple(way.values()))
             lists = [self.possible(evaluate(key, inside), p) for key, p in zip(keys, positions, strict=True)]
+            tried += math.prod(len(values) for values in lists)
+            if tried > TRIED_MAX:
+                raise _too_many(tried)
             combined = list(itertools.product(*lists))
             found |= dict.fromkeys(combined)
             kept.append((way, frozenset(tuple(key[i] for i in own) for key in combined)))
-            if len(found) > EVALUATIONS_MAX:
-                raise _too_many(len(found))
         block = None
         if own:
             groups = len({tuple(key[i] for i in own) for key in found})
@@ -368,7 +373,7 @@ def _listing(found: Range, of: tree.Type) -> list[Value] | None:
     if found.low is None or found.high is None or isinstance(found.low, float) or isinstance(found.high, float):
         return None
     low, high = math.ceil(Fraction(found.low)), math.floor(Fraction(found.high))
-    if high - low >= EVALUATIONS_MAX:
+    if high - low >= GROUPS_MAX:
         raise _too_many(high - low + 1)
     return list(range(low, high + 1))
 

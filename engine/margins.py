@@ -57,16 +57,20 @@ def covariance(a: Linear, b: Linear, scales: Sequence[float]) -> float:
     return sum(float(c) * float(other[p]) * scales[p] ** 2 for p, c in a.terms if p in other)
 
 
-def lump(form: Linear, scales: Sequence[float]) -> float:
+def lump(form: Linear, scales: Sequence[float], groups: int = 1) -> float:
     """The step of the coarsest lattice on which the error lies in lumps, apart from its finest; 0 where it is smooth.
 
     The terms with the greatest coefficients lie on a lattice of their own. Where the rest of the error is narrow
-    beside that lattice's step, it does not fill the gaps, and a normal law is off by up to half a step.
+    beside that lattice's step, it does not fill the gaps, and a normal law is off by up to half a step. Over several
+    groups each term stands so many times; the last one's own copies fill its gaps.
     """
     terms = sorted(form.terms, key=lambda term: -abs(term[1]))
-    for position in range(1, len(terms)):
+    for position in range(1, len(terms) + (groups > 1)):
         coarse = float(lattice(coefficient for _, coefficient in terms[:position]))
-        if variance(Linear(tuple(terms[position:])), scales) ** 0.5 < coarse * SMOOTH:
+        rest = groups * variance(Linear(tuple(terms[position:])), scales)
+        if position == len(terms):
+            rest = variance(Linear(tuple(terms[-1:])), scales)
+        if rest**0.5 < coarse * SMOOTH:
             return coarse
     return 0.0
 
@@ -103,17 +107,20 @@ def _steps(margin: float, step: Fraction) -> int:
     return math.floor(Fraction(repr(margin)) / step)
 
 
-def margin(form: Linear, scales: Sequence[float], level: float) -> float:
-    """The least margin that the error of a linear form keeps with the probability `level`.
+def margin(form: Linear, scales: Sequence[float], level: float, groups: int = 1) -> float:
+    """The least margin that the error of a linear form, summed over so many groups, keeps with a probability.
 
     >>> margin(Linear(((0, Fraction(1)),)), [5.7], 0.9)
     9.0
+    >>> margin(Linear(((0, Fraction(1)),)), [5.7], 0.9, groups=4)
+    19.0
     """
     if not form.terms:
         return 0.0
-    if len(form.terms) == 1 and scales[form.terms[0][0]] <= EXACT_SCALE_MAX:
+    if groups == 1 and len(form.terms) == 1 and scales[form.terms[0][0]] <= EXACT_SCALE_MAX:
         return float(form.step * int(np.searchsorted(_within(scales[form.terms[0][0]]), level)))
-    wide = NORMAL.inv_cdf((1 + level) / 2) * variance(form, scales) ** 0.5 + lump(form, scales) / 2
+    deviation = (groups * variance(form, scales)) ** 0.5
+    wide = NORMAL.inv_cdf((1 + level) / 2) * deviation + lump(form, scales, groups) / 2
     return float(form.step * max(0, math.ceil(Fraction(wide) / form.step - Fraction(1, 2))))
 
 

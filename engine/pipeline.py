@@ -373,6 +373,7 @@ def _release(house: House, asked: Asked, prepared: Prepared, entry: Entry, *, re
         moe90=table.moe90,
         moe95=table.moe95,
         partial=table.partial,
+        independent=table.independent,
         draws=ids,
         charges=[
             CohortCharge(c.cohort, c.loss.nanorho, c.loss.attodelta, epsilon_of(c.loss.nanorho))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -354,6 +354,9 @@ class _Planner:
             case forms.Linear(terms, constant):
                 whole = constant.denominator == 1 and all(c.denominator == 1 for _, c in terms)
                 return Output(item.name, "estimate", "integer" if whole else "double", self.unit(item.value), form)
+            case forms.Total(of, _, mean, _):
+                whole = not mean and of.step.denominator == of.constant.denominator == 1
+                return Output(item.name, "estimate", "integer" if whole else "double", self.unit(item.value), form)
             case forms.Ratio():
                 return Output(item.name, "estimate", "double", self.unit(item.value), form)
             case forms.Smooth() | forms.Computed():
@@ -367,6 +370,8 @@ class _Planner:
                 return "students"
             case tree.Aggregate(_, tree.Column(name, _)) if name in self.frame.columns:
                 return self.frame.columns[name].unit
+            case tree.Total(of, _, _):
+                return self.unit(of)
         return None
 
     def form(self, value: tree.Outer) -> Form:
@@ -379,6 +384,18 @@ class _Planner:
                 return self.with_ends(forms.combine(op, self.form(left), self.form(right)))
             case tree.Aggregate():
                 return self.aggregate(value)
+            case tree.Total():
+                return self.total(value)
+
+    def total(self, asked: tree.Total) -> Form:
+        """A sum or mean over groups; over one group each it is the number itself."""
+        of = self.form(asked.value)
+        sizes = Counter(tuple(row[key] for key in asked.keys) for row in self.keys.rows).values()
+        if max(sizes, default=1) == 1:
+            return of
+        if isinstance(of, forms.Linear):
+            return forms.Total(of, asked.keys, asked.mean, (min(sizes), max(sizes)))
+        raise AssertionError
 
     def with_ends(self, form: Form) -> Form:
         """A new ratio with its ends: of sums over some of the rows that are counted by its divisor.
@@ -497,7 +514,7 @@ class _Planner:
             found = contribution(self.frame, conditions, known, self.keys, 1 + len(self.filters))
             self.contributions[conditions] = found
         if students and found.rows_per_group <= 1:
-            students, label = False, "COUNT(*)"  # a student has one row in a group, so rows are students
+            students, label = False, f"COUNT(*), as {label}"  # a student has one row in a group: rows are students
         if students:
             found = found.of_students()
         statistic = Statistic(
@@ -556,6 +573,8 @@ def _aggregates(query: tree.Query) -> Iterator[tree.Aggregate]:
             yield value
         elif isinstance(value, tree.OuterArithmetic):
             pending += [value.left, value.right]
+        elif isinstance(value, tree.Total):
+            pending.append(value.value)
 
 
 def _centred_exact(arg: tree.Expr, found: Range) -> Centred:

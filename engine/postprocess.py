@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import forms, margins
-from engine.forms import Computed, Key, Linear, Ratio, Smooth
+from engine.forms import Computed, Key, Linear, Ratio, Smooth, Total
+from engine.totals import Partitions, errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from engine.forms import Form
     from engine.plan import Plan
+    from engine.totals import Keys
 
     Vector = NDArray[np.float64]
 
@@ -59,7 +61,11 @@ class Estimated:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The answer's rows, in the order asked for."""
+    """The answer's rows, in the order asked for.
+
+    Attributes:
+        independent: for each column whether its cells in different rows are made of different draws.
+    """
 
     rows: list[tuple[Cell, ...]]
     se: list[tuple[float | None, ...]]
@@ -67,6 +73,7 @@ class Table:
     moe95: list[tuple[float | None, ...]]
     partial: list[tuple[int, ...]]
     reasons: list[str | None]
+    independent: list[bool]
 
 
 def answer(plan: Plan, draws: Draws) -> Table:
@@ -82,6 +89,7 @@ def answer(plan: Plan, draws: Draws) -> Table:
         moe95=_rows([_floats(column.moe95) for column in columns], chosen),
         partial=[plan.partial[row] for row in chosen],
         reasons=[column.reason for column in columns],
+        independent=[not forms.totals(output.form) for output in plan.outputs],
     )
 
 
@@ -128,6 +136,8 @@ def estimated(plan: Plan, form: Form, draws: Draws) -> Estimated:
             return Estimated(_linear_cells(form, draws, size), se, moe90, moe95, None)
         case Ratio():
             return _ratio(form, draws, size)
+        case Total():
+            return _total(plan, form, draws)
         case Smooth():
             return _smooth(plan, form, draws)
         case Computed():
@@ -174,37 +184,56 @@ def _ratio(form: Ratio, draws: Draws, size: int) -> Estimated:
     return Estimated(_floats(ratio), delta, moe90, moe95, reason)
 
 
-# -- smooth functions, by forward differentiation
+def _total(plan: Plan, form: Total, draws: Draws) -> Estimated:
+    partitions = Partitions(plan.keys)
+    sizes = partitions.sizes(form.keys)
+    sums = partitions.sums(_linear_cells(form.of, draws, len(plan.keys.rows)), form.keys)  # type: ignore[arg-type]
+    found = errors(form.of, draws.scales, sizes)
+    if not form.mean:
+        return Estimated(sums, *found, None)
+    se, moe90, moe95 = (error / sizes for error in found)
+    return Estimated([total / size for total, size in zip(sums, sizes.tolist(), strict=True)], se, moe90, moe95, None)
+
+
+# -- smooth functions, by forward differentiation (the delta method: G. Casella and R. L. Berger, "Statistical
+#    Inference", 2nd edition, section 5.5.4). A cell and a total that it is part of share its draw: `Partitions`.
 
 
 @dataclass(frozen=True, slots=True)
 class _Dual:
-    """Values, their derivatives by each draw, and where the derivatives may be trusted."""
+    """Values, their derivatives by the total of each draw over a partition, and where these may be trusted."""
 
     values: Vector
-    slopes: Mapping[int, Vector]
+    slopes: Mapping[tuple[int, Keys], Vector]
     firm: NDArray[np.bool_]
 
 
 def _smooth(plan: Plan, form: Smooth, draws: Draws) -> Estimated:
-    dual = _dual(plan, form, draws)
-    se = np.where(dual.firm, _deviation(dual, draws), np.nan)
+    partitions = Partitions(plan.keys)
+    dual = _dual(partitions, form, draws)
+    se = np.where(dual.firm, _deviation(partitions, dual, draws), np.nan)
     reason = None if dual.firm.all() else WEAK_PART
     cells = _floats(dual.values)
     return Estimated(cells, se, se * margins.Z90, se * margins.Z95, reason)
 
 
-def _dual(plan: Plan, form: Form, draws: Draws) -> _Dual:
-    size = len(plan.keys.rows)
+def _dual(partitions: Partitions, form: Form, draws: Draws) -> _Dual:
+    rows = partitions.groups.rows
+    size = len(rows)
     match form:
         case Key(index):
-            values = np.array([np.nan if row[index] is None else float(row[index]) for row in plan.keys.rows])  # type: ignore[arg-type]
+            values = np.array([np.nan if row[index] is None else float(row[index]) for row in rows])  # type: ignore[arg-type]
             return _Dual(values, {}, np.ones(size, dtype=bool))
         case Linear(terms, _):
-            slopes = {p: np.full(size, float(c)) for p, c in terms}
+            slopes: dict[tuple[int, Keys], Vector] = {(p, None): np.full(size, float(c)) for p, c in terms}
             return _Dual(_linear(form, draws, size), slopes, np.ones(size, dtype=bool))
+        case Total(of, keys, mean, _):
+            parts = partitions.sizes(keys) if mean else np.ones(size)
+            sums = np.array(partitions.sums(_linear(of, draws, size).tolist(), keys)) / parts
+            return _Dual(sums, {(p, keys): float(c) / parts for p, c in of.terms}, np.ones(size, dtype=bool))
         case Ratio(numerator, denominator, of_count, _):
-            found = _combined("/", _dual(plan, numerator, draws), _dual(plan, denominator, draws), draws)
+            sides = _dual(partitions, numerator, draws), _dual(partitions, denominator, draws)
+            found = _combined(partitions, "/", sides, draws)
             if not of_count:
                 return found
             positive = _linear(denominator, draws, size) > 0
@@ -212,27 +241,28 @@ def _dual(plan: Plan, form: Form, draws: Draws) -> _Dual:
         case Computed():
             raise AssertionError
         case Smooth(op, left, right):
-            return _combined(op, _dual(plan, left, draws), _dual(plan, right, draws), draws)
+            sides = _dual(partitions, left, draws), _dual(partitions, right, draws)
+            return _combined(partitions, op, sides, draws)
 
 
-def _deviation(dual: _Dual, draws: Draws) -> Vector:
+def _deviation(partitions: Partitions, dual: _Dual, draws: Draws) -> Vector:
     """The standard deviation of the values, to first order."""
     with np.errstate(all="ignore"):
-        spread = sum((slope * draws.scales[p]) ** 2 for p, slope in dual.slopes.items())
-        found: Vector = np.sqrt(spread + np.zeros(len(dual.values)))
+        found: Vector = np.sqrt(partitions.variance(dual.slopes, draws.scales))
     return found
 
 
-def _apart_from_zero(dual: _Dual, draws: Draws) -> NDArray[np.bool_]:
+def _apart_from_zero(partitions: Partitions, dual: _Dual, draws: Draws) -> NDArray[np.bool_]:
     with np.errstate(all="ignore"):
-        found: NDArray[np.bool_] = np.abs(dual.values) >= margins.FIRM * _deviation(dual, draws)
+        found: NDArray[np.bool_] = np.abs(dual.values) >= margins.FIRM * _deviation(partitions, dual, draws)
     return found
 
 
-def _combined(op: forms.Op, a: _Dual, b: _Dual, draws: Draws) -> _Dual:
+def _combined(partitions: Partitions, op: forms.Op, sides: tuple[_Dual, _Dual], draws: Draws) -> _Dual:
+    a, b = sides
     firm = a.firm & b.firm
     zero = np.zeros(len(a.values))
-    positions = sorted({*a.slopes, *b.slopes})
+    positions = list(dict.fromkeys([*a.slopes, *b.slopes]))
     with np.errstate(all="ignore"):
         if op in ("+", "-"):
             sign = 1.0 if op == "+" else -1.0
@@ -240,10 +270,10 @@ def _combined(op: forms.Op, a: _Dual, b: _Dual, draws: Draws) -> _Dual:
         elif op == "*":
             values, by_a, by_b = a.values * b.values, b.values, a.values
             # with both factors near 0 the product of their errors outweighs what the slopes see
-            firm = firm & (_apart_from_zero(a, draws) | _apart_from_zero(b, draws))
+            firm = firm & (_apart_from_zero(partitions, a, draws) | _apart_from_zero(partitions, b, draws))
         else:
             divisor = np.where(b.values == 0, np.nan, b.values)
             values, by_a, by_b = a.values / divisor, 1 / divisor, -a.values / divisor**2
-            firm = firm & _apart_from_zero(b, draws)
+            firm = firm & _apart_from_zero(partitions, b, draws)
         slopes = {p: by_a * a.slopes.get(p, zero) + by_b * b.slopes.get(p, zero) for p in positions}
     return _Dual(values, slopes, firm & np.isfinite(values))

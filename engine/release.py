@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
+
+from engine.forms import Linear
+from engine.margins import margin
 
 if TYPE_CHECKING:
     from engine.postprocess import Cell
@@ -29,6 +34,11 @@ class ReleaseColumn:
     type: str
     unit: str | None
     moe_reason: str | None
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether its values are numbers with noise in them; keys, and texts that were made of numbers, are not."""
+        return self.role != "key" and self.type in ("integer", "double")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,19 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """The difference of two estimates and the error of its noise; a margin is None where one of theirs is."""
+
+    value: float
+    se: float
+    moe90: float | None
+    moe95: float | None
+
+
+_WHOLE_DIFFERENCE = Linear(((0, Fraction(1)), (1, Fraction(-1))))
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """A private answer.
 
@@ -111,6 +134,7 @@ class Release:
         moe90: 90 % margins, same shape; they cover the noise, not sampling.
         moe95: 95 % margins, same shape.
         partial: for each row the left-out cohorts that can occur in it.
+        independent: for each column whether its cells in different rows are made of different draws.
         draws: ids of the measurements the answer is made of.
         charges: what it cost each cohort; empty where every measurement was there already.
     """
@@ -131,6 +155,7 @@ class Release:
     moe90: list[tuple[float | None, ...]]
     moe95: list[tuple[float | None, ...]]
     partial: list[tuple[int, ...]]
+    independent: list[bool]
     draws: list[int]
     charges: list[CohortCharge]
     cohorts_left_out: list[CohortLeftOut]
@@ -142,6 +167,51 @@ class Release:
         """The answer as it goes over the wire."""
         return asdict(self)
 
+    def difference(self, column: str, row: int, other: int) -> Difference:
+        """The difference of two cells of one column, with its error: the cell in `row` less the one in `other`.
+
+        The cells of different groups have independent noise, so that their variances add up. Margins that need not be
+        normal, as those of ratios, are combined by the square root of the sum of their squares (G. Y. Zou and A.
+        Donner, "Construction of confidence limits about effect measures", Statistics in Medicine 27, 2008).
+
+        Args:
+            column: the name of an estimate.
+            row: position of a row in the answer, from 0.
+            other: position of another row.
+
+        Raises:
+            ValueError: the noise of the two cells is not independent, or one of them has no value or no error.
+        """
+        place, (one, two) = self._estimate(column), (self._row(row), self._row(other))
+        if one == two or not self.independent[place]:
+            raise ValueError(
+                f"These two cells of {column} have noise in common, or it is not known that they have none. Take two "
+                "rows of a count, sum, average or ratio, as one SELECT with GROUP BY gives them."
+            )
+        first, second = self.rows[one][place], self.rows[two][place]
+        errors = [(each[one][place], each[two][place]) for each in (self.se, self.moe90, self.moe95)]
+        if not isinstance(first, int | float) or not isinstance(second, int | float) or None in errors[0]:
+            reason = self.columns[place].moe_reason or "it is NULL"
+            raise ValueError(f"{column} has no value or no error there ({reason}). Take rows in which it has both.")
+        se, moe90, moe95 = (None if a is None or b is None else math.hypot(a, b) for a, b in errors)
+        if self.columns[place].type == "integer":
+            scales = tuple(error or 0.0 for error in errors[0])
+            moe90, moe95 = (margin(_WHOLE_DIFFERENCE, scales, level) for level in (0.9, 0.95))
+        return Difference(first - second, se or 0.0, moe90, moe95)
+
+    def _estimate(self, name: str) -> int:
+        """The position of an estimate."""
+        known = [column.name for column in self.columns if column.role != "key"]
+        if name not in known:
+            raise ValueError(f"There is no estimate called {name}; there is {', '.join(known) or 'none'}.")
+        return [column.name for column in self.columns].index(name)
+
+    def _row(self, position: int) -> int:
+        """A position that a row has."""
+        if not 0 <= position < len(self.rows):
+            raise ValueError(f"There is no row {position}; there are {len(self.rows)}, counted from 0.")
+        return position
+
     def to_pandas(self) -> pd.DataFrame:
         """The answer as a table: its columns, then for each estimate `_se`, `_moe90` and `_moe95`.
 
@@ -151,7 +221,7 @@ class Release:
         for position, column in enumerate(self.columns):
             table[column.name] = pd.Series([row[position] for row in self.rows], dtype=_dtype(column))
         for position, column in enumerate(self.columns):
-            if column.role != "key" and column.type in ("integer", "double"):
+            if column.uncertain:
                 for suffix, cells in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
                     values = [row[position] for row in cells]
                     table[f"{column.name}{suffix}"] = pd.Series(values, dtype="Float64")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import tree
-from engine.above import Above, outer
+from engine.above import Above, outer, totals
 from engine.cells import Cell, Desk, cell_of, condition_of, order_terms, unknown
 from engine.refusals import QueryRefused
 from engine.relations import Cte, alias_of, all_used, ctes_of, read
@@ -30,6 +30,9 @@ PARTS_MAX = 20
 TEXT_MAX = 200_000
 HIDDEN = "sabr"
 """Letters of the columns that go with one that has margins: its standard error, margins, and its row in its part."""
+
+SHARED = "NULL::BIGINT"
+"""The row of what is made of the draws of several rows, or of no one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class _Reader:
     catalog: Catalog
     parts: list[tree.Query] = field(default_factory=list)
     shapes: dict[int, _Shape] = field(default_factory=dict)
+    known: dict[int, bool] = field(default_factory=dict)
 
     # -- what is released
 
@@ -76,7 +80,9 @@ class _Reader:
             return self.is_released(node.this, ctes)
         if isinstance(node, exp.Table):
             cte = ctes.get(node.name.lower())
-            return cte is not None and self.is_released(cte.node, cte.earlier)
+            if cte is not None and id(cte.node) not in self.known:
+                self.known[id(cte.node)] = self.is_released(cte.node, cte.earlier)
+            return cte is not None and self.known[id(cte.node)]
         if not isinstance(node, exp.Select):
             return False
         if node.args.get("with_"):
@@ -97,6 +103,7 @@ class _Reader:
             elif all(released) and released:
                 shape = self.select(node, own)
             else:
+                self.no_student_groups(node)
                 raise self.source.refusal(
                     "unsupported",
                     "Answers cannot be joined with records.",
@@ -107,8 +114,22 @@ class _Reader:
             raise self.source.refusal("unsupported", "This is not accepted here.", node, accepted="one SELECT")
         all_used(self.source, {name: cte for name, cte in own.items() if name not in ctes or cte is not ctes[name]})
         if len(shape.sql) > TEXT_MAX:
-            raise self.source.refusal("too_large", "The question is too long once it is written out.", node)
+            raise self.source.refusal(
+                "too_large", "The question is too long once it is written out.", node, accepted="a shorter one"
+            )
         return shape
+
+    def no_student_groups(self, node: exp.Select) -> None:
+        """Refuse one value per student, which is neither a record nor an answer."""
+        owner = self.catalog.owner.lower()
+        for group in node.find_all(exp.Group):
+            if any(column.name.lower() == owner for column in group.find_all(exp.Column)):
+                raise self.source.refusal(
+                    "unsupported",
+                    f"One value per student (GROUP BY {self.catalog.owner} in a subquery) is not accepted.",
+                    group,
+                    accepted="a condition on the rows themselves, in WHERE, FILTER or CASE",
+                )
 
     # -- one aggregate SELECT over records
 
@@ -121,7 +142,7 @@ class _Reader:
             node, "expressions", "group", "having", "qualify", *_TAIL, "from_", "joins", "where", "with_"
         )
         asked = read(source, node, self.catalog, ctes)
-        above = Above(asked.scope, [])
+        above = Above(asked.scope, [], totals=having is None)
         selected = selected_columns(source, expressions or [])
         spans = group_keys(above, group, selected)
         number = len(self.parts)
@@ -366,7 +387,7 @@ class _Reader:
         else:
             for position, cell in enumerate(cells):
                 if cell.margins is not None:
-                    hidden = [*zip("sab", cell.margins, strict=True), ("r", cell.row or "NULL::BIGINT")]
+                    hidden = [*zip("sab", cell.margins, strict=True), ("r", cell.row or SHARED)]
                     written += [f"{text} AS {letter}{position}" for letter, text in hidden]
                     kept += [f"{letter}{position}" for letter in HIDDEN]
             sorting = [(f"o{k}", how) for k, (_, how) in enumerate(terms)] + [
@@ -377,10 +398,7 @@ class _Reader:
             inner, ties = f"SELECT {', '.join(written)} FROM {text}", [f"{name}{how}" for name, how in sorting]
         by = f"ORDER BY {', '.join(ties)}" if ties else ""
         sql = f"SELECT {', '.join(kept)}, row_number() OVER ({by}) AS i FROM ({inner}) AS m"
-        most, skipped = whole_number(source, limit), whole_number(source, offset)
-        if most is not None or skipped:
-            cut = f"{'' if most is None else f' LIMIT {most}'} OFFSET {skipped or 0}"
-            sql = f"SELECT * FROM ({sql}) AS l ORDER BY i{cut}"
+        sql = _cut(sql, whole_number(source, limit), whole_number(source, offset))
         return _Shape(sql, columns, ())
 
     def set_operation(self, node: exp.SetOperation, ctes: Mapping[str, Cte]) -> _Shape:
@@ -423,10 +441,7 @@ class _Reader:
         terms = [] if order is None else order_terms(desk, order, cells)
         by = ", ".join([*(f"{term}{how}" for term, how in terms), ties])
         sql = f"SELECT {listed}, row_number() OVER (ORDER BY {by}) AS i FROM ({joined}) AS u"
-        most, skipped = whole_number(source, limit), whole_number(source, offset)
-        if most is not None or skipped:
-            cut = f"{'' if most is None else f' LIMIT {most}'} OFFSET {skipped or 0}"
-            sql = f"SELECT * FROM ({sql}) AS l ORDER BY i{cut}"
+        sql = _cut(sql, whole_number(source, limit), whole_number(source, offset))
         return _Shape(sql, tuple(columns), (*left.sizes, *right.sizes))
 
 
@@ -470,7 +485,7 @@ def _aggregates(node: exp.Expr) -> bool:
 
 def _outer(above: Above, node: exp.Expr) -> tree.Outer | None:
     """What a node asks of the records; None where it is made of such by something else."""
-    if isinstance(node, exp.Literal | exp.Window | exp.Boolean | exp.Null | exp.Paren):
+    if isinstance(node, exp.Literal | exp.Boolean | exp.Null | exp.Paren):
         return None
     try:
         value = outer(above, node)
@@ -487,7 +502,8 @@ def _base(above: Above, value: tree.Outer, part: int, item: int) -> Cell:
         return Cell(f"c{item}", kind, (part, item))
     whole = isinstance(value, tree.Aggregate) and value.function in ("count", "students")
     margins = (f"s{item}", f"a{item}", f"b{item}")
-    return Cell(f"c{item}", "integer" if whole else "double", (part, item), margins, "i")
+    row = SHARED if totals(value) else "i"
+    return Cell(f"c{item}", "integer" if whole else "double", (part, item), margins, row)
 
 
 def _named(desk: Desk, aliases: Mapping[str, Cell]) -> Any:
@@ -510,6 +526,14 @@ def _unwrapped(source: Source, node: exp.Expr) -> exp.Expr:
     while isinstance(node, exp.Subquery | exp.Paren):
         (node,) = source.consume(node, "this")
     return node
+
+
+def _cut(sql: str, most: int | None, skipped: int | None) -> str:
+    """The rows that LIMIT and OFFSET leave."""
+    if most is None and not skipped:
+        return sql
+    limit = "" if most is None else f" LIMIT {most}"
+    return f"SELECT * FROM ({sql}) AS l ORDER BY i{limit} OFFSET {skipped or 0}"
 
 
 def _side(shape: _Shape, columns: Sequence[tree.Made], number: int) -> str:

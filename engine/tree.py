@@ -245,7 +245,22 @@ class OuterArithmetic:
     right: Outer
 
 
-Outer = Aggregate | KeyRef | Constant | OuterArithmetic
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The sum, or the mean, of a number over all groups of the answer that agree in some keys.
+
+    Attributes:
+        value: aggregates other than averages, added, subtracted and scaled by constants.
+        keys: positions of the GROUP BY columns in which the groups agree, in order; none for all groups.
+        mean: whether it is divided by how many groups these are.
+    """
+
+    value: Outer
+    keys: tuple[int, ...]
+    mean: bool
+
+
+Outer = Aggregate | KeyRef | Constant | OuterArithmetic | Total
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,7 +245,7 @@ def determined(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Ran
     return frozenset(found)
 
 
-ALTERNATIVES_MAX = 4_000
+ALTERNATIVES_MAX = 2_000
 """Most combinations of values of key expressions for which the rows of one group are counted, over a question."""
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NODES_MAX = 1_000
 """Largest expression that repeats its arguments, as NULLIF, BETWEEN and CASE with an operand do."""
 
-_COMPARISONS: dict[type[exp.Expr], tree.CompareOp] = {
+COMPARISONS: dict[type[exp.Expr], tree.CompareOp] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
     exp.LT: "<",
@@ -40,7 +40,7 @@ _COMPARISONS: dict[type[exp.Expr], tree.CompareOp] = {
     exp.GT: ">",
     exp.GTE: ">=",
 }
-_ARITHMETIC: dict[type[exp.Expr], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+ARITHMETIC: dict[type[exp.Expr], Any] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 
 
 def convert(scope: Scope, node: exp.Expr) -> Expr:
@@ -170,7 +170,7 @@ def _is(scope: Scope, node: exp.Expr) -> Expr:
 
 def _compare(scope: Scope, node: exp.Expr) -> Expr:
     this, other = scope.source.consume(node, "this", "expression")
-    return comparison(scope, _COMPARISONS[type(node)], convert(scope, this), convert(scope, other), node)
+    return comparison(scope, COMPARISONS[type(node)], convert(scope, this), convert(scope, other), node)
 
 
 def _between(scope: Scope, node: exp.Expr) -> Expr:
@@ -212,7 +212,7 @@ def _in(scope: Scope, node: exp.Expr) -> Expr:
 def _arithmetic(scope: Scope, node: exp.Expr) -> Expr:
     names = ("this", "expression", "typed", "safe") if isinstance(node, exp.Div) else ("this", "expression")
     this, other, *_ = scope.source.consume(node, *names)
-    return arithmetic(scope, _ARITHMETIC[type(node)], convert(scope, this), convert(scope, other), node)
+    return arithmetic(scope, ARITHMETIC[type(node)], convert(scope, this), convert(scope, other), node)
 
 
 def _negate(scope: Scope, node: exp.Expr) -> Expr:
@@ -271,13 +271,13 @@ _CONVERTERS: dict[type[exp.Expr], Callable[[Scope, Any], Expr]] = {
     exp.And: _connective,
     exp.Or: _connective,
     exp.Not: _not,
-    **dict.fromkeys(_COMPARISONS, _compare),
+    **dict.fromkeys(COMPARISONS, _compare),
     exp.Between: _between,
     exp.In: _in,
     exp.Is: _is,
     exp.Null: _null,
     exp.Boolean: _boolean,
-    **dict.fromkeys(_ARITHMETIC, _arithmetic),
+    **dict.fromkeys(ARITHMETIC, _arithmetic),
     exp.Neg: _negate,
     exp.Cast: _cast,
     exp.TryCast: _cast,

@@ -169,7 +169,7 @@ def test_the_wire_shape_is_the_designs(folder, homeroom):
     body = json.loads(homeroom("ask", folder, COUNT, "--format", "json").stdout)
     assert list(body) == [
         "release_id", "request_id", "sql", "plan_hash", "engine_version", "epoch", "population", "grant", "rehearsal",
-        "replayed", "columns", "rows", "se", "moe90", "moe95", "partial", "draws", "charges", "cohorts_left_out",
+        "replayed", "columns", "rows", "se", "moe90", "moe95", "partial", "independent", "draws", "charges", "cohorts_left_out",
         "noise", "bounds", "notes",
     ]  # fmt: skip
     assert list(body["columns"][0]) == ["name", "role", "type", "unit", "moe_reason"]
@@ -306,3 +306,13 @@ def test_no_piece_of_a_record_leaves_the_vault(homeroom, tmp_path):
     assert {path.name for path in Path(folder).iterdir()} == {
         "district.yaml", "keys", "ledger.sqlite", "locks", "reports", "vault",
     }  # fmt: skip
+
+
+def test_what_is_made_of_estimates_is_shown_as_what_it_is(folder, homeroom):
+    """A text stands as it is, a rank without a margin says so, and neither has columns of margins it cannot have."""
+    sql = "SELECT sex, COUNT(*) AS n, CASE WHEN COUNT(*) > -9999 THEN 'more' END AS word, RANK() OVER (ORDER BY COUNT(*)) AS r FROM student GROUP BY sex"
+    shown = homeroom("ask", folder, sql).stdout.decode()
+    assert "more" in shown
+    assert "no margin" in shown
+    head, *_ = homeroom("ask", folder, sql, "--format", "csv").stdout.decode().splitlines()
+    assert head == "sex,n,word,r,n_se,n_moe90,n_moe95,r_se,r_moe90,r_moe95"

@@ -37,7 +37,7 @@ class Records:
 
     def exact(self, plan):
         compiled = compile_batch(self.catalog, plan.statistics)
-        vectors = backend.run(self.vault.cursor(), compiled, plan.keys, len(plan.statistics))
+        vectors = backend.run(self.vault.cursor(), compiled, plan.statistics[0].keys, len(plan.statistics))
         return [vector * TIMES for vector in vectors]
 
     def truth(self, sql, keys):

@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import accuracy, postprocess
+from engine import accuracy, combination, postprocess
 from engine.mechanisms import draw
 from engine.postprocess import Draws
 from tests.seeds import PROVE
@@ -168,3 +168,30 @@ def test_fieller_covers_a_ratio_of_a_weak_divisor(form, deviations, records):
         assert shown.mean() > 0.9
         assert share[1.0] >= low
         assert share[0.5] < low
+
+
+@pytest.mark.parametrize("form", ["COUNT(*)", "SUM(days_absent)", "AVG(gpa)"])
+def test_margins_of_a_change_between_years_cover_as_often_as_they_say(form, records):
+    """The difference of two released cells: its 90 % margin covers in 88 to 92 % of draws, half of it does not."""
+    sql = (
+        f"WITH y AS (SELECT school_year, {form} AS n FROM student_year WHERE school_year BETWEEN 2020 AND 2025 GROUP BY 1) "
+        "SELECT a.school_year, b.n - a.n AS change FROM y a JOIN y b ON b.school_year = a.school_year + 1"
+    )
+    plan = records.plan(sql)
+    noises = [
+        noise for _, noise in accuracy.price(plan, int(len(plan.statistics) * 7e9 / (2 * FIRM_SCALE**2)), {}).drawn
+    ]
+    scales, exact = tuple(noise.scale for noise in noises), records.exact(plan)
+    truth = np.array([row[1] for row in combination.answer(plan, Draws(tuple(exact), scales)).rows])
+    found: dict[str, list[np.ndarray]] = {"moe90": [], "moe95": []}
+    for _ in range(TIMES):
+        values = tuple(draw(vector, noise, 2**60) for vector, noise in zip(exact, noises, strict=True))
+        table = combination.answer(plan, Draws(values, scales))
+        off = np.abs(np.array([row[1] for row in table.rows]) - truth)
+        for margin, shares in found.items():
+            shares.append(off / np.array([row[1] for row in getattr(table, margin)]))
+    for margin, window in WINDOWS.items():
+        within = np.array(found[margin])
+        print(f"change of {form}: {margin} covers {(within <= 1).mean():.4f}")
+        assert inside((within <= 1).mean(), window)
+        assert not inside((within <= 0.5).mean(), window)

@@ -7,6 +7,7 @@ import pytest
 
 from engine.catalog_file import catalog_of, read_catalog, resolve
 from engine.intake.load import load
+from engine.vault import Vault
 
 if TYPE_CHECKING:
     from engine.catalog import Catalog
@@ -42,3 +43,11 @@ def loaded(tables, starter, tmp_path_factory):
     folder = tmp_path_factory.mktemp("vault")
     done = load(read_catalog(starter), tables, folder, owner_key=b"k" * 32, known_cohorts={})
     return folder / done.file, done
+
+
+@pytest.fixture(scope="module")
+def vault(loaded, starter):
+    """The records of the small invented district, open for reading."""
+    opened = Vault.open(loaded[0], read_catalog(starter))
+    yield opened
+    opened.close()

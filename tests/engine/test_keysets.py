@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from importlib.resources import files
 
 import pytest
@@ -116,3 +117,25 @@ def test_between_two_decimals_lie_more_than_whole_numbers(canonical):
     assert plan.statistics[0].contribution.rows_per_group == 2
     sql = "SELECT days_absent >= 1 AND school_year = 2025, COUNT(*) FROM student_year GROUP BY 1"
     assert planned(canonical, sql, canonical.cohorts).statistics[0].contribution.rows_per_group == 7
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "grade_level, COALESCE(scale_score, 7 * scale_score), NULLIF(scale_score, 3) + 1",
+        "scale_score * 7, scale_score * 11 - performance_level",
+        "CASE WHEN subject = 'math' THEN scale_score * 9 ELSE -scale_score END, CASE WHEN subject = 'ela' THEN scale_score * 9 END",
+        "scale_score * scale_score",
+    ],
+)
+def test_keys_that_could_be_anything_are_refused_in_little_room(keys, canonical):
+    """Two wide expressions of one column are not multiplied out in memory first."""
+    sql = f"SELECT COUNT(*) FROM assessment WHERE school_year = 2025 GROUP BY {keys.replace('grade_level, ', '')}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(QueryRefused) as caught:
+            groups(canonical, sql)
+        assert tracemalloc.get_traced_memory()[1] < 200e6
+    finally:
+        tracemalloc.stop()
+    assert caught.value.code == "keys_undeclared"

@@ -86,7 +86,7 @@ def test_every_class_that_is_handled_stands_in_the_question(canonical):
     assert classes >= {
         *_CONVERTERS,
         *above._AGGREGATES,
-        *above._OUTER_ARITHMETIC,
+        *above.ARITHMETIC,
         exp.Filter,
         exp.TableAlias,
         exp.DataTypeParam,

@@ -8,18 +8,10 @@ import pytest
 
 from engine import tree
 from engine.backends import duckdb as backend
-from engine.catalog_file import catalog_of_document, read_catalog, resolve
+from engine.catalog_file import catalog_of_document, resolve
 from engine.compile import OWNER, compile_batch
 from engine.preparation import planned
 from engine.source import Source  # noqa: F401
-from engine.vault import Vault
-
-
-@pytest.fixture(scope="module")
-def vault(loaded, starter):
-    opened = Vault.open(loaded[0], read_catalog(starter))
-    yield opened
-    opened.close()
 
 
 def counted(vault, sql):

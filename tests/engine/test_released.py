@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from engine import accuracy, combination
 from engine.backends import duckdb as backend
-from engine.catalog_file import read_catalog
 from engine.compile import OWNER, batches, compile_batch
 from engine.postprocess import Draws
 from engine.preparation import planned
 from engine.refusals import QueryRefused
-from engine.vault import Vault
-
-
-@pytest.fixture(scope="module")
-def vault(loaded, starter):
-    opened = Vault.open(loaded[0], read_catalog(starter))
-    yield opened
-    opened.close()
 
 
 def without_noise(vault, sql):
@@ -155,6 +150,7 @@ def test_odd_numbers_become_null(canonical):
     ("sql", "code", "accepted"),
     [
         ("SELECT g.n FROM (SELECT COUNT(*) AS n FROM student) g JOIN student s ON TRUE", "unsupported", "asked by itself"),
+        ("SELECT COUNT(*) FROM (SELECT student_key, COUNT(*) AS n FROM course_grade GROUP BY student_key) c JOIN student s USING (student_key)", "unsupported", "a condition on the rows"),
         ("SELECT RANK() OVER (ORDER BY gpa) FROM student_year", "unsupported", "in GROUP BY"),
         ("SELECT MAX(gpa) OVER () FROM student_year", "unsupported", "in GROUP BY"),
         ("SELECT grade_level, gpa FROM student_year GROUP BY grade_level HAVING COUNT(*) > 5", "unsupported", "in GROUP BY"),
@@ -200,3 +196,43 @@ def test_names_do_not_matter_and_the_statement_does(canonical):
         )
     ]
     assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    "first", ["SELECT student_key, sex FROM student", "SELECT student_key, COUNT(*) AS sex FROM student"]
+)
+def test_ctes_that_double_are_refused_soon(first, canonical):
+    """Each CTE that names the one before twice is read once; what is written out grows, and is refused."""
+    chain = [
+        f"c{i} AS (SELECT a.sex, a.student_key FROM c{i - 1} a JOIN c{i - 1} b USING (student_key))"
+        for i in range(1, 30)
+    ]
+    sql = f"WITH c0 AS ({first}), {', '.join(chain)} SELECT COUNT(*) FROM c29 HAVING COUNT(*) > 1"
+    start = time.perf_counter()
+    with pytest.raises(QueryRefused):
+        planned(canonical, sql, canonical.cohorts)
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SET threads = 4", "SELECT * FROM read_csv('/etc/passwd')", "ATTACH '/tmp/x.db' AS x", "SELECT * FROM beside", "INSTALL httpfs"],
+)  # fmt: skip
+def test_the_database_of_noisy_numbers_is_locked(statement):
+    """It sees the tables it is given, and can neither be opened wider nor reach a file or a variable."""
+    beside = pa.table({"secret": [1]})
+    with pytest.raises(duckdb.Error):
+        combination._cursor().execute(statement)
+    assert beside.num_rows == 1
+
+
+def test_threads_answer_beside_one_another(canonical):
+    """Each on a cursor of its own, with the same names for other tables."""
+    sql = "SELECT sex, COUNT(*) AS n FROM student GROUP BY sex HAVING COUNT(*) > 0"
+
+    def asked(size):
+        return answered(canonical, sql, [[size, size, size, size]], [2.0]).rows
+
+    with ThreadPoolExecutor(4) as pool:
+        for size, rows in zip(range(1, 60), pool.map(asked, range(1, 60)), strict=True):
+            assert {n for _, n in rows} == {size}

@@ -242,6 +242,90 @@ def question(random) -> str:
     return text + "".join(f" {random.choice(CLAUSES)}" for _ in range(random.choice([0, 0, 1, 2])))
 
 
+JOINABLE = {
+    "student_year": ["school_year", "school_id", "grade_level", "has_iep", "days_enrolled", "days_absent", "schools_attended", "gpa"],
+    "assessment": ["school_year", "test_program", "subject", "scale_score", "performance_level", "is_proficient"],
+    "course_grade": ["school_year", "school_id", "subject_area", "grade_points", "credits_earned", "is_passed"],
+    "student": ["sex", "race_ethnicity", "entry_year"],
+    "graduation": ["grad_cohort", "school_id", "outcome", "years_to_outcome"],
+    "program": ["school_year", "program_type"],
+}  # fmt: skip
+LOOKUP = ["school_id", "school_name", "school_level", "locale", "is_charter"]
+WHOLE = ["school_year", "school_id", "days_enrolled", "days_absent", "schools_attended", "gpa", "cohort_year", "scale_score",
+         "performance_level", "grade_points", "entry_year", "grad_cohort", "years_to_outcome"]  # fmt: skip
+
+
+def reckoned(random, columns, depth) -> str:
+    """An expression over columns of several relations, mostly of numbers."""
+    numbers = [column for column in columns if column.split(".")[-1] in WHOLE] or ["1"]
+    if depth <= 0:
+        return random.choice(numbers)
+    one, two, three = (reckoned(random, columns, depth - 1) for _ in range(3))
+    forms = [
+        f"({one} {random.choice('+-*')} {two})",
+        f"CASE WHEN {one} > {random.randrange(2_000)} THEN {two} ELSE {three} END",
+        f"COALESCE({one}, {two})",
+        f"CAST({one} AS INTEGER)",
+        f"({one} > {two})",
+        f"NULLIF({one}, {random.randrange(50)})",
+        random.choice(columns),
+    ]
+    return random.choice(forms)
+
+
+def joined(random) -> str:
+    """A question over several relations, grouped by expressions, often worked on once more."""
+    base = random.choice(list(JOINABLE))
+    parts, text = [("a", base)], f"{base} a"
+    for alias in "bcdefg"[: random.choice([0, 0, 1, 1, 2, 3, 6])]:
+        side = random.choice(["", "", "LEFT "])
+        keyed = [name for name, table in parts if table != "school" and "school_id" in JOINABLE[table]]
+        if keyed and random.random() < 0.3:
+            text += f" {side}JOIN school {alias} ON {alias}.school_id = {random.choice(keyed)}.school_id"
+            parts.append((alias, "school"))
+            continue
+        table = random.choice(list(JOINABLE))
+        on = [f"{alias}.student_key = {random.choice(['a', 'a', 'a', alias, 'b'])}.student_key"]
+        if "school_year" in JOINABLE[table] and "school_year" in JOINABLE[base] and random.random() < 0.8:
+            on.append(f"{alias}.school_year = a.school_year + {random.choice([0, 1])}")
+        text += f" {side}JOIN {table} {alias} ON {' AND '.join(on)}"
+        parts.append((alias, table))
+    columns = [
+        f"{a}.{c}" for a, table in parts for c in (LOOKUP if table == "school" else [*JOINABLE[table], "cohort_year"])
+    ]
+    keys = [reckoned(random, columns, random.choice([0, 0, 1, 2, 3])) for _ in range(random.choice([0, 1, 1, 2, 4]))]
+    outputs = [
+        random.choice(
+            [
+                "COUNT(*)",
+                f"SUM({reckoned(random, columns, 2)})",
+                f"AVG({reckoned(random, columns, 1)})",
+                f"COUNT(DISTINCT {random.choice(parts)[0]}.student_key)",
+                f"COUNT(*) FILTER (WHERE {reckoned(random, columns, 1)} > 3)",
+                "ROUND(COUNT(*) / SUM(COUNT(*)) OVER (), 3)",
+                "RANK() OVER (ORDER BY COUNT(*) DESC)",
+                "CASE WHEN COUNT(*) > 100 THEN 'many' ELSE 'few' END",
+            ]
+        )
+        for _ in range(random.choice([1, 1, 3, 12]))
+    ]
+    selected = [*(f"{key} AS k{i}" for i, key in enumerate(keys)), *(f"{o} AS o{i}" for i, o in enumerate(outputs))]
+    sql = f"SELECT {', '.join(selected)} FROM {text}"
+    if "school_year" in JOINABLE[base]:
+        sql += random.choice(["", " WHERE a.school_year = 2025", " WHERE a.school_year IN (2024, 2025)"])
+    if keys:
+        sql += f" GROUP BY {', '.join(str(i + 1) for i in range(len(keys)))}{random.choice(['', ' HAVING COUNT(*) > 50'])}"
+    match random.randrange(6):
+        case 0:
+            return f"SELECT COUNT(*), SUM(o0), MAX(o0) FROM ({sql}) q"
+        case 1:
+            return f"WITH q AS ({sql}) SELECT x.o0 - y.o0 AS change, x.* FROM q x JOIN q y ON x.o0 > y.o0 LIMIT 5"
+        case 2:
+            return f"{sql} UNION ALL {sql}"
+        case _:
+            return sql
+
+
 def garbage(random) -> str:
     """Random bytes as text, alone or behind the start of a question."""
     raw = bytes(random.choices(range(256), k=random.choice([1, 3, 30, 300, 3_000])))

@@ -34,6 +34,7 @@ SIZE = {
     "fetched": 2_000 if PROVE else 250,
     "mutated": 1_200 if PROVE else 250,
     "random": 1_200 if PROVE else 250,
+    "joined": 1_200 if PROVE else 200,
     "garbage": 300 if PROVE else 50,
 }
 MONSTERS = statements.TIMES if PROVE else (3, 61, 333, 4_400)
@@ -193,6 +194,15 @@ def test_random_statements(part, runner):
     random = generator(f"random {part}")
     runner.run(statements.question(random) for _ in range(SIZE["random"] // PARTS))
     runner.verdict()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_questions_over_several_relations(part, runner):
+    """Joins, groups by expressions, and what is made of their answers."""
+    random = generator(f"joined {part}")
+    runner.run(statements.joined(random) for _ in range(SIZE["joined"] // PARTS))
+    runner.verdict()
+    assert runner.answered > 0
 
 
 def test_bytes_that_are_no_question(runner):

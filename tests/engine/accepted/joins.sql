@@ -57,7 +57,7 @@ SELECT subject_area, COUNT(DISTINCT student_key) FROM course_grade WHERE school_
 SELECT COUNT(DISTINCT g.student_key) FROM course_grade g WHERE g.school_year = 2025;
 
 -- where a student has one row, students are rows, and both are one measurement
--- COUNT(*) | 1 | 2022-2038 | 1
+-- COUNT(*), as COUNT(DISTINCT student_key) | 1 | 2022-2038 | 1
 SELECT COUNT(DISTINCT student_key), COUNT(*), COUNT(student_key) FROM student_year WHERE school_year = 2025;
 
 -- seven years, two values: at most seven rows in either group
