@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlglot import exp
 
-from engine.expressions import ARITHMETIC, COMPARISONS
+from engine.expressions import ARITHMETIC, COMPARISONS, PRECISION_MAX, SCALE_MAX
 from engine.source import nearest
 
 if TYPE_CHECKING:
@@ -387,18 +387,36 @@ def _power(desk: Desk, node: exp.Expr) -> Cell:
 
 def _cast(desk: Desk, node: exp.Expr) -> Cell:
     this, to, _safe = desk.source.consume(node, "this", "to", "safe")
-    (name,) = desk.source.consume(to, "this", "nested")[:1]
+    name, sizes, _nested = desk.source.consume(to, "this", "expressions", "nested")
     written = getattr(name, "value", str(name))
-    kind = _TYPES.get(written)
+    kind = _TYPES.get(written) if not sizes else None
+    arg = cell_of(desk, this)
+    if written == "DECIMAL" and len(sizes or ()) == 2:  # noqa: PLR2004 - DECIMAL(p, s)
+        return _decimal(desk, arg, *(desk.source.consume(size, "this")[0] for size in sizes))
     if kind is None:
         raise desk.source.refusal(
-            "unsupported", "This type is not accepted here.", node, accepted="INTEGER, DOUBLE, VARCHAR or BOOLEAN"
+            "unsupported",
+            "This type is not accepted here.",
+            node,
+            accepted="TINYINT, SMALLINT, INTEGER, BIGINT, DECIMAL(p, s), DOUBLE, BOOLEAN or VARCHAR",
         )
-    arg = cell_of(desk, this)
+    if kind == "double":
+        return Cell(finite(f"TRY_CAST({arg.sql} AS DOUBLE)"), kind)
     if kind != "integer":
         return Cell(f"TRY_CAST({arg.sql} AS {_SQL_TYPES[kind]})", kind)
     whole = f"round({arg.sql})" if arg.kind == "double" else arg.sql  # a cast alone would round half to even
     return Cell(f"CAST(TRY_CAST({whole} AS {written}) AS BIGINT)", kind)
+
+
+def _decimal(desk: Desk, arg: Cell, precision: exp.Expr, scale: exp.Expr) -> Cell:
+    """A number with so many decimal places; NULL where it has too many digits before them."""
+    digits, places = _whole(desk, precision, PRECISION_MAX), _whole(desk, scale, SCALE_MAX)
+    if not places <= digits or not digits:
+        raise desk.source.refusal(
+            "unsupported", "This type is not accepted here.", precision, accepted="such as DECIMAL(9, 2)"
+        )
+    rounded = f"round({arg.sql}, {places})" if arg.kind == "double" else arg.sql
+    return Cell(f"CAST(TRY_CAST({rounded} AS DECIMAL({digits}, {places})) AS DOUBLE)", "double")
 
 
 def _whole(desk: Desk, node: exp.Expr, most: int) -> int:
@@ -414,6 +432,13 @@ def _whole(desk: Desk, node: exp.Expr, most: int) -> int:
 
 
 def _window(desk: Desk, node: exp.Window) -> Cell:
+    if node.args.get("spec"):
+        raise desk.source.refusal(
+            "unsupported",
+            "A window's frame is not accepted.",
+            node,
+            accepted="the window without ROWS, RANGE or GROUPS",
+        )
     this, partition, order, over = desk.source.consume(node, "this", "partition_by", "order", "over")
     if not desk.windows or str(over or "OVER").upper() != "OVER":
         raise desk.source.refusal(

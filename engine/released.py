@@ -362,11 +362,17 @@ class _Reader:
         named = Desk(source, _named(desk, aliases), aliases, desk.ties, desk.inside, desk.windows)
         if having is not None:
             (this,) = source.consume(having, "this")
+            _without_windows(source, this, selected)
             still = Desk(source, named.cell, aliases, named.ties, named.inside, windows=False)
             text += f" {'HAVING' if desk.inside is not None else 'WHERE'} {condition_of(still, this)}"
         if qualify is not None:
             (this,) = source.consume(qualify, "this")
-            text += f" QUALIFY {condition_of(named, this)}"
+            if not any(part.find(exp.Window) for part in (this, *(value for _, value in selected))):
+                raise source.refusal(
+                    "unsupported", "QUALIFY is a condition on windows, and here is none.", this, accepted="HAVING"
+                )
+            # a total over groups is a column of its part already, and QUALIFY without any window is an error
+            text += f" QUALIFY {condition_of(named, this)} AND count(*) OVER () > 0"
         terms = [] if order is None else order_terms(named, order, cells)
         columns = tuple(
             tree.Made(name, cell.kind, cell.base, cell.margins is not None and not distinct)
@@ -504,6 +510,19 @@ def _base(above: Above, value: tree.Outer, part: int, item: int) -> Cell:
     margins = (f"s{item}", f"a{item}", f"b{item}")
     row = SHARED if totals(value) else "i"
     return Cell(f"c{item}", "integer" if whole else "double", (part, item), margins, row)
+
+
+def _without_windows(source: Source, having: exp.Expr, selected: Sequence[tuple[str, exp.Expr]]) -> None:
+    """Refuse a HAVING on a window that SELECT gives a name: windows are over the groups that HAVING leaves."""
+    windows = {name.lower() for name, value in selected if value.find(exp.Window)}
+    for column in having.find_all(exp.Column):
+        if not column.table and column.name.lower() in windows:
+            raise source.refusal(
+                "unsupported",
+                f"{column.name} is a window, and HAVING comes before windows.",
+                column,
+                accepted="QUALIFY instead of HAVING",
+            )
 
 
 def _named(desk: Desk, aliases: Mapping[str, Cell]) -> Any:

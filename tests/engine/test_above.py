@@ -54,6 +54,8 @@ COLUMNS = [
     "COALESCE(NULLIF({n}, 5), 100)",
     "CAST({n} AS DOUBLE) / 7",
     "TRY_CAST({n} AS TINYINT)",
+    "TRY_CAST({n} / 7 AS DECIMAL(4, 2))",
+    "CAST('1.5' AS DECIMAL(2, 1)) * {n}",
     "CAST({n} / 3.0 AS INTEGER)",
     "TRY_CAST({n} * 1000000000.0 AS INTEGER)",
     "CAST({n} > 4 AS INTEGER)",
@@ -145,6 +147,24 @@ def test_qualify_leaves_rows_out_after_the_windows(canonical, plain):
     clauses = "QUALIFY RANK() OVER (PARTITION BY sex ORDER BY {n} DESC) = 1 ORDER BY sex, cohort_year"
     ours, theirs = f"SELECT {shown} {BY_BOTH} {clauses}", f"SELECT {shown} FROM g {clauses}"
     compared(canonical, plain, ours.format(n="COUNT(*)"), theirs.format(n="n"))
+
+
+def test_qualify_takes_totals_and_needs_a_window(canonical, plain):
+    """A total is a window, though it is worked out with its margins; HAVING sees no window, QUALIFY not only numbers."""
+    clauses = "QUALIFY t > 0 AND {n} >= 5 ORDER BY sex, cohort_year"
+    shown = "sex, {n}, SUM({n}) OVER (PARTITION BY sex) AS t"
+    ours, theirs = f"SELECT {shown} {BY_BOTH} {clauses}", f"SELECT {shown} FROM g {clauses}"
+    compared(canonical, plain, ours.format(n="COUNT(*)"), theirs.format(n="n"))
+    for sql, accepted in (
+        (f"SELECT sex, COUNT(*) {BY_SEX} QUALIFY COUNT(*) > 5", "HAVING"),
+        (f"SELECT sex, SUM(COUNT(*)) OVER () AS t {BY_SEX} HAVING T > 5", "QUALIFY"),
+        (f"SELECT sex, RANK() OVER (ORDER BY COUNT(*)) AS t {BY_SEX} HAVING t > 5", "QUALIFY"),
+        (f"SELECT sex {BY_SEX} HAVING RANK() OVER (ORDER BY COUNT(*)) > 5", "QUALIFY"),
+    ):
+        with pytest.raises(QueryRefused) as refused:
+            drawn(canonical, sql)
+        assert refused.value.code == "unsupported"
+        assert accepted in refused.value.accepted
 
 
 def test_the_hostile_questions_about_small_groups_are_answered_on_noisy_numbers(canonical):

@@ -221,10 +221,78 @@ def sensible(random) -> str:
     return text + (f" GROUP BY {', '.join(keys)}" if keys else "")
 
 
+def above(random, aggregates, keys, depth) -> str:
+    """A random number over aggregates and keys, mostly one that is accepted."""
+    if random.random() < 0.02:
+        return expression(random, 1)
+    if depth <= 0 or random.random() < 0.2:
+        return random.choice([*aggregates * 3, "school_year", "3", "0", "0.5", "1e300", "NULL"])
+
+    def inner():
+        return above(random, aggregates, keys, depth - 1)
+
+    match random.randrange(10):
+        case 0 | 1 | 2:
+            return f"({inner()} {random.choice(BINARY[:4])} {inner()})"
+        case 3:
+            met = condition_above(random, aggregates, keys, depth)
+            return f"CASE WHEN {met} THEN {inner()} {random.choice(['', 'ELSE ' + inner()])} END"
+        case 4:
+            name = random.choice(["ROUND", "ABS", "FLOOR", "CEIL", "SQRT", "LN", "EXP"])
+            return f"{name}({inner()})"
+        case 5:
+            return f"{random.choice(['POWER', 'GREATEST', 'LEAST', 'COALESCE', 'NULLIF'])}({inner()}, {inner()})"
+        case 6:
+            return (
+                f"{random.choice(['CAST', 'TRY_CAST'])}({inner()} AS {random.choice(TYPES[:3] + TYPES[5:6] + TYPES)})"
+            )
+        case 7:
+            name = random.choice(["RANK", "DENSE_RANK", "ROW_NUMBER", "PERCENT_RANK", "CUME_DIST"])
+            return f"{name}() OVER ({random.choice(['', 'PARTITION BY ' + keys[0]])} ORDER BY {inner()})"
+        case _:
+            name = random.choice(["SUM", "SUM", "AVG", "MIN", "MAX", "COUNT", "LAG", "LEAD"])
+            by, frame = random.choice([*keys, "COUNT(*) > 9"]), random.choice(["", "", "", " ROWS 1 PRECEDING"])
+            over = random.choice(["", f"PARTITION BY {by}", f"ORDER BY {random.choice(aggregates)}{frame}"])
+            return f"{name}({random.choice([*aggregates * 2, inner()])}) OVER ({over})"
+
+
+def condition_above(random, aggregates, keys, depth) -> str:
+    """A random condition over aggregates and keys."""
+    one, other = (above(random, aggregates, keys, depth - 1) for _ in range(2))
+    match random.randrange(6):
+        case 0 | 1 | 2:
+            return f"{one} {random.choice(['=', '<>', '<', '<=', '>', '>=', 'IS DISTINCT FROM'])} {other}"
+        case 3:
+            return f"{random.choice(['NOT ', ''])}({one} > 1 {random.choice(['AND', 'OR'])} {other} > 2)"
+        case 4:
+            return f"{one} {random.choice(['BETWEEN 0 AND 9', 'IN (1, 2)', 'IS NULL', 'NOT IN (0)', 'IS NOT NULL'])}"
+        case _:
+            return f"{keys[0]} = '09'"
+
+
+def outer(random) -> str:
+    """A question whose aggregates are worked on: in SELECT, HAVING, QUALIFY and ORDER BY."""
+    keys = [*random.sample(["grade_level", "econ_disadv", "school_year"], random.choice([1, 2])), "school_year"]
+    keys = list(dict.fromkeys(keys))
+    made = ["COUNT(*)", "SUM(days_absent)", "AVG(gpa)", "COUNT(*) FILTER (WHERE has_iep)"]
+    aggregates = random.sample(made, random.choice([1, 2]))
+
+    def one():
+        return above(random, aggregates, keys, random.choice([1, 2, 3]))
+
+    text = f"SELECT {', '.join(keys)}, {one()} AS x, {one()} FROM student_year WHERE school_year >= 2024 GROUP BY {', '.join(keys)}"
+    plain = [random.choice(aggregates), "x"]
+    text += random.choice(["", "", f" HAVING {condition_above(random, plain, keys, 1)}"])
+    text += random.choice(["", "", f" QUALIFY {condition_above(random, aggregates, keys, 2)}"])
+    return text + random.choice(["", f" ORDER BY {one()} DESC, x NULLS FIRST LIMIT 5", " ORDER BY 3, x"])
+
+
 def question(random) -> str:
     """A random SELECT, or a statement of another class."""
     if random.random() < 0.3:
         return sensible(random)
+    if random.random() < 0.3:
+        return outer(random)
     if random.random() < 0.25:
         return random.choice(OTHERS).format(t=random.choice(TABLES), e=expression(random, 2))
     aggregates = [
@@ -391,6 +459,15 @@ REPEATED = {
     "outer sum": lambda n: "SELECT COUNT(*)" + " + COUNT(*)" * n + " FROM student",
     "outer product": lambda n: "SELECT COUNT(*)" + " * COUNT(*)" * n + " FROM student",
     "outer quotient": lambda n: "SELECT COUNT(*)" + " / SUM(cohort_year)" * n + " FROM student",
+    "HAVING AND": lambda n: "SELECT COUNT(*) FROM student HAVING " + " AND ".join(f"COUNT(*) <> {i}" for i in range(n)),
+    "outer CASE in CASE": lambda n: "SELECT " + "CASE WHEN COUNT(*) > 1 THEN " * n + "1" + " END" * n + " FROM student",
+    "outer BETWEEN": lambda n: "SELECT COUNT(*) FROM student HAVING COUNT(*)" + " BETWEEN 0 AND 1" * n,
+    "outer ROUND in ROUND": lambda n: "SELECT " + "ROUND(" * n + "COUNT(*)" + ")" * n + " FROM student",
+    "outer NULLIF in NULLIF": lambda n: "SELECT " + "NULLIF(" * n + "COUNT(*)" + ", 1)" * n + " FROM student",
+    "windows in windows": lambda n: "SELECT " + "SUM(" * n + "COUNT(*)" + ") OVER ()" * n + " FROM student",
+    "ranks": lambda n: "SELECT " + ", ".join(f"RANK() OVER (ORDER BY COUNT(*) + {i})" for i in range(n)) + " FROM student GROUP BY sex",
+    "shares": lambda n: "SELECT sex, COUNT(*)" + " / SUM(COUNT(*)) OVER ()" * n + " FROM student GROUP BY sex",
+    "totals": lambda n: "SELECT sex" + ", SUM(COUNT(*)) OVER () - COUNT(*)" * n + " FROM student GROUP BY sex",
     "outer minus": lambda n: "SELECT " + "- " * n + "COUNT(*) FROM student",
     "ORDER BY": lambda n: "SELECT COUNT(*) FROM student ORDER BY " + ", ".join(["1"] * n),
     "GROUP BY": lambda n: "SELECT COUNT(*) FROM student GROUP BY " + ", ".join(["sex"] * n),
@@ -427,6 +504,7 @@ GROUPED = [
     "SELECT AVG(gpa), SUM(days_absent) / COUNT(*), COUNT(*) * AVG(gpa) FROM student_year GROUP BY cohort_year, school_year, school_id, grade_level, econ_disadv ORDER BY 3 DESC, 1",
     "SELECT COUNT(*) FROM student_year WHERE school_year * 3 > cohort_year + 4000 OR grade_level > '05' GROUP BY cohort_year, school_year, school_id, grade_level, schools_attended",
     "SELECT COUNT(*) FROM assessment GROUP BY ALL",
+    "SELECT COUNT(*) / SUM(COUNT(*)) OVER (PARTITION BY school_id), SUM(COUNT(*)) OVER (), RANK() OVER (PARTITION BY school_year ORDER BY COUNT(*)) FROM student_year GROUP BY school_year, school_id, grade_level, econ_disadv",
     "SELECT school_year, school_id, test_program, subject, grade_tested, performance_level, is_proficient, participated, COUNT(*) FROM assessment GROUP BY ALL",
     "SELECT cohort_year, grad_cohort, school_id, cohort_status, outcome, years_to_outcome, COUNT(*) FROM graduation GROUP BY ALL",
 ]

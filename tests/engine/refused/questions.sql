@@ -176,3 +176,21 @@ SELECT COUNT(*) FROM student_year WHERE gpa IN ();
 
 -- keys_undeclared | 1:61 | AS INTEGER
 SELECT days_absent * 2, COUNT(*) FROM student_year GROUP BY 1;
+
+-- unsupported | 1:83 | QUALIFY instead
+SELECT sex, RANK() OVER (ORDER BY COUNT(*)) AS r FROM student GROUP BY sex HAVING r < 3;
+
+-- unsupported | 1:56 | HAVING
+SELECT sex, COUNT(*) FROM student GROUP BY sex QUALIFY COUNT(*) > 5;
+
+-- unsupported | 1:13 | without ROWS
+SELECT sex, SUM(COUNT(*)) OVER (ORDER BY sex ROWS 1 PRECEDING) FROM student GROUP BY sex;
+
+-- unsupported | 1:46 | share beyond a threshold
+SELECT COUNT(*) FROM student_year HAVING MAX(gpa) > 3;
+
+-- unsupported | 1:16 | single rows
+SELECT SUM(AVG(COUNT(*))) OVER () FROM student GROUP BY sex;
+
+-- unsupported | 1:63 | such as AVG
+SELECT COUNT(*) FROM student_year GROUP BY grade_level HAVING gpa > 3;
