@@ -337,15 +337,18 @@ def _observe(
         return
     try:
         where = " AND ".join(sql(condition) for condition in conditions) or "TRUE"
-        each = ", ".join(sql(expr) for expr, _ in claimed)
+        each = [f"{sql(expr)} AS e{i}" for i, (expr, _) in enumerate(claimed)]
     except QueryRefused:
         return  # too long to be written out
+    found = ", ".join(f"list(DISTINCT e{i}), coalesce(bool_or(e{i} IS NULL), FALSE)" for i in range(len(each)))
     try:
-        rows = cursor.execute(f"SELECT {each} FROM {source} WHERE {where}").fetchall()
+        text = f"SELECT {found} FROM (SELECT {', '.join(each)} FROM {source} WHERE {where})"
+        ((*cells,),) = cursor.execute(text).fetchall()
     except Exception as failure:
         raise BrokenError("running fails", f"{type(failure).__name__}: {failure}") from failure
-    for (expr, claim), values in zip(claimed, zip(*rows, strict=True), strict=bool(rows)):
-        for outside in _outside([unscaled(value, expr.type) for value in set(values)], claim):
+    for (expr, claim), values, null in zip(claimed, cells[::2], cells[1::2], strict=True):
+        seen = {value for value in values or () if value is not None} | ({None} if null else set())
+        for outside in _outside([unscaled(value, expr.type) for value in seen], claim):
             raise BrokenError("range", f"{tree.canonical(expr)[:200]} is {outside!r}, claimed {claim}")
 
 
