@@ -450,7 +450,8 @@ class _Reader:
             if isinstance(expression, tree.Column):
                 own = expression.name
             else:
-                own = f"{inside.scans[0].prefix}{name}"
+                plain = name.isascii() and name.isidentifier()  # how others are told apart, Unicode decides, by year
+                own = f"{inside.scans[0].prefix}{name if plain else 'made'}"
                 while own in taken:
                     own += "_"
                 taken.add(own)

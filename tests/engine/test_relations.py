@@ -193,6 +193,7 @@ def test_the_name_of_a_made_column_cannot_be_read_as_another_condition(vault):
     vectors = backend.run(vault.cursor(), compiled, two.keys, len(statistics))
     (alone,) = backend.run(vault.cursor(), compile_batch(vault.catalog, [two]), two.keys, 1)
     assert vectors[1].tolist() == alone.tolist()
+    assert not any(":" in name for condition in texts.values() for name in tree.columns_of(condition))
     text = tree.canonical(tree.Column("a b", tree.TEXT))
     assert text != tree.canonical(tree.Constant("a b", tree.TEXT))
 
