@@ -165,6 +165,7 @@ class _Reader:
     catalog: Catalog
     qualified: bool
     taken: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
 
     # -- clauses
 
@@ -172,7 +173,7 @@ class _Reader:
         """Take in FROM, joins and WHERE of a SELECT; the names its expressions may use."""
         (from_this,) = self.source.consume(node.args["from_"], "this")
         earlier = set(room.persons)
-        scope = Scope(self.source, [self.part(room, from_this, ctes)], self.catalog.owner)
+        scope = Scope(self.source, [self.part(room, from_this, ctes)], self.catalog.owner, written=self.written)
         for join in node.args.get("joins") or ():
             scope = self.join(room, scope, join, ctes)
         where = node.args.get("where")
@@ -382,7 +383,7 @@ class _Reader:
     def pair(self, scope: Scope, named: Named, node: exp.Identifier) -> tuple[tree.Expr | Named, tree.Expr | Named]:
         """What a column of USING is on either side."""
         column = exp.Column(this=node.copy())
-        here = Scope(self.source, [named], self.catalog.owner)
+        here = Scope(self.source, [named], self.catalog.owner, written=self.written)
         carriers = scope.carrier(column), here.carrier(column)
         if carriers[0] is not None and carriers[1] is not None:
             if carriers[0].presence is not None:
@@ -450,7 +451,8 @@ class _Reader:
             if isinstance(expression, tree.Column):
                 own = expression.name
             else:
-                own = f"{inside.scans[0].prefix}{name}"
+                plain = name.isascii() and name.isidentifier()  # how others are told apart, Unicode decides, by year
+                own = f"{inside.scans[0].prefix}{name if plain else 'made'}"
                 while own in taken:
                     own += "_"
                 taken.add(own)

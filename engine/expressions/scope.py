@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from engine import tree
 from engine.source import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine import tree
     from engine.refusals import QueryRefused
     from engine.source import Source
+
+
+WRITTEN_MAX = 10_000
+"""Most nodes of all that a question's names stand for: each CTE may double what the one before it makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ class Scope:
         owner: the owner column's name, which may not be used.
         shared: columns that USING made one, by lower-case name.
         shared_owner: the relation whose owner USING made the owner of all.
+        written: under `nodes` how much names have stood for so far, in the whole question.
     """
 
     source: Source
@@ -54,6 +61,7 @@ class Scope:
     owner: str
     shared: Mapping[str, tree.Expr] = field(default_factory=dict)
     shared_owner: Named | None = None
+    written: Counter[str] = field(default_factory=Counter)
 
     def column(self, node: exp.Column) -> tree.Expr:
         """What a column's name stands for.
@@ -78,11 +86,24 @@ class Scope:
                 accepted="a question about groups of students, such as COUNT(*) with GROUP BY on a listed column",
             )
         if name in self.shared and not node.table:
-            return self.shared[name]
+            return self._written_out(self.shared[name], node)
         found = {expr: None for named in within if (expr := named.columns.get(name)) is not None}
         if len(found) == 1:
-            return next(iter(found))
+            return self._written_out(next(iter(found)), node)
         raise self._unknown(node, name, within, ambiguous=bool(found))
+
+    def _written_out(self, expr: tree.Expr, node: exp.Column) -> tree.Expr:
+        """What a name stands for, refused where all names together stand for too much."""
+        if not isinstance(expr, tree.Column):
+            self.written["nodes"] += sum(1 for _ in itertools.islice(tree.walk(expr), WRITTEN_MAX))
+            if self.written["nodes"] > WRITTEN_MAX:
+                raise self.source.refusal(
+                    "too_large",
+                    "This is too much once it is written out.",
+                    node,
+                    accepted="fewer levels of subqueries",
+                )
+        return expr
 
     def carrier(self, node: exp.Expr) -> Named | None:
         """The relation whose owner a name stands for; None where it is no owner's name."""

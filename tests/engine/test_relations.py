@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from engine.backends import duckdb as backend
 from engine.catalog_file import catalog_of_document, resolve
 from engine.compile import OWNER, compile_batch
 from engine.preparation import planned
+from engine.refusals import QueryRefused
 from engine.source import Source  # noqa: F401
 
 
@@ -193,6 +195,7 @@ def test_the_name_of_a_made_column_cannot_be_read_as_another_condition(vault):
     vectors = backend.run(vault.cursor(), compiled, two.keys, len(statistics))
     (alone,) = backend.run(vault.cursor(), compile_batch(vault.catalog, [two]), two.keys, 1)
     assert vectors[1].tolist() == alone.tolist()
+    assert not any(":" in name for condition in texts.values() for name in tree.columns_of(condition))
     text = tree.canonical(tree.Column("a b", tree.TEXT))
     assert text != tree.canonical(tree.Constant("a b", tree.TEXT))
 
@@ -210,3 +213,15 @@ def test_a_condition_on_rows_without_a_match_runs(vault):
     """DuckDB 2.0 fails on this as it is written: it drops the columns of a side it makes an anti join of."""
     apart = UNMATCHED.replace("b.student_key IS NULL", "NOT COALESCE(b.student_key IS NOT NULL, FALSE)")
     assert counted(vault, UNMATCHED) == plainly(vault, apart) != []
+
+
+@pytest.mark.parametrize("step", ["x - x + x AS x", "COALESCE(x, x) AS x", "CASE WHEN x = x THEN 1 ELSE x END AS x"])
+def test_what_each_subquery_doubles_is_refused_in_time(step, canonical):
+    """Names that stand for expressions of names may not blow a short question up."""
+    ctes = ["c0 AS (SELECT student_key, schools_attended AS x FROM student_year)"]
+    ctes += [f"c{i + 1} AS (SELECT student_key, {step} FROM c{i})" for i in range(40)]
+    begun = time.process_time()
+    with pytest.raises(QueryRefused) as caught:
+        planned(canonical, f"WITH {', '.join(ctes)} SELECT SUM(x) AS s FROM c40", canonical.cohorts)
+    assert caught.value.code == "too_large"
+    assert time.process_time() - begun < 2

@@ -203,7 +203,7 @@ class Joiner:
         columns = [column for part in inner.parts for column in part.columns]
         exported, selected = [], [f"{inner.owner_part().alias}.{self.owner}"]
         for i, column in enumerate(rng.sample(columns, min(len(columns), 8))):
-            name = f"c{self.depth}{i}"
+            name = f"c{self.depth}{i}" if rng.random() < 0.95 else f'"c{i}:exact0 é.{i}"'
             selected.append(f"{column.name} AS {name}")
             self.base[name] = self.base.get(column.name, column.name)
             self.told |= {name} if column.name in self.told else set()
@@ -264,8 +264,8 @@ class Joiner:
 
     def using(self, new: Part, text: str, *, left: bool) -> Piece:
         """A join on the owner and columns of one name."""
-        others = {column.name.split(".")[1] for part in self.parts for column in part.columns}
-        mine = {column.name.split(".")[1] for column in new.columns} & others
+        others = {column.name.partition(".")[2] for part in self.parts for column in part.columns}
+        mine = {column.name.partition(".")[2] for column in new.columns} & others
         some = self.rng.sample(sorted(mine), min(len(mine), self.rng.choice([0, 1, 1, 2])))
         self.kinds |= {"USING"}
         return Piece("LEFT JOIN" if left else "JOIN", text, new.alias, (), (self.owner, *some))
