@@ -248,8 +248,10 @@ class Joiner:
         on = [f"{alias}.{self.owner} = {mate.alias}.{self.owner}", *self.equalities(new, 3 if left else 2)]
         if rng.random() < 0.4:
             on.append(self.grammar(columns).atom().sql)
-        if left and rng.random() < 0.25:
-            on.append(self.grammar(mate.columns).atom().sql)
+        if left and rng.random() < 0.3:
+            ours = self.grammar(mate.columns)
+            column = rng.choice([c for c in ours.told if c.values is not None] or [None])
+            on.append(ours.atom().sql if column is None else f"{column.name} = {ours.value(column).sql}")
         rng.shuffle(on)
         self.kinds |= {"owner and key"} if len(on) > 1 else set()
         self.parts.append(new)
