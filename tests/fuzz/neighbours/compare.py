@@ -221,6 +221,8 @@ def as_written(pairs: Pairs, question: Joined, asked: Asked) -> None:
     except duckdb.Error:
         return  # what ours says NULL of
     width = len(question.keys)
+    if width != len(asked.keys.columns):
+        return  # two of its keys are one column, as the cohort of two tables is
     wanted = {tuple(row[:width]): row[width] for row in rows if row[width]}
     vectors = run(pairs.whole.cursor(), asked) or [[0] * len(asked.keys.rows)]
     found = {key: cell for key, cell in zip(asked.keys.rows, vectors[0], strict=True) if cell}
