@@ -193,12 +193,12 @@ class Grammar:
         if column.type == tree.BOOLEAN:
             return rng.choice([Node("boolean", "TRUE"), Node("boolean", "FALSE"), literal(1), literal(0)])
         if column.type == tree.TEXT:
-            odd = column.values is None or rng.random() < 0.08
+            odd = not column.values or rng.random() < 0.08
             return literal(str(rng.choice(["O'Brien", "nowhere", ""] if odd else column.values)))
         if rng.random() < 0.04:
             return rng.choice(ODD_NUMBERS)
         base: list[int | Fraction | float] = [0, 1, 2, 7]
-        if column.values is not None:
+        if column.values:
             base = [value for value in column.values if isinstance(value, int)]
         elif column.ranges is not None:
             base = [end for row in column.ranges.rows for end in row[1:]]
