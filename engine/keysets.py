@@ -139,8 +139,9 @@ def key_list(
         return KeyList(columns, () if columns else ((),))
     cohort = frame.relation.cohort
     narrowed[cohort] = listed(set(cohorts) & set(narrowed[cohort].values or ()))
-    maker = _Maker(frame, query, narrowed, refusal)
-    units = [maker.unit(positions) for positions in _units(frame, columns, query.where)]
+    equals = _equals(query.where)
+    maker = _Maker(frame, query, narrowed, refusal, equals)
+    units = [maker.unit(positions) for positions in _units(frame, columns, equals)]
     size = math.prod(len(keys) for _, keys, _ in units)
     if size > EVALUATIONS_MAX:
         raise _too_many(size)
@@ -183,9 +184,8 @@ def _equals(where: Sequence[Expr]) -> dict[str, frozenset[str]]:
     return found
 
 
-def _units(frame: Frame, keys: Sequence[Expr], where: Sequence[Expr]) -> list[tuple[int, ...]]:
+def _units(frame: Frame, keys: Sequence[Expr], equals: Mapping[str, frozenset[str]]) -> list[tuple[int, ...]]:
     """Which keys are evaluated together: those that share a column, or a row of a public table through equal ones."""
-    equals = _equals(where)
     home = {name: scan.name for scan, names in _public(frame) for name in names.values()}
     units: list[tuple[set[str], list[int]]] = []
     for position, key in enumerate(keys):
@@ -209,6 +209,7 @@ class _Maker:
     query: tree.Query
     known: dict[str, Range]
     refusal: Callable[..., QueryRefused]
+    equals: Mapping[str, frozenset[str]]
     left: int = CUT_MAX
     steps: int = 0
 
@@ -303,10 +304,10 @@ class _Maker:
     def ways(self, reads: frozenset[str], types: Mapping[str, tree.Type]) -> Ways:
         """The combinations of values that the listed columns among those read can have together."""
         found: Ways = [{}]
-        equals = _equals(self.query.where)
         for scan, names in _public(self.frame):
-            if any(reads & (equals.get(full, frozenset()) | {full}) for full in names.values()):
-                found = self.joined(found, scan, names, reads)
+            stands_for = {n: sorted(reads & self.equals.get(full, frozenset({full}))) for n, full in names.items()}
+            if any(stands_for.values()):
+                found = self.joined(found, scan, stands_for)
         for name in sorted(reads - set(found[0] if found else ())):
             own = self.known[name]
             if own.values is None and (own.low is None or own.high is None or own.high - own.low >= BOUNDED_MAX):
@@ -327,13 +328,17 @@ class _Maker:
                 ]
         return found
 
-    def joined(self, ways: Ways, scan: Scan, names: Mapping[str, str], reads: frozenset[str]) -> Ways:
-        """The combinations with the rows of a public table that agree with them, for the columns that are read."""
-        equals = _equals(self.query.where)
-        stands_for = {name: sorted(reads & (equals.get(full, frozenset()) | {full})) for name, full in names.items()}
+    def joined(self, ways: Ways, scan: Scan, stands_for: Mapping[str, Sequence[str]]) -> Ways:
+        """The combinations with the rows of a public table that agree with them.
+
+        Args:
+            ways: the combinations.
+            scan: the public table.
+            stands_for: of each of its columns the columns that are read and equal to it, itself perhaps among them.
+        """
         rows: dict[Key, None] = {}
         for cells in self.frame.table(scan).rows:
-            if all(holds(self.known[full], cells[name]) for name, full in names.items()):
+            if all(holds(self.known[full], cells[name]) for name, full in self.frame.names[scan.name].items()):
                 rows[tuple(cells[name] for name, wanted in stands_for.items() for _ in wanted)] = None
         columns = [full for wanted in stands_for.values() for full in wanted]
         found: Ways = []
