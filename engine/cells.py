@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlglot import exp
 
 from engine.expressions import ARITHMETIC, COMPARISONS, PRECISION_MAX, SCALE_MAX
+from engine.margins import Z90, Z95
 from engine.source import nearest
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from engine.source import Source
 
 Kind = Literal["integer", "double", "text", "boolean", "null"]
-
-Z90, Z95 = 1.6448536269514722, 1.959963984540054
-"""Quantiles of the standard normal distribution for two-sided 90 % and 95 %."""
 
 WHOLE_DIGITS_MAX = 18
 OFFSET_MAX = 1_000_000
@@ -62,7 +60,7 @@ _TYPES: dict[str, Kind] = {
     "TEXT": "text",
     "BOOLEAN": "boolean",
 }
-_SQL_TYPES: dict[Kind, str] = {
+SQL_TYPES: dict[str, str] = {
     "integer": "BIGINT",
     "double": "DOUBLE",
     "text": "VARCHAR",
@@ -403,7 +401,7 @@ def _cast(desk: Desk, node: exp.Expr) -> Cell:
     if kind == "double":
         return Cell(finite(f"TRY_CAST({arg.sql} AS DOUBLE)"), kind)
     if kind != "integer":
-        return Cell(f"TRY_CAST({arg.sql} AS {_SQL_TYPES[kind]})", kind)
+        return Cell(f"TRY_CAST({arg.sql} AS {SQL_TYPES[kind]})", kind)
     whole = f"round({arg.sql})" if arg.kind == "double" else arg.sql  # a cast alone would round half to even
     return Cell(f"CAST(TRY_CAST({whole} AS {written}) AS BIGINT)", kind)
 

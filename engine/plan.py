@@ -204,11 +204,11 @@ def make_plan(source: Source, query: tree.Query | tree.Combined, catalog: Catalo
     Raises:
         QueryRefused: where a bound, a key list or a size cannot be proved.
     """
-    planner = _Planner(source, catalog, askable)
+    parts = (query,) if isinstance(query, tree.Query) else query.parts
+    filters = {item.condition for part in parts for item in _aggregates(part)} - {None}
+    planner = _Planner(source, catalog, askable, len(filters))
     if isinstance(query, tree.Query):
-        part = planner.part(query)
-        return planner.whole(part, (), None)
-    planner.filters = {item.condition for part in query.parts for item in _aggregates(part) if item.condition}
+        return planner.whole(planner.part(query), (), None)
     return planner.combined(query)
 
 
@@ -220,9 +220,8 @@ class _Planner:
     known: Mapping[str, Range]
     keys: KeyList
 
-    def __init__(self, source: Source, catalog: Catalog, askable: Collection[int]) -> None:
-        self.source, self.catalog, self.askable = source, catalog, askable
-        self.filters: set[tree.Expr] = set()
+    def __init__(self, source: Source, catalog: Catalog, askable: Collection[int], filters: int) -> None:
+        self.source, self.catalog, self.askable, self.filters = source, catalog, askable, filters
         self.touched: set[int] = set()
         self.found: OrderedDict[str, Statistic] = OrderedDict()
         self.sums: dict[tuple[int, int], Fraction] = {}
@@ -233,7 +232,6 @@ class _Planner:
         """The plan of one aggregate SELECT; what it measures is collected for the whole."""
         self.query, self.frame = query, frame_of(self.catalog, query.relation)
         self.known = self.frame.known
-        self.filters |= {item.condition for item in _aggregates(query) if item.condition is not None}
         self.contributions: dict[tuple[tree.Expr, ...], Contribution] = {}
         self.prove_relation()
         for key, span in zip(query.keys, query.key_spans, strict=True):
@@ -280,8 +278,7 @@ class _Planner:
     def combined(self, query: tree.Combined) -> Plan:
         """The plan of a question over released tables."""
         parts = tuple(self.part(part) for part in query.parts)
-        sizes = [math.prod(len(parts[p].keys.rows) for p in product) for product in query.sizes]
-        cells = sum(sizes) * max(len(query.columns), 1)
+        cells = _rows(query.size, parts) * max(len(query.columns), 1)
         if cells > CELLS_MAX:
             message = f"Joined so, the released tables could have {cells:,} cells."
             raise QueryRefused("too_large", message, accepted=f"at most {CELLS_MAX:,}: an equality, or fewer groups")
@@ -511,7 +508,7 @@ class _Planner:
             return None
         found = self.contributions.get(conditions)
         if found is None:
-            found = contribution(self.frame, conditions, known, self.keys, 1 + len(self.filters))
+            found = contribution(self.frame, conditions, known, self.keys, 1 + self.filters)
             self.contributions[conditions] = found
         if students and found.rows_per_group <= 1:
             students, label = False, f"COUNT(*), as {label}"  # a student has one row in a group: rows are students
@@ -551,6 +548,17 @@ class _Planner:
                 weights[total] = 2 / (1 + ratio)
                 implicit[count] = max(implicit.get(count, Fraction(0)), 2 - weights[total])
         return tuple(implicit.get(position, weight) for position, weight in enumerate(weights))
+
+
+def _rows(size: tree.Size, parts: Sequence[Plan]) -> int:
+    """How many rows a statement over parts may have."""
+    match size:
+        case int():
+            return len(parts[size].keys.rows)
+        case ("+", of):
+            return sum(_rows(each, parts) for each in of)
+        case (_, of):
+            return math.prod(_rows(each, parts) for each in of)
 
 
 def _told_apart(sql: str, parts: Sequence[Plan]) -> str:

@@ -13,10 +13,10 @@ from sqlglot import exp
 
 from engine import tree
 from engine.above import Above, outer, totals
-from engine.cells import Cell, Desk, cell_of, condition_of, order_terms, unknown
+from engine.cells import SQL_TYPES, Cell, Desk, cell_of, condition_of, order_terms, unknown
 from engine.refusals import QueryRefused
 from engine.relations import Cte, alias_of, all_used, ctes_of, read
-from engine.selected import group_keys, selected_columns, whole_number
+from engine.selected import group_keys, resolve, selected_columns, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,12 +41,12 @@ class _Shape:
 
     Attributes:
         sql: a SELECT that gives v0, v1, …, margins where columns have them, and i, by which it is ordered.
-        sizes: products of parts that it may have as many rows as.
+        size: how many rows it may have.
     """
 
     sql: str
     columns: tuple[tree.Made, ...]
-    sizes: tuple[tuple[int, ...], ...]
+    size: tree.Size
 
 
 def combined(source: Source, node: exp.Expr, catalog: Catalog) -> tree.Combined:
@@ -59,7 +59,7 @@ def combined(source: Source, node: exp.Expr, catalog: Catalog) -> tree.Combined:
     shape = reader.relation(node, {})
     if not reader.parts:
         raise source.refusal("unsupported", "This asks for nothing.", node, accepted="an aggregate such as COUNT(*)")
-    return tree.Combined(tuple(reader.parts), shape.sql, shape.columns, shape.sizes)
+    return tree.Combined(tuple(reader.parts), shape.sql, shape.columns, shape.size)
 
 
 @dataclass(slots=True)
@@ -161,7 +161,7 @@ class _Reader:
         query = tree.Query(asked.relation, asked.where, (), (), ())
         self.parts.append(query)
         desk = Desk(source, cell, {}, ("i",))
-        shape = self.made(node, desk, f"p{number}", selected, (having, qualify, None))
+        sql, columns = self.made(node, desk, f"p{number}", selected, (having, qualify))
         if not items and group is None:
             raise source.refusal(
                 "unsupported",
@@ -172,7 +172,7 @@ class _Reader:
         if not items:
             items.append(tree.Item("c0", tree.KeyRef(0)))
         self.parts[number] = tree.Query(asked.relation, asked.where, tuple(above.keys), tuple(spans), tuple(items))
-        return _Shape(shape.sql, shape.columns, ((number,),))
+        return _Shape(sql, columns, number)
 
     # -- SELECT over released tables
 
@@ -202,11 +202,8 @@ class _Reader:
         if group is not None or any(_aggregates(value) for _, value in selected):
             desk, clause = self.grouped(desk, group, selected)
             text += clause
-        shape = self.made(node, desk, text, selected, (having, qualify, group))
-        sizes: list[tuple[int, ...]] = [()]
-        for table in tables:
-            sizes = [one + other for one in sizes for other in table.shape.sizes]
-        return _Shape(shape.sql, shape.columns, tuple(sizes[:1000]))
+        sql, columns = self.made(node, desk, text, selected, (having, qualify))
+        return _Shape(sql, columns, ("*", tuple(table.shape.size for table in tables)))
 
     def table(self, node: exp.Expr, ctes: Mapping[str, Cte], position: int) -> _Table:
         """A released CTE or subquery in FROM."""
@@ -300,27 +297,14 @@ class _Reader:
                     ]
         return selected_columns(self.source, found)
 
-    def grouped(
-        self, desk: Desk, group: exp.Group | None, selected: Sequence[tuple[str, exp.Expr]]
-    ) -> tuple[Desk, str]:
+    def grouped(self, desk: Desk, group: exp.Group | None, selected: list[tuple[str, exp.Expr]]) -> tuple[Desk, str]:
         """What may stand beside aggregates over released rows, and the GROUP BY clause."""
         source = self.source
         keys: list[Cell] = []
         if group is not None:
             terms, everything = source.consume(group, "expressions", "all")
             nodes = list(terms or ()) + ([v for _, v in selected if not _aggregates(v)] if everything else [])
-            for term in nodes:
-                value = term
-                if isinstance(term, exp.Literal) and not term.is_string and term.name.isdecimal():
-                    place = int(term.name) if len(term.name) < 4 else 0  # noqa: PLR2004 - columns are few
-                    if not 1 <= place <= len(selected):
-                        raise source.refusal(
-                            "syntax", "There is no such column to point at.", term, accepted=f"1 to {len(selected)}"
-                        )
-                    value = selected[place - 1][1]
-                elif isinstance(term, exp.Column) and not term.table:
-                    value = next((v for name, v in selected if name.lower() == term.name.lower()), term)
-                keys.append(cell_of(desk, value))
+            keys = [cell_of(desk, resolve(source, term, selected, prefer=())) for term in nodes]
         written = {key.sql: key for key in keys}
 
         def cell(part: exp.Expr) -> Cell | None:
@@ -351,11 +335,11 @@ class _Reader:
         desk: Desk,
         text: str,
         selected: Sequence[tuple[str, exp.Expr]],
-        clauses: tuple[exp.Expr | None, exp.Expr | None, exp.Expr | None],
-    ) -> _Shape:
+        clauses: tuple[exp.Expr | None, exp.Expr | None],
+    ) -> tuple[str, tuple[tree.Made, ...]]:
         """SELECT … FROM `text`, with HAVING, QUALIFY, DISTINCT, ORDER BY and LIMIT."""
         source = self.source
-        having, qualify, _ = clauses
+        having, qualify = clauses
         distinct, order, limit, offset = source.consume(node, *_TAIL, *(k for k in node.args if k not in _TAIL))[:4]
         cells = [cell_of(desk, value) for _, value in selected]
         aliases = {name.lower(): cell for (name, _), cell in zip(selected, cells, strict=True)}
@@ -405,7 +389,7 @@ class _Reader:
         by = f"ORDER BY {', '.join(ties)}" if ties else ""
         sql = f"SELECT {', '.join(kept)}, row_number() OVER ({by}) AS i FROM ({inner}) AS m"
         sql = _cut(sql, whole_number(source, limit), whole_number(source, offset))
-        return _Shape(sql, columns, ())
+        return sql, columns
 
     def set_operation(self, node: exp.SetOperation, ctes: Mapping[str, Cte]) -> _Shape:
         source = self.source
@@ -448,7 +432,7 @@ class _Reader:
         by = ", ".join([*(f"{term}{how}" for term, how in terms), ties])
         sql = f"SELECT {listed}, row_number() OVER (ORDER BY {by}) AS i FROM ({joined}) AS u"
         sql = _cut(sql, whole_number(source, limit), whole_number(source, offset))
-        return _Shape(sql, tuple(columns), (*left.sizes, *right.sizes))
+        return _Shape(sql, tuple(columns), ("+", (left.size, right.size)))
 
 
 _TAIL = ("distinct", "order", "limit", "offset")
@@ -557,8 +541,8 @@ def _cut(sql: str, most: int | None, skipped: int | None) -> str:
 
 def _side(shape: _Shape, columns: Sequence[tree.Made], number: int) -> str:
     """One side of a UNION ALL, its columns in the types of the whole."""
-    types = {"integer": "BIGINT", "double": "DOUBLE", "text": "VARCHAR", "boolean": "BOOLEAN", "null": "BIGINT"}
-    listed = [f"CAST(v{position} AS {types[column.kind]}) AS v{position}" for position, column in enumerate(columns)]
+    types = [SQL_TYPES[column.kind] for column in columns]
+    listed = [f"CAST(v{position} AS {of}) AS v{position}" for position, of in enumerate(types)]
     listed += [
         f"{letter}{position}" for position, column in enumerate(columns) if column.margins for letter in HIDDEN
     ]

@@ -321,6 +321,10 @@ class Made:
     margins: bool
 
 
+Size = int | tuple[Literal["+", "*"], "tuple[Size, ...]"]
+"""How many rows a released table may have: those of a part by its number, or of others, added up or multiplied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Combined:
     """A question whose answer is made of one or more released tables by a statement that sees nothing else.
@@ -330,13 +334,13 @@ class Combined:
         sql: the statement; it gives v0, v1, … for the columns, s, a and b before their numbers for standard errors
             and 90 % and 95 % margins where they have them, and rows in order.
         columns: of the answer.
-        sizes: products of parts that the statement may have as many rows as; their sum bounds its rows.
+        size: how many rows the statement may have.
     """
 
     parts: tuple[Query, ...]
     sql: str
     columns: tuple[Made, ...]
-    sizes: tuple[tuple[int, ...], ...]
+    size: Size
 
 
 def parts(expr: Expr) -> tuple[Expr, ...]:

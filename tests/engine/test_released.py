@@ -236,3 +236,14 @@ def test_threads_answer_beside_one_another(canonical):
     with ThreadPoolExecutor(4) as pool:
         for size, rows in zip(range(1, 60), pool.map(asked, range(1, 60)), strict=True):
             assert {n for _, n in rows} == {size}
+
+
+def test_joins_of_unions_are_bounded_before_anything_is_multiplied_out(canonical):
+    """A union of twenty answers joined five times with itself has 64 million rows: refused, at once and in little room."""
+    parts = " UNION ALL ".join(f"SELECT COUNT(*) AS n FROM student_year WHERE days_enrolled > {i}" for i in range(20))
+    sql = f"WITH u AS ({parts}) SELECT a.n FROM u a, u b, u c, u d, u e, u f"
+    start = time.perf_counter()
+    with pytest.raises(QueryRefused) as caught:
+        planned(canonical, sql, canonical.cohorts)
+    assert (caught.value.code, time.perf_counter() - start < 2) == ("too_large", True)
+    assert "64,000,000" in caught.value.message
