@@ -23,9 +23,6 @@ KEYS_TABLE = "homeroom_keys"
 OWNER = "homeroom_owner"
 """The owner column as every private table of the vault has it."""
 
-OWNER = "homeroom_owner"
-"""The owner column as every private table of the vault has it."""
-
 PLACED_GROUPS_MAX = 1_000
 """Up to so many groups are put in their places after the rows are fetched, which saves the database a join."""
 

@@ -210,9 +210,8 @@ class _Reader:
     def table(self, room: _Room, written: str, alias: str, node: exp.Expr) -> Named:
         catalog = self.catalog
         table = catalog.tables.get(written.lower())
-        known = ", ".join(each.name for each in (*catalog.private_tables, *catalog.public_tables))
+        names = [each.name for each in (*catalog.private_tables, *catalog.public_tables)]
         if table is None:
-            names = [each.name for each in (*catalog.private_tables, *catalog.public_tables)]
             raise self.source.refusal(
                 "unknown_name", f"There is no table {written}.", node, accepted=nearest(written, names)
             )
@@ -221,7 +220,7 @@ class _Reader:
                 "column_off",
                 f"{table.name} is sensitive and switched off in this district.",
                 node,
-                accepted=f"one of {known}",
+                accepted=f"one of {', '.join(names)}",
             )
         self.taken[table.name] += 1
         number = self.taken[table.name]
@@ -496,7 +495,7 @@ class _Reader:
             return None
         for side, carrier in zip(sides, carriers, strict=True):
             if carrier is not None and carrier.presence is not None:
-                scope.column(_bare(side))
+                scope.column(side.unnest())
         one, other = carriers
         if one is None or other is None:
             raise AssertionError
@@ -531,12 +530,6 @@ def _person(named: Named) -> str:
     if named.person is None:
         raise AssertionError
     return named.person
-
-
-def _bare(node: exp.Expr) -> Any:
-    while isinstance(node, exp.Paren):
-        node = node.this
-    return node
 
 
 def _conjunct_nodes(node: exp.Expr) -> Iterator[exp.Expr]:
