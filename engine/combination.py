@@ -19,7 +19,7 @@ from engine import postprocess, tree
 from engine.forms import Computed
 from engine.refusals import QueryRefused
 from engine.released import HIDDEN
-from engine.vault import LOCKS
+from engine.vault import locks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -176,5 +176,5 @@ def _cursor() -> duckdb.DuckDBPyConnection:
     with _LOCK:
         kept = _KEPT.get(os.getpid())
         if kept is None:
-            kept = _KEPT[os.getpid()] = duckdb.connect(":memory:", config={**LOCKS, "threads": "1"})
+            kept = _KEPT[os.getpid()] = duckdb.connect(":memory:", config={**locks(), "threads": "1"})
         return kept.cursor()

@@ -13,7 +13,7 @@ import pytest
 from engine.catalog_file import catalog_of, read_catalog
 from engine.intake.load import load
 from engine.refusals import CatalogRefused
-from engine.vault import LOCKS, OWNER, Vault, audit, public_rows
+from engine.vault import OWNER, Vault, audit, locks, public_rows
 
 KEY = b"k" * 32
 
@@ -189,12 +189,23 @@ def test_the_cursor_is_locked_down(statement, vault, tmp_path):
 
 def test_every_lock_is_on(vault):
     """Each setting has the value declared for it."""
-    for name, value in LOCKS.items():
+    for name, value in locks().items():
         found = vault.cursor().execute(f"SELECT current_setting('{name}')").fetchall()[0][0]
         if name == "memory_limit":
             assert str(found).endswith("GiB")
+        elif name == "disabled_optimizers":
+            assert sorted(str(found).split(",")) == sorted(str(value).split(","))
         else:
             assert str(found).lower() == value
+
+
+def test_a_plan_is_not_made_from_the_extremes_on_record(vault):
+    """A year that nobody has is looked for, and not known from the database's statistics to be absent."""
+    statement = "EXPLAIN SELECT COUNT(*) FROM student_year WHERE school_year > 1000000"
+    assert "Empty Result" not in str(vault.cursor().execute(statement).fetchall())
+    with duckdb.connect(":memory:") as unlocked:
+        unlocked.execute("CREATE TABLE student_year AS SELECT 2025 AS school_year")
+        assert "Empty Result" in str(unlocked.execute(statement).fetchall())
 
 
 def test_reading_changes_nothing_on_the_disk(path, declared):

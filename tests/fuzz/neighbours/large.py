@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from engine.intake.demo import generate
 from engine.sql import quoted
-from engine.vault import LOCKS, META, Vault, stored_tables
+from engine.vault import META, Vault, locks, stored_tables
 
 from .pairs import Pairs, neighbour, vault_of
 
@@ -60,5 +60,5 @@ def _shuffled(vault: Vault, folder: Path, seed: int) -> Vault:
                 f"CREATE TABLE target.{quoted(name)} AS SELECT * FROM source.{quoted(name)} ORDER BY hash(rowid + {seed})"
             )
         connection.execute("CHECKPOINT target")
-    settings: Mapping[str, Any] = {**LOCKS, "threads": str(THREADS)}
+    settings: Mapping[str, Any] = {**locks(), "threads": str(THREADS)}
     return Vault(duckdb.connect(str(path), read_only=True, config=dict(settings)), catalog, epoch)
