@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from budgets.policy import Standing, default_share_nanorho
 from engine import accuracy
-from engine.forms import Ratio
+from engine.forms import Key, Ratio
 from engine.parse import parse
 from engine.plan import make_plan
 from engine.refusals import BudgetRefused, QueryRefused
@@ -207,6 +207,19 @@ def notes(plan: Plan, left_out: Sequence[tuple[int, str]]) -> list[str]:
         found.append("No student can be in this answer: it is made of public knowledge and costs nothing.")
     if any(isinstance(output.form, Ratio) for output in plan.outputs):
         found.append("A ratio is biased by about the square of its divisor's relative standard error.")
+    if _chosen_by_noise(plan):
+        found.append(
+            "Noise had a part in which rows are shown: one that is shown for a high or low estimate is likely to be "
+            "less extreme than it looks, and its margin does not cover that."
+        )
     if left_out:
         found.append("Some cohorts were left out; cells in which they can occur are marked partial.")
     return found
+
+
+def _chosen_by_noise(plan: Plan) -> bool:
+    """Whether HAVING, QUALIFY or LIMIT by an estimate may leave out a row."""
+    if plan.made is not None:
+        return plan.made.chosen
+    by_estimate = any(not isinstance(term.form, Key) for term in plan.order)
+    return by_estimate and (plan.limit is not None or plan.offset > 0)

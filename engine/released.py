@@ -59,7 +59,7 @@ def combined(source: Source, node: exp.Expr, catalog: Catalog) -> tree.Combined:
     shape = reader.relation(node, {})
     if not reader.parts:
         raise source.refusal("unsupported", "This asks for nothing.", node, accepted="an aggregate such as COUNT(*)")
-    return tree.Combined(tuple(reader.parts), shape.sql, shape.columns, shape.size)
+    return tree.Combined(tuple(reader.parts), shape.sql, shape.columns, shape.size, reader.chosen)
 
 
 @dataclass(slots=True)
@@ -69,6 +69,7 @@ class _Reader:
     parts: list[tree.Query] = field(default_factory=list)
     shapes: dict[int, _Shape] = field(default_factory=dict)
     known: dict[int, bool] = field(default_factory=dict)
+    chosen: bool = False
 
     # -- what is released
 
@@ -197,6 +198,7 @@ class _Reader:
         desk = Desk(source, plain, {}, ties)
         if where is not None:
             (this,) = source.consume(where, "this")
+            self.chosen |= any(self.is_noisy(self.column(tables, part.copy())) for part in this.find_all(exp.Column))
             text += f" WHERE {condition_of(Desk(source, plain, {}, ties, windows=False), this)}"
         selected = self.everything(tables, expressions or [])
         if group is not None or any(_aggregates(value) for _, value in selected):
@@ -278,6 +280,10 @@ class _Reader:
             )
         return found[0]
 
+    def is_noisy(self, cell: Cell) -> bool:
+        """Whether a cell may be other than a key of its part, unchanged."""
+        return cell.base is None or not isinstance(self.parts[cell.base[0]].items[cell.base[1]].value, tree.KeyRef)
+
     def everything(self, tables: Sequence[_Table], nodes: list[exp.Expr]) -> list[tuple[str, exp.Expr]]:
         """The columns of SELECT, with * written out."""
         found: list[exp.Expr] = []
@@ -340,6 +346,7 @@ class _Reader:
         """SELECT … FROM `text`, with HAVING, QUALIFY, DISTINCT, ORDER BY and LIMIT."""
         source = self.source
         having, qualify = clauses
+        self.chosen |= any(node.args.get(name) for name in ("having", "qualify", "limit", "offset"))
         distinct, order, limit, offset = source.consume(node, *_TAIL, *(k for k in node.args if k not in _TAIL))[:4]
         cells = [cell_of(desk, value) for _, value in selected]
         aliases = {name.lower(): cell for (name, _), cell in zip(selected, cells, strict=True)}

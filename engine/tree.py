@@ -335,12 +335,14 @@ class Combined:
             and 90 % and 95 % margins where they have them, and rows in order.
         columns: of the answer.
         size: how many rows the statement may have.
+        chosen: whether noisy numbers may decide which rows are there.
     """
 
     parts: tuple[Query, ...]
     sql: str
     columns: tuple[Made, ...]
     size: Size
+    chosen: bool
 
 
 def parts(expr: Expr) -> tuple[Expr, ...]:

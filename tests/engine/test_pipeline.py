@@ -334,6 +334,28 @@ def test_a_sealed_class_is_left_out_and_named(folder):
         assert caught.value.code == "cohort_sealed"
 
 
+A_YEAR = "FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
+BOTH = "WITH a AS (SELECT school_year, COUNT(*) AS n FROM student_year GROUP BY school_year) SELECT n FROM a"
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        (f"SELECT grade_level, COUNT(*) AS n {A_YEAR} ORDER BY n DESC LIMIT 3", True),
+        (f"SELECT grade_level, COUNT(*) AS n {A_YEAR} ORDER BY n DESC", False),
+        (f"SELECT grade_level, COUNT(*) AS n {A_YEAR} ORDER BY grade_level LIMIT 3", False),
+        (f"SELECT grade_level, COUNT(*) AS n {A_YEAR} HAVING COUNT(*) > 20", True),
+        (f"SELECT grade_level, COUNT(*) AS n {A_YEAR} QUALIFY RANK() OVER (ORDER BY n) < 4", True),
+        (f"{BOTH} WHERE n > 20", True),
+        (f"{BOTH} WHERE school_year = 2025", False),
+        (f"{BOTH} ORDER BY n LIMIT 2", True),
+    ],
+)
+def test_a_selection_by_noise_is_told(sql, told, district):
+    """A row shown because its estimate is high or low is likely to be less extreme than it looks."""
+    assert any("Noise had a part" in note for note in district.preview(sql).notes) == told
+
+
 def test_public_knowledge_is_free(district):
     """A condition no student can fulfil, or keys alone, cost nothing and touch nobody."""
     for sql in (
