@@ -16,7 +16,7 @@ from rich.syntax import Syntax
 from api import present
 from budgets.clock import FixedClock
 from engine.district import District
-from engine.founding import Terms, found, require_new
+from engine.founding import INVENTED, Terms, found, require_new
 from engine.intake.demo import generate
 from engine.refusals import Refusal
 
@@ -80,7 +80,7 @@ def make(console: Console, folder: Path, students: int, seed: int) -> None:
             catalog,
             tables,
             clock=FixedClock(AS_OF),
-            terms=Terms(year_fraction=Fraction(1), as_of=AS_OF),
+            terms=Terms(Fraction(1), AS_OF, policy=INVENTED),
             progress=lambda what, part: step(f"loading {what}", 0.5 + part / 2),
         )
         step("done", 1.0)

@@ -8,26 +8,27 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from budgets.cohorts import balance_of, short_refusal, standing_refusal
+from budgets.cohorts import Balance, balance_of, short_refusal, standing_refusal
 from budgets.entries import Charge, Entry, Question, State, charges_of
 from budgets.refusals import AccessRefused, LedgerDamaged, StaleBasis
 from budgets.stores import balances, district, releases
-from budgets.stores.balances import BalanceRow, Cost
+from budgets.stores.balances import BalanceRow, Cost, Payer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from budgets.grants import Grant
     from budgets.holders import Holder
+    from budgets.policy import Policy
     from budgets.stores.sqlite import Database
 
 
 class Short(Exception):  # noqa: N818 - a decision inside this package, made into a refusal before it leaves it
     """Some balance does not cover its charge; carries what the refusal is made of."""
 
-    def __init__(self, rows: Sequence[BalanceRow], charges: Sequence[Charge]) -> None:
+    def __init__(self, balances: Mapping[int, Balance], charges: Sequence[Charge]) -> None:
         super().__init__()
-        self.rows = rows
+        self.balances = balances
         self.charges = charges
 
 
@@ -87,19 +88,18 @@ def in_flight(database: Database, holder: Holder, statistics: Collection[str]) -
     return frozenset(statistic for statistic, token in rows if token in alive)
 
 
-def enter(database: Database, holder: Holder, grant: Grant, question: Question, at_us: int) -> Entry:
+def enter(database: Database, holder: Holder, grant: Grant, policy: Policy, question: Question, at_us: int) -> Entry:
     """Pay for the question and enter it: `charged`, or `measured` if nothing has to be drawn.
 
     Raises:
         BudgetRefused: a cohort may not be asked about in this year (`cohort_sealed`).
-        Short: a cohort, its year or the grant's allowance cannot pay.
+        Short: a cohort, its year, its population's part of it, the grant's allowance or its ceiling cannot pay.
         ValueError: a cohort the ledger does not keep.
         LedgerDamaged: what was written is not what the draws cost.
     """
     charges = charges_of(question.draws, question.year)
-    _check_cohorts(database, charges, question)
     if charges:
-        _pay(database, grant, charges)
+        _pay(database, grant, policy, charges)
     number = releases.insert(database, question, uuid.uuid4().hex, at_us)
     releases.add_charges(database, number, charges)
     state = State.CHARGED if charges else State.MEASURED
@@ -107,39 +107,37 @@ def enter(database: Database, holder: Holder, grant: Grant, question: Question, 
     return releases.entry(database, number)
 
 
-def _check_cohorts(database: Database, charges: Sequence[Charge], question: Question) -> None:
-    cohorts = [charge.cohort for charge in charges]
-    unknown = set(cohorts) - district.cohorts(database)
+def _pay(database: Database, grant: Grant, policy: Policy, charges: Sequence[Charge]) -> None:
+    """The database decides, by conditional updates; the balances read before serve the refusal."""
+    payer, year = Payer(grant.id, grant.population), charges[0].year
+    rows = {row.cohort: row for row in balances.select(database, payer, year)}
+    unknown = [charge.cohort for charge in charges if charge.cohort not in rows]
     if unknown:
-        raise ValueError(f"the ledger keeps no cohort {min(unknown)}")
-    refusal = standing_refusal(cohorts, question.year, question.population)
+        raise ValueError(f"the ledger keeps no cohort {unknown[0]}")
+    known = {cohort: balance_of(row, grant, policy, year) for cohort, row in rows.items()}
+    refusal = standing_refusal({c.cohort: known[c.cohort].standing for c in charges}, year, grant.population)
     if refusal is not None:
         raise refusal
+    ceiling = grant.ceiling_nanorho
+    too_dear = ceiling is not None and any(charge.loss.nanorho > ceiling for charge in charges)
+    costs = [_cost(charge, rows[charge.cohort], known[charge.cohort]) for charge in charges]
+    if too_dear or not balances.spend(database, payer, costs):
+        raise Short(known, charges)
 
 
-def _pay(database: Database, grant: Grant, charges: Sequence[Charge]) -> None:
-    """The database decides, by conditional updates; the balances read before serve the refusal."""
-    rows = {row.cohort: row for row in balances.select(database, grant.id, charges[0].year)}
-    costs = [_cost(charge, rows[charge.cohort], grant) for charge in charges]
-    if not balances.spend(database, grant.id, costs):
-        raise Short(list(rows.values()), charges)
-
-
-def _cost(charge: Charge, row: BalanceRow, grant: Grant) -> Cost:
-    balance = balance_of(row, grant, charge.year)
+def _cost(charge: Charge, row: BalanceRow, balance: Balance) -> Cost:
     return Cost(
         charge.cohort,
         charge.year,
         charge.loss.nanorho,
         charge.loss.attodelta,
         balance.year_cap if row.year_cap is None else None,
+        balance.population_cap if row.population_cap is None else None,
         balance.allowance_cap if row.allowance_cap is None else None,
     )
 
 
 def refusal_of(short: Short, grant: Grant) -> Exception:
     """What to tell the asker; a ledger that refuses without a reason is damaged."""
-    year = short.charges[0].year
-    known = {row.cohort: balance_of(row, grant, year) for row in short.rows}
-    refusal = short_refusal(known, short.charges, grant.id)
+    refusal = short_refusal(short.balances, short.charges, grant)
     return refusal or LedgerDamaged("a balance refused a charge that it covers")

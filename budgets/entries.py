@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from budgets.loss import PrivacyLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     import numpy as np
@@ -110,9 +110,11 @@ class Question:
         year: the budget year the plan was made for.
         draws: what is drawn anew, one for each statistic.
         reused: statistic → measurement that answers it without a draw.
+        reads: the private tables it reads, each with its columns; what its grant must cover.
+        cohorts: those it is asked of, drawn or reused; what its grant must cover.
 
     Raises:
-        ValueError: a statistic is drawn twice, or both drawn and reused.
+        ValueError: a statistic is drawn twice, or both drawn and reused, or scans a cohort that is not asked.
     """
 
     grant: str
@@ -125,6 +127,8 @@ class Question:
     year: int
     draws: tuple[Draw, ...]
     reused: Mapping[str, int]
+    reads: Mapping[str, Collection[str]]
+    cohorts: tuple[int, ...]
 
     def __post_init__(self) -> None:
         statistics = [draw.statistic for draw in self.draws] + list(self.reused)
@@ -132,6 +136,8 @@ class Question:
             raise ValueError("each statistic of a question is either drawn once or reused")
         if not self.request_id:
             raise ValueError("a question has a request id")
+        if not {cohort for draw in self.draws for cohort in draw.cohorts} <= set(self.cohorts):
+            raise ValueError("a question is asked of every cohort it draws from")
 
 
 @dataclass(frozen=True, slots=True)

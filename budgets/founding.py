@@ -1,4 +1,4 @@
-"""What changes a ledger besides questions: its founding, loads, and caps that are lowered.
+"""How a ledger begins, and how records come in.
 
 Each runs inside one write transaction and leaves an event. Events never count students.
 """
@@ -12,19 +12,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from budgets.clock import in_utc
 from budgets.grants import district_grant
-from budgets.loss import SHOWN_DELTA, epsilon_above, epsilon_below, epsilon_of
-from budgets.policy import year_cap_nanorho
-from budgets.refusals import BudgetRefused
-from budgets.stores import balances, district
+from budgets.stores import balances, district, governance
 from budgets.stores.district import IdentityRow
 from budgets.stores.times import to_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from datetime import datetime
     from fractions import Fraction
 
     from budgets.entries import Epoch
+    from budgets.policy import Policy
     from budgets.stores.sqlite import Database
 
 CAP_MAX = 2**62
@@ -42,6 +40,7 @@ class Founding:
         lifetime_nanorho: what each may lose, ever, in 1e-9.
         lifetime_attodelta: what each may lose by thresholds, ever, in 1e-18.
         district_year_fraction: what the built-in grant may use of each cohort's year.
+        policy: who is answered, and what each population may use of a year.
         as_of: the moment a district of invented records lives in; None for a real one.
 
     Raises:
@@ -54,18 +53,24 @@ class Founding:
     lifetime_nanorho: int
     lifetime_attodelta: int
     district_year_fraction: Fraction
+    policy: Policy
     as_of: datetime | None
 
     def __post_init__(self) -> None:
         if not self.district_id or not self.cohorts or len(set(self.cohorts)) < len(self.cohorts):
             raise ValueError("a district has an id, and cohorts, each of them once")
-        _check_cap(self.lifetime_nanorho, least=1)
-        _check_cap(self.lifetime_attodelta, least=0)
+        check_cap(self.lifetime_nanorho, least=1)
+        check_cap(self.lifetime_attodelta, least=0)
         district_grant(self.district_year_fraction)
         _check_time(self.time_zone, self.as_of)
 
 
-def _check_cap(cap: int, least: int) -> None:
+def check_cap(cap: int, least: int) -> None:
+    """Make sure that a number can be a cap.
+
+    Raises:
+        ValueError: it cannot.
+    """
     if type(cap) is not int or not least <= cap < CAP_MAX:
         raise ValueError(f"a cap is a whole number from {least} to {CAP_MAX - 1}")
 
@@ -84,7 +89,8 @@ def write_founding(database: Database, terms: Founding, ledger_id: str, at_us: i
     as_of_us = None if terms.as_of is None else to_micros(terms.as_of)
     district.add_identity(database, IdentityRow(terms.district_id, ledger_id, terms.time_zone, as_of_us))
     balances.add_cohorts(database, terms.cohorts, terms.lifetime_nanorho, terms.lifetime_attodelta)
-    district.add_grant(database, district_grant(terms.district_year_fraction))
+    governance.add_policy(database, terms.policy)
+    governance.add_grant(database, district_grant(terms.district_year_fraction), at_us)
     body = {
         "district_id": terms.district_id,
         "ledger_id": ledger_id,
@@ -93,6 +99,9 @@ def write_founding(database: Database, terms: Founding, ledger_id: str, at_us: i
         "lifetime_nanorho": terms.lifetime_nanorho,
         "lifetime_attodelta": terms.lifetime_attodelta,
         "district_year_fraction": str(terms.district_year_fraction),
+        "state": terms.policy.state,
+        "research": str(terms.policy.research),
+        "mandated": str(terms.policy.mandated),
         "as_of": None if terms.as_of is None else terms.as_of.isoformat(),
     }
     district.add_event(database, at_us, "init", body)
@@ -123,50 +132,3 @@ def _unknown(database: Database, persons: Iterable[tuple[bytes, int]]) -> list[t
     if not {cohort for _, cohort in fresh} <= district.cohorts(database):
         raise ValueError("a person has a cohort that the ledger does not keep")
     return fresh
-
-
-def lower_caps(database: Database, cohorts: Sequence[int], lifetime_nanorho: int, by: str, at_us: int) -> None:
-    """Lower lifetime caps; years and allowances already begun follow, never below what is spent.
-
-    Raises:
-        BudgetRefused: a cap would not fall, or would fall below what is spent (`budget_lifetime`).
-        ValueError: no cohort, one the ledger does not keep, no name, or a cap that is no whole number.
-    """
-    _check_cap(lifetime_nanorho, least=0)
-    if not by or not cohorts or not set(cohorts) <= district.cohorts(database):
-        raise ValueError("caps of known cohorts are lowered by somebody")
-    before = {cohort: balances.lifetime(database, cohort) for cohort in sorted(set(cohorts))}
-    for cohort in before:
-        if not balances.lower_lifetime(database, cohort, lifetime_nanorho):
-            raise _not_lower(cohort, before)
-        _lower_years(database, cohort, lifetime_nanorho)
-    body = {"cohorts": sorted(set(cohorts)), "lifetime_nanorho": lifetime_nanorho, "by": by}
-    district.add_event(database, at_us, "cap_lowered", body)
-
-
-def _lower_years(database: Database, cohort: int, lifetime_nanorho: int) -> None:
-    for year in balances.years(database, cohort):
-        cap = year_cap_nanorho(lifetime_nanorho, cohort, year)
-        balances.lower_year(database, cohort, year, cap)
-        for grant in district.grants(database):
-            balances.lower_allowance(database, grant.id, cohort, year, grant.allowance_nanorho(cap))
-
-
-def _not_lower(cohort: int, before: Mapping[int, tuple[int, int]]) -> BudgetRefused:
-    """The refusal for one of some cohorts, of each of which cap and spent are given; accepted is what suits all."""
-    cap, spent = before[cohort]
-    message = (
-        f"The lifetime budget of cohort {cohort} is ε {epsilon_of(cap):.3g} at δ {SHOWN_DELTA:g}, of which "
-        f"ε {epsilon_above(spent):g} is spent. It may only be lowered, and not below what is spent."
-    )
-    accepted = _between(max(spent for _, spent in before.values()), min(cap for cap, _ in before.values()) - 1)
-    return BudgetRefused("budget_lifetime", message, accepted=accepted)
-
-
-def _between(least: int, most: int) -> str | None:
-    """ε from one nano-rho to another, in as few digits as leave something between them; None for nothing."""
-    for digits in range(3, 10):
-        low, high = (epsilon_above(least, digits), epsilon_below(most, digits)) if least <= most else (1.0, 0.0)
-        if low <= high:
-            return f"ε from {low:.{digits}g} to {high:.{digits}g} at δ {SHOWN_DELTA:g}"
-    return None

@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from budgets import charging
+from budgets import charging, decisions
 from budgets.clock import Clock, FixedClock, in_utc
 from budgets.cohorts import Balance, balance_of
+from budgets.decisions import Moment
 from budgets.entries import Charge, Draw, Entry, Epoch, Measurement, Question, State
-from budgets.founding import Founding, lower_caps, open_epoch, write_founding
-from budgets.grants import find_grant
+from budgets.founding import Founding, open_epoch, write_founding
+from budgets.grants import DISTRICT, check_scope, check_standing, find_grant
 from budgets.holders import Holder
 from budgets.loss import PrivacyLoss
-from budgets.policy import budget_year
+from budgets.policy import DistrictState, Policy, budget_year
 from budgets.refusals import AccessRefused, LedgerDamaged, NotDrawing, StaleBasis
-from budgets.stores import balances, district, releases
+from budgets.stores import balances, district, governance, releases
+from budgets.stores.balances import Payer
 from budgets.stores.sqlite import Database
 from budgets.stores.times import from_micros, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -41,6 +44,7 @@ __all__ = [
     "Draw",
     "Entry",
     "Epoch",
+    "Event",
     "Founding",
     "Identity",
     "Ledger",
@@ -70,6 +74,23 @@ class Identity:
     as_of: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that was decided, or a load.
+
+    Attributes:
+        seq: its number.
+        at: ledger time, in UTC.
+        kind: which.
+        body: what was decided, by whom, and why; it never counts students.
+    """
+
+    seq: int
+    at: datetime
+    kind: str
+    body: Mapping[str, Any]
+
+
 class Ledger:
     """An open ledger, shared by the threads of one process; other processes open their own on the same file.
 
@@ -81,7 +102,6 @@ class Ledger:
         self._holder = holder
         with database.reading():
             row = district.identity(database)
-            self._grants = district.grants(database)
         if row is None:
             raise LedgerDamaged("the ledger does not say whose it is")
         as_of = None if row.as_of_us is None else from_micros(row.as_of_us)
@@ -150,7 +170,37 @@ class Ledger:
         Raises:
             AccessRefused: there is none (`grant_missing`).
         """
-        return find_grant(self._grants, name)
+        with self._database.reading():
+            return find_grant(governance.grants(self._database), name)
+
+    def grants(self) -> tuple[Grant, ...]:
+        """All grants there are and were, by name."""
+        with self._database.reading():
+            return governance.grants(self._database)
+
+    def policy(self) -> Policy:
+        """What holds for the whole district."""
+        with self._database.reading():
+            return governance.policy(self._database)
+
+    def events(self) -> tuple[Event, ...]:
+        """Everything that was decided or loaded, in order."""
+        with self._database.reading():
+            rows = district.events(self._database)
+        return tuple(Event(seq, from_micros(at_us), kind, body) for seq, at_us, kind, body in rows)
+
+    def admit(self, name: str) -> Grant:
+        """The grant of this name, if questions under it are answered at this moment.
+
+        Raises:
+            AccessRefused: there is none, it has ended, the district is in its pilot or closed (`grant_missing`,
+                `grant_expired`, `district_pilot`, `district_closed`).
+        """
+        with self._database.reading():
+            grant = find_grant(governance.grants(self._database), name)
+            check_standing(grant, self.today())
+            _check_state(governance.policy(self._database).state, grant)
+        return grant
 
     def now(self) -> datetime:
         """Ledger time in UTC: the clock's, never earlier than the newest row."""
@@ -162,6 +212,13 @@ class Ledger:
         """The budget year of this moment."""
         return budget_year(self.now(), self._identity.time_zone)
 
+    def today(self) -> date:
+        """The date of this moment by the district's calendar."""
+        return self.now().astimezone(ZoneInfo(self._identity.time_zone)).date()
+
+    def _moment(self) -> Moment:
+        return Moment(to_micros(self.now()), self.today(), self.year())
+
     def balances(self, grant_id: str, year: int | None = None) -> dict[int, Balance]:
         """What every cohort has left under a grant, in a budget year (this one, unless named).
 
@@ -171,8 +228,9 @@ class Ledger:
         grant = self.grant(grant_id)
         with self._database.reading():
             asked = self.year() if year is None else year
-            rows = balances.select(self._database, grant.id, asked)
-        return {row.cohort: balance_of(row, grant, asked) for row in rows}
+            policy = governance.policy(self._database)
+            rows = balances.select(self._database, Payer(grant.id, grant.population), asked)
+        return {row.cohort: balance_of(row, grant, policy, asked) for row in rows}
 
     def known_cohorts(self, persons: Sequence[bytes] | None = None) -> dict[bytes, int]:
         """The register: keyed hash of a person → cohort, of all or of the known among `persons`."""
@@ -241,29 +299,32 @@ class Ledger:
 
         Raises:
             StaleBasis: plan again; nothing was charged.
-            BudgetRefused: a cohort or the allowance cannot pay (`budget_lifetime`, `budget_year`), or a
-                cohort may not be asked about (`cohort_sealed`); `accepted` names the cohorts that could
-                pay.
-            AccessRefused: no such grant, another population than the grant's, or the request id was used for
-                another question (`grant_missing`, `grant_scope`, `request_id_reused`).
+            BudgetRefused: a cohort, a part of its year or the allowance cannot pay (`budget_lifetime`,
+                `budget_year`), or a cohort may not be asked about (`cohort_sealed`); `accepted` names the cohorts
+                that could pay.
+            AccessRefused: no such grant, one that has ended or does not cover the question, a district that does
+                not answer under it, or a request id that was used for another question (`grant_missing`,
+                `grant_expired`, `grant_scope`, `district_pilot`, `district_closed`, `request_id_reused`).
             ValueError: a question that contradicts itself or names what the ledger does not keep.
         """
-        grant = self.grant(question.grant)
-        try:
-            with self._database.writing():
+        with self._database.writing():
+            grant = self.admit(question.grant)
+            try:
                 known = charging.repeated(self._database, question)
                 return known or self._enter(grant, question, basis)
-        except charging.Short as short:
-            raise charging.refusal_of(short, grant) from None
+            except charging.Short as short:
+                raise charging.refusal_of(short, grant) from None
 
     def _enter(self, grant: Grant, question: Question, basis: Mapping[str, int | None]) -> Entry:
         if question.population != grant.population:
             message = f"The grant {grant.id!r} counts the {grant.population} population."
             raise AccessRefused("grant_scope", message, accepted=f"population={grant.population}")
+        check_scope(grant, question.reads, question.cohorts)
         now = self.now()
         year = budget_year(now, self._identity.time_zone)
         charging.check_basis(self._database, self._holder, question, basis, year)
-        return charging.enter(self._database, self._holder, grant, question, to_micros(now))
+        policy = governance.policy(self._database)
+        return charging.enter(self._database, self._holder, grant, policy, question, to_micros(now))
 
     def start_drawing(self, entry_id: int) -> bool:
         """Take a charged entry for drawing, on disk at return; True for one caller only, ever.
@@ -317,20 +378,51 @@ class Ledger:
         with self._database.writing():
             return releases.lose_all(self._database, dead)
 
+    # -- what people decide
+
     def lower_cap(self, cohorts: Sequence[int], lifetime_nanorho: int, by: str) -> None:
-        """Lower the lifetime caps of cohorts, and with them their years and allowances; leaves an event.
-
-        Args:
-            cohorts: whose.
-            lifetime_nanorho: the new cap of each.
-            by: who decided it.
-
-        Raises:
-            BudgetRefused: it would raise a cap or leave it as it is, or more is spent (`budget_lifetime`).
-            ValueError: no cohort, one the ledger does not keep, no name, or a cap that is no whole number.
-        """
+        """Lower the lifetime caps of cohorts, and with them their years and parts; see `budgets.decisions`."""
         with self._database.writing():
-            lower_caps(self._database, cohorts, lifetime_nanorho, by, to_micros(self.now()))
+            decisions.lower_caps(self._database, cohorts, lifetime_nanorho, by, self._moment())
+
+    def raise_cap(self, cohorts: Sequence[int], lifetime_nanorho: int, by: Sequence[str], reason: str) -> None:
+        """Raise the lifetime caps of cohorts: two people and a reason; see `budgets.decisions`."""
+        with self._database.writing():
+            decisions.raise_caps(self._database, cohorts, lifetime_nanorho, by, reason, self._moment())
+
+    def unseal(self, cohorts: Sequence[int], by: Sequence[str], reason: str) -> None:
+        """Unseal cohorts for this budget year: two people and a reason; see `budgets.decisions`."""
+        with self._database.writing():
+            decisions.unseal(self._database, cohorts, by, reason, self._moment())
+
+    def open_district(self, by: Sequence[str], signed_off_by: str) -> None:
+        """End the pilot, or open again: two people, and the group that signed off; see `budgets.decisions`."""
+        with self._database.writing():
+            decisions.open_district(self._database, by, signed_off_by, self._moment())
+
+    def close_district(self, by: str, reason: str) -> None:
+        """Stop all answers; see `budgets.decisions`."""
+        with self._database.writing():
+            decisions.close_district(self._database, by, reason, self._moment())
+
+    def add_grant(self, grant: Grant) -> None:
+        """Give a grant; see `budgets.decisions`."""
+        with self._database.writing():
+            decisions.add_grant(self._database, grant, self._moment())
+
+    def revoke_grant(self, name: str, by: str, reason: str) -> None:
+        """End a grant before its last day; see `budgets.decisions`."""
+        with self._database.writing():
+            decisions.revoke_grant(self._database, name, by, reason, self._moment())
+
+
+def _check_state(state: DistrictState, grant: Grant) -> None:
+    if state is DistrictState.CLOSED:
+        message = "The district is closed: it answers no questions."
+        raise AccessRefused("district_closed", message, accepted="a rehearsal on invented records: rehearse=true")
+    if state is DistrictState.PILOT and grant.id != DISTRICT:
+        message = "The district is in its pilot: under this grant it answers rehearsals only."
+        raise AccessRefused("district_pilot", message, accepted="a rehearsal on invented records: rehearse=true")
 
 
 def _check_balances(database: Database) -> None:

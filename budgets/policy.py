@@ -50,7 +50,59 @@ class Preset:
     epsilon: float
 
 
+CAREFUL = Preset("careful", 2.0)
 STANDARD = Preset("standard", 4.0)
+GENEROUS = Preset("generous", 8.0)
+
+PRESETS = {preset.name: preset for preset in (CAREFUL, STANDARD, GENEROUS)}
+
+
+class DistrictState(StrEnum):
+    """Who is answered: in the pilot the district's own grant alone, then every grant, after closing nobody."""
+
+    PILOT = "pilot"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+RESEARCH_SHARE = Fraction(7, 10)
+"""Of each school year of a cohort, for research."""
+
+STATUTORY_SHARE = Fraction(3, 10)
+"""Of each school year of a cohort, for mandated statistics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for the whole district.
+
+    Attributes:
+        state: who is answered.
+        research: the most that research may use of each school year of a cohort.
+        mandated: the most that mandated statistics may use of it; the years after school are theirs alone.
+    """
+
+    state: DistrictState
+    research: Fraction = RESEARCH_SHARE
+    mandated: Fraction = STATUTORY_SHARE
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(share, Fraction) and 0 < share <= 1 for share in (self.research, self.mandated)):
+            raise ValueError("a population's share is a fraction of the year, above 0 and at most 1")
+
+    def population_cap(self, year_cap: int, cohort: int, year: int, population: str) -> int:
+        """The most a population may use of a cohort's budget year, in nano-rho, rounded down.
+
+        >>> policy = Policy(DistrictState.OPEN)
+        >>> [policy.population_cap(1001, 2030, 2031, each) for each in POPULATIONS]
+        [700, 300]
+        >>> [policy.population_cap(1001, 2030, 2032, each) for each in POPULATIONS]
+        [0, 1001]
+        """
+        if year - cohort > LAST_SCHOOL_YEAR:
+            return year_cap if population == "mandated" else 0
+        share = self.mandated if population == "mandated" else self.research
+        return year_cap * share.numerator // share.denominator
 
 
 class Standing(StrEnum):
@@ -87,8 +139,10 @@ def budget_year(moment: datetime, time_zone: str) -> int:
     return local.year + (local.month >= JULY)
 
 
-def year_share(cohort: int, year: int) -> Fraction:
+def year_share(cohort: int, year: int, *, unsealed: bool = False) -> Fraction:
     """The share of its lifetime a cohort may lose in a budget year; the shares of all years sum to 1.
+
+    A year for which two people unsealed the cohort has the share of the last ones, within the same lifetime.
 
     >>> year_share(2030, 2025), year_share(2030, 2036), year_share(2030, 2037)
     (Fraction(3, 50), Fraction(1, 50), Fraction(0, 1))
@@ -96,23 +150,23 @@ def year_share(cohort: int, year: int) -> Fraction:
     age = year - cohort
     if FIRST_YEAR <= age <= LAST_SCHOOL_YEAR:
         return SCHOOL_SHARE
-    if LAST_SCHOOL_YEAR < age <= LAST_YEAR:
+    if LAST_SCHOOL_YEAR < age <= LAST_YEAR or (unsealed and age > LAST_YEAR):
         return MANDATED_SHARE
     return Fraction(0)
 
 
-def year_cap_nanorho(lifetime_nanorho: int, cohort: int, year: int) -> int:
+def year_cap_nanorho(lifetime_nanorho: int, cohort: int, year: int, *, unsealed: bool = False) -> int:
     """The most a cohort may lose in a budget year, in nano-rho, rounded down.
 
     >>> year_cap_nanorho(255_200_009, 2030, 2025)
     15312000
     """
-    share = year_share(cohort, year)
+    share = year_share(cohort, year, unsealed=unsealed)
     return lifetime_nanorho * share.numerator // share.denominator
 
 
-def standing(cohort: int, year: int) -> Standing:
-    """What may be asked about a cohort in a budget year, by the calendar alone.
+def standing(cohort: int, year: int, *, unsealed: bool = False) -> Standing:
+    """What may be asked about a cohort in a budget year, by the calendar and by whether two people unsealed it.
 
     >>> [str(standing(2030, year)) for year in (2016, 2031, 2032, 2037)]
     ['not_yet', 'open', 'mandated_only', 'sealed']
@@ -122,7 +176,7 @@ def standing(cohort: int, year: int) -> Standing:
         return Standing.NOT_YET
     if age <= LAST_SCHOOL_YEAR:
         return Standing.OPEN
-    return Standing.MANDATED_ONLY if age <= LAST_YEAR else Standing.SEALED
+    return Standing.MANDATED_ONLY if age <= LAST_YEAR or unsealed else Standing.SEALED
 
 
 def default_share_nanorho(year_caps: Iterable[int]) -> int:

@@ -40,6 +40,7 @@ RefusalCode = Literal[
     "request_id_reused",
     "in_progress",
     "answer_lost",
+    "approval",
     "catalog",
     "load",
 ]

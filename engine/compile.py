@@ -97,6 +97,27 @@ def compile_batch(catalog: Catalog, statistics: Sequence[Statistic]) -> Compiled
 # -- what is read
 
 
+def reads(catalog: Catalog, statistics: Sequence[Statistic]) -> dict[str, frozenset[str]]:
+    """The private tables some statistics read, each with its columns.
+
+    The owner and the cohort are no columns here: they join a student's rows and choose who is charged.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for statistic in statistics:
+        used = _read(statistic.relation, statistic.keys, [statistic])
+        for scan in _scans(statistic.relation):
+            table = catalog.tables[scan.table]
+            if not table.public:
+                names = {name for name in table.columns if f"{scan.prefix}{name}" in used}
+                found[scan.table] = found.get(scan.table, frozenset()) | names - {catalog.owner, catalog.cohort}
+    return found
+
+
+def _scans(relation: tree.Relation) -> list[tree.Scan]:
+    """Every scan of a relation, those of LEFT JOINs as well."""
+    return [*relation.scans, *(scan for left in relation.lefts for scan in _scans(left.relation))]
+
+
 def _read(relation: tree.Relation, keys: KeyList, statistics: Sequence[Statistic]) -> frozenset[str]:
     """Names of every column that the statement uses."""
     used = [*keys.columns]
@@ -204,8 +225,7 @@ def _on(left: tree.Left, owner: str) -> str:
 
 def _tables(relation: tree.Relation) -> frozenset[str]:
     """Every table a relation reads."""
-    rights = (_tables(left.relation) for left in relation.lefts)
-    return frozenset(scan.table for scan in relation.scans).union(*rights)
+    return frozenset(scan.table for scan in _scans(relation))
 
 
 def _placed(aggregated: str, keys: int, statistics: int) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from budgets.grants import DISTRICT_YEAR_FRACTION
 from budgets.ledger import Epoch, Founding, Ledger
 from budgets.loss import nanorho_for
-from budgets.policy import STANDARD
+from budgets.policy import STANDARD, DistrictState, Policy, Preset
 from engine.catalog_file import read_catalog
 from engine.district import CATALOG_FILE, KEYS_FOLDER, LEDGER_FILE, REPORTS_FOLDER, VAULT_FOLDER
 from engine.intake.load import load
@@ -33,6 +34,10 @@ OWNER_KEY_FILE = "owner.key"
 OWNER_KEY_BYTES = 32
 
 
+PILOT = Policy(DistrictState.PILOT)
+"""A real district begins with its pilot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """On what terms a district is founded.
@@ -40,10 +45,18 @@ class Terms:
     Attributes:
         year_fraction: how much of each cohort's budget year the district's own grant may spend.
         as_of: a fixed time; only a district of invented records may have one.
+        preset: what a class may lose in its lifetime.
+        policy: who is answered, and what each population may use of a year.
     """
 
-    year_fraction: Fraction = Fraction(1, 10)
+    year_fraction: Fraction = DISTRICT_YEAR_FRACTION
     as_of: datetime | None = None
+    preset: Preset = STANDARD
+    policy: Policy = PILOT
+
+
+INVENTED = Policy(DistrictState.OPEN, research=Fraction(1), mandated=Fraction(1))
+"""A district of invented records is open from the first, and every population may use the whole year."""
 
 
 def found(
@@ -121,9 +134,10 @@ def _build(
         district_id=catalog.district_id,
         time_zone=catalog.time_zone,
         cohorts=catalog.cohorts,
-        lifetime_nanorho=nanorho_for(STANDARD.epsilon),
+        lifetime_nanorho=nanorho_for(terms.preset.epsilon),
         lifetime_attodelta=catalog.delta_atto // 2,
         district_year_fraction=terms.year_fraction,
+        policy=terms.policy,
         as_of=terms.as_of,
     )
     ledger = Ledger.create(folder / LEDGER_FILE, founding, clock)

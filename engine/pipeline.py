@@ -22,7 +22,7 @@ from budgets.ledger import Draw, Question, StaleBasis, State
 from budgets.loss import PrivacyLoss, epsilon_of
 from engine import accuracy, combination, explanation, mechanisms, postprocess, preparation
 from engine.backends import duckdb as backend
-from engine.compile import batches, compile_batch
+from engine.compile import batches, compile_batch, reads
 from engine.mechanisms import Gaussian, d_in_of
 from engine.preparation import Books, Prepared
 from engine.refusals import AccessRefused, InternalFailure, LedgerDamaged, Refusal
@@ -110,7 +110,7 @@ def _guarded(house: House, work: Callable[[], Result]) -> Result:
 
 
 def _books(house: House, grant: Grant) -> Books:
-    return Books(house.catalog, house.vault.epoch, grant.population, house.ledger.balances(grant.id))
+    return Books(house.catalog, house.vault.epoch, grant, house.ledger.balances(grant.id))
 
 
 def _preview(house: House, asked: Asked) -> Preview:
@@ -171,7 +171,7 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
 
 def _ask(house: House, asked: Asked) -> Release:
     ledger = house.ledger
-    grant = ledger.grant(asked.grant)
+    grant = ledger.admit(asked.grant)
     deadline = time.monotonic() + WAIT_S
     while True:
         entry = ledger.find(grant.id, asked.request_id)
@@ -239,6 +239,8 @@ def _question(house: House, asked: Asked, prepared: Prepared, priced: Priced) ->
             for position, noise in priced.drawn
         ),
         reused={prepared.digests[position]: found.id for position, found in priced.reused.items()},
+        reads=reads(house.catalog, plan.statistics),
+        cohorts=plan.cohorts,
     )
 
 

@@ -10,8 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from budgets.grants import check_scope
 from budgets.policy import Standing, default_share_nanorho
 from engine import accuracy
+from engine.compile import reads
 from engine.forms import Key, Ratio
 from engine.parse import parse
 from engine.plan import make_plan
@@ -22,6 +24,7 @@ from engine.source import Source
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from budgets.grants import Grant
     from budgets.ledger import Balance, Measurement
     from engine.accuracy import Priced
     from engine.catalog import Catalog
@@ -43,19 +46,26 @@ class Books:
     Attributes:
         catalog: the copy the vault was verified against.
         epoch: the records' epoch.
-        population: the grant's population.
+        grant: under which it is asked.
         balances: of every cohort.
     """
 
     catalog: Catalog
     epoch: str
-    population: str
+    grant: Grant
     balances: Mapping[int, Balance]
 
-    def open(self, cohort: int) -> bool:
-        """Whether a cohort can be asked about in this budget year."""
+    @property
+    def population(self) -> str:
+        """Whose records are counted."""
+        return self.grant.population
+
+    def barred(self, cohort: int) -> str | None:
+        """Why a cohort cannot be asked about in this budget year; None if it can."""
         standing = self.balances[cohort].standing
-        return standing == Standing.OPEN or (standing == Standing.MANDATED_ONLY and self.population == "mandated")
+        if not standing.allows(self.population):
+            return LEFT_OUT_REASONS[standing]
+        return None if self.grant.allows_cohort(cohort) else f"not in the grant {self.grant.id!r}"
 
 
 Statements = tuple[tuple[tuple[int, ...], "Compiled"], ...]
@@ -87,10 +97,12 @@ def prepare(asked: Asked, books: Books) -> Prepared:
     Raises:
         QueryRefused: the question cannot be answered as written, or names unknown cohorts.
         BudgetRefused: none of its cohorts can be asked, or a named one cannot (`cohort_sealed`).
+        AccessRefused: the grant does not cover what it reads (`grant_scope`).
     """
     reasons = _reasons(asked, books)
     askable = tuple(cohort for cohort in books.catalog.cohorts if cohort not in reasons)
     plan = planned(books.catalog, asked.sql, askable)
+    check_scope(books.grant, reads(books.catalog, plan.statistics), plan.cohorts)
     if plan.touched and not plan.cohorts:
         raise BudgetRefused(
             "cohort_sealed",
@@ -120,21 +132,22 @@ def _reasons(asked: Asked, books: Books) -> dict[int, str]:
             raise QueryRefused(
                 "unknown_name", f"There is no class {years(unknown)}.", accepted=f"cohorts={years(listed)}"
             )
-        closed = [cohort for cohort in asked.cohorts if not books.open(cohort)]
+        check_scope(books.grant, {}, asked.cohorts)
+        closed = [cohort for cohort in asked.cohorts if books.barred(cohort)]
         if closed:
-            left = [cohort for cohort in listed if books.open(cohort)]
+            left = [cohort for cohort in listed if not books.barred(cohort)]
             raise BudgetRefused(
                 "cohort_sealed",
-                f"{years(closed)} cannot be asked: {LEFT_OUT_REASONS[books.balances[closed[0]].standing]}.",
+                f"{years(closed)} cannot be asked: {books.barred(closed[0])}.",
                 accepted=f"cohorts={years(left)}",
             )
-    return {
-        cohort: "not named in the request"
-        if asked.cohorts is not None and cohort not in asked.cohorts
-        else LEFT_OUT_REASONS[books.balances[cohort].standing]
-        for cohort in listed
-        if not books.open(cohort) or (asked.cohorts is not None and cohort not in asked.cohorts)
-    }
+    found = {}
+    for cohort in listed:
+        unnamed = asked.cohorts is not None and cohort not in asked.cohorts
+        reason = "not named in the request" if unnamed else books.barred(cohort)
+        if reason is not None:
+            found[cohort] = reason
+    return found
 
 
 def years(cohorts: Sequence[int]) -> str:
@@ -146,7 +159,7 @@ def price(asked: Asked, prepared: Prepared, books: Books, stored: Mapping[str, M
     """What the question draws and what it takes from stored measurements.
 
     Without an accuracy it may spend the default share: the same part of the year for every question, so that a
-    class lasts the year.
+    class lasts the year; and no more than its grant allows for one question.
     """
     plan = prepared.plan
     moe = accuracy.resolved(plan, asked.moe)
@@ -162,6 +175,8 @@ def price(asked: Asked, prepared: Prepared, books: Books, stored: Mapping[str, M
     nanorho = asked.nanorho
     if nanorho is None:
         nanorho = default_share_nanorho(books.balances[cohort].year_cap for cohort in plan.cohorts)
+        ceiling = books.grant.ceiling_nanorho
+        nanorho = nanorho if ceiling is None else min(nanorho, ceiling)
     return accuracy.price(plan, nanorho, known)
 
 

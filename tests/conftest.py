@@ -10,7 +10,7 @@ import pytest
 
 from budgets.clock import FixedClock
 from engine.district import District
-from engine.founding import Terms, found
+from engine.founding import INVENTED, Terms, found
 from engine.intake.demo import generate
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def starter(tmp_path_factory) -> Path:
 def pristine(tmp_path_factory, tables, starter) -> Path:
     """A small district nobody has asked anything yet."""
     folder = tmp_path_factory.mktemp("district") / "small"
-    found(folder, starter, tables, clock=FixedClock(AS_OF), terms=Terms(Fraction(1), AS_OF))
+    found(folder, starter, tables, clock=FixedClock(AS_OF), terms=Terms(Fraction(1), AS_OF, policy=INVENTED))
     return folder
 
 

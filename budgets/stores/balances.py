@@ -14,10 +14,13 @@ SQL_INTEGER_MAX = 2**63 - 1
 
 SELECT_BALANCES = """
 SELECT c.cohort, c.cap_nanorho, c.spent_nanorho, c.cap_attodelta, c.spent_attodelta,
-  y.cap_nanorho, coalesce(y.spent_nanorho, 0), a.cap_nanorho, coalesce(a.spent_nanorho, 0)
+  y.cap_nanorho, coalesce(y.spent_nanorho, 0), a.cap_nanorho, coalesce(a.spent_nanorho, 0),
+  p.cap_nanorho, coalesce(p.spent_nanorho, 0),
+  EXISTS (SELECT 1 FROM decisions d WHERE d.cohort = c.cohort AND d.kind = 'unsealed' AND d.year = :year)
 FROM cohorts c
 LEFT JOIN cohort_years y ON y.cohort = c.cohort AND y.year = :year
 LEFT JOIN allowances a ON a.cohort = c.cohort AND a.year = :year AND a.grant_id = :grant
+LEFT JOIN population_years p ON p.cohort = c.cohort AND p.year = :year AND p.population = :population
 ORDER BY c.cohort
 """
 
@@ -30,6 +33,11 @@ INSERT INTO allowances (grant_id, cohort, year, cap_nanorho) VALUES (?, ?, ?, ?)
 ON CONFLICT (grant_id, cohort, year) DO NOTHING
 """
 
+OPEN_POPULATION = """
+INSERT INTO population_years (cohort, year, population, cap_nanorho) VALUES (?, ?, ?, ?)
+ON CONFLICT (cohort, year, population) DO NOTHING
+"""
+
 SPEND_LIFETIME = """
 UPDATE cohorts SET spent_nanorho = spent_nanorho + :nanorho, spent_attodelta = spent_attodelta + :attodelta
 WHERE cohort = :cohort AND spent_nanorho + :nanorho <= cap_nanorho
@@ -39,6 +47,11 @@ WHERE cohort = :cohort AND spent_nanorho + :nanorho <= cap_nanorho
 SPEND_YEAR = """
 UPDATE cohort_years SET spent_nanorho = spent_nanorho + :nanorho
 WHERE cohort = :cohort AND year = :year AND spent_nanorho + :nanorho <= cap_nanorho
+"""
+
+SPEND_POPULATION = """
+UPDATE population_years SET spent_nanorho = spent_nanorho + :nanorho
+WHERE cohort = :cohort AND year = :year AND population = :population AND spent_nanorho + :nanorho <= cap_nanorho
 """
 
 SPEND_ALLOWANCE = """
@@ -67,10 +80,18 @@ SELECT cohort FROM (
 GROUP BY grant_id, cohort, year HAVING sum(nanorho) <> 0
 """
 
+WRONG_POPULATIONS = """
+SELECT cohort FROM (
+  SELECT population, cohort, year, spent_nanorho AS nanorho FROM population_years
+  UNION ALL SELECT r.population, c.cohort, c.year, -c.nanorho FROM charges c JOIN releases r ON r.id = c.entry)
+GROUP BY population, cohort, year HAVING sum(nanorho) <> 0
+"""
+
 WRONG_CAPS = """
 SELECT cohort FROM cohorts WHERE NOT (spent_nanorho BETWEEN 0 AND cap_nanorho)
   OR NOT (spent_attodelta BETWEEN 0 AND cap_attodelta)
 UNION ALL SELECT cohort FROM cohort_years WHERE NOT (spent_nanorho BETWEEN 0 AND cap_nanorho)
+UNION ALL SELECT cohort FROM population_years WHERE NOT (spent_nanorho BETWEEN 0 AND cap_nanorho)
 UNION ALL SELECT cohort FROM allowances WHERE NOT (spent_nanorho BETWEEN 0 AND cap_nanorho)
 """
 
@@ -92,16 +113,27 @@ class BalanceRow(NamedTuple):
     year_spent: int
     allowance_cap: int | None
     allowance_spent: int
+    population_cap: int | None
+    population_spent: int
+    unsealed: int
+
+
+class Payer(NamedTuple):
+    """From whose parts of a cohort's year a question is paid."""
+
+    grant: str
+    population: str
 
 
 class Cost(NamedTuple):
-    """What a cohort is to pay, and the caps of its budget year and allowance where this payment opens them."""
+    """What a cohort is to pay, and the caps of its year and of the parts of it where this payment opens them."""
 
     cohort: int
     year: int
     nanorho: int
     attodelta: int
     year_cap: int | None
+    population_cap: int | None
     allowance_cap: int | None
 
 
@@ -111,29 +143,35 @@ def add_cohorts(database: Database, cohorts: Iterable[int], nanorho: int, attode
     database.change_each(sql, [(cohort, nanorho, attodelta) for cohort in cohorts])
 
 
-def select(database: Database, grant: str, year: int) -> list[BalanceRow]:
-    """All cohorts in their order, with their budget year and the grant's allowance in it."""
-    return [BalanceRow(*row) for row in database.rows(SELECT_BALANCES, {"grant": grant, "year": year})]
+def select(database: Database, payer: Payer, year: int) -> list[BalanceRow]:
+    """All cohorts in their order, with their budget year and the payer's parts of it."""
+    return [BalanceRow(*row) for row in database.rows(SELECT_BALANCES, {**payer._asdict(), "year": year})]
 
 
-def spend(database: Database, grant: str, costs: list[Cost]) -> bool:
+def spend(database: Database, payer: Payer, costs: list[Cost]) -> bool:
     """Add the costs to every balance they touch; False if one of them does not cover its cost.
 
     Where it says False the balances are half changed: the transaction must be undone.
     """
     years = [(cost.cohort, cost.year, cost.year_cap) for cost in costs if cost.year_cap is not None]
     database.change_each(OPEN_YEAR, years)
+    populations = [
+        (cost.cohort, cost.year, payer.population, cost.population_cap)
+        for cost in costs
+        if cost.population_cap is not None
+    ]
+    database.change_each(OPEN_POPULATION, populations)
     opened = [cost for cost in costs if cost.allowance_cap is not None]
-    allowances = [(grant, cost.cohort, cost.year, cost.allowance_cap) for cost in opened]
+    allowances = [(payer.grant, cost.cohort, cost.year, cost.allowance_cap) for cost in opened]
     database.change_each(OPEN_ALLOWANCE, allowances)
-    values = [_values(grant, cost) for cost in costs]
-    updates = (SPEND_LIFETIME, SPEND_YEAR, SPEND_ALLOWANCE)
+    values = [_values(payer, cost) for cost in costs]
+    updates = (SPEND_LIFETIME, SPEND_YEAR, SPEND_POPULATION, SPEND_ALLOWANCE)
     return all(database.change_each(update, values) == len(costs) for update in updates)
 
 
-def _values(grant: str, cost: Cost) -> dict[str, int | str]:
+def _values(payer: Payer, cost: Cost) -> dict[str, int | str]:
     return {
-        "grant": grant,
+        **payer._asdict(),
         "cohort": cost.cohort,
         "year": cost.year,
         "nanorho": min(cost.nanorho, SQL_INTEGER_MAX),
@@ -143,13 +181,19 @@ def _values(grant: str, cost: Cost) -> dict[str, int | str]:
 
 def wrong(database: Database) -> list[int]:
     """The cohorts of which a balance is not the sum of its charges, or is beyond its cap."""
-    checks = (WRONG_LIFETIMES, WRONG_YEARS, WRONG_ALLOWANCES, WRONG_CAPS)
+    checks = (WRONG_LIFETIMES, WRONG_YEARS, WRONG_POPULATIONS, WRONG_ALLOWANCES, WRONG_CAPS)
     return sorted({cohort for check in checks for (cohort,) in database.rows(check)})
 
 
 def lower_lifetime(database: Database, cohort: int, nanorho: int) -> bool:
     """Lower a lifetime cap; False if it is not above `nanorho`, or more than that is spent."""
     return database.change(LOWER_LIFETIME, {"cohort": cohort, "cap": nanorho}) == 1
+
+
+def raise_lifetime(database: Database, cohort: int, nanorho: int) -> bool:
+    """Raise a lifetime cap to what was decided; False if it is not below `nanorho`."""
+    sql = "UPDATE cohorts SET cap_nanorho = ? WHERE cohort = ? AND cap_nanorho < ?"
+    return database.change(sql, (nanorho, cohort, nanorho)) == 1
 
 
 def lifetime(database: Database, cohort: int) -> tuple[int, int]:
@@ -164,15 +208,46 @@ def years(database: Database, cohort: int) -> list[int]:
     return [year for (year,) in database.rows("SELECT year FROM cohort_years WHERE cohort = ?", (cohort,))]
 
 
-def lower_year(database: Database, cohort: int, year: int, nanorho: int) -> None:
-    """Lower the cap of a budget year, to what is spent at least."""
-    sql = "UPDATE cohort_years SET cap_nanorho = max(spent_nanorho, ?) WHERE cohort = ? AND year = ?"
-    database.change(sql, (nanorho, cohort, year))
+def parts(database: Database, cohort: int, year: int) -> tuple[list[str], list[str]]:
+    """The populations and the grants that have paid from a cohort's budget year."""
+    key = (cohort, year)
+    populations = database.rows("SELECT population FROM population_years WHERE cohort = ? AND year = ?", key)
+    grants = database.rows("SELECT grant_id FROM allowances WHERE cohort = ? AND year = ?", key)
+    return [name for (name,) in populations], [name for (name,) in grants]
 
 
-def lower_allowance(database: Database, grant: str, cohort: int, year: int, nanorho: int) -> None:
-    """Lower a grant's allowance, to what is used at least."""
-    sql = """
-    UPDATE allowances SET cap_nanorho = max(spent_nanorho, ?) WHERE grant_id = ? AND cohort = ? AND year = ?
-    """
-    database.change(sql, (nanorho, grant, cohort, year))
+LOWERED, RAISED = "lowered", "raised"
+
+MOVE_YEAR = """
+UPDATE cohort_years
+SET cap_nanorho = iif(:how = 'raised', max(cap_nanorho, :cap), min(cap_nanorho, max(spent_nanorho, :cap)))
+WHERE cohort = :cohort AND year = :year
+"""
+
+MOVE_POPULATION = """
+UPDATE population_years
+SET cap_nanorho = iif(:how = 'raised', max(cap_nanorho, :cap), min(cap_nanorho, max(spent_nanorho, :cap)))
+WHERE population = :population AND cohort = :cohort AND year = :year
+"""
+
+MOVE_ALLOWANCE = """
+UPDATE allowances
+SET cap_nanorho = iif(:how = 'raised', max(cap_nanorho, :cap), min(cap_nanorho, max(spent_nanorho, :cap)))
+WHERE grant_id = :grant AND cohort = :cohort AND year = :year
+"""
+
+
+def move_year(database: Database, how: str, cohort: int, year: int, cap: int) -> None:
+    """Move the cap of a budget year: LOWERED, to what is spent at least, or RAISED."""
+    database.change(MOVE_YEAR, {"how": how, "cap": cap, "cohort": cohort, "year": year})
+
+
+def move_population(database: Database, how: str, population: str, cohort: int, year: int, cap: int) -> None:
+    """Move what a population may use of a budget year, likewise."""
+    values = {"how": how, "cap": cap, "population": population, "cohort": cohort, "year": year}
+    database.change(MOVE_POPULATION, values)
+
+
+def move_allowance(database: Database, how: str, grant: str, cohort: int, year: int, cap: int) -> None:
+    """Move what a grant may use of a budget year, likewise."""
+    database.change(MOVE_ALLOWANCE, {"how": how, "cap": cap, "grant": grant, "cohort": cohort, "year": year})

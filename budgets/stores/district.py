@@ -1,13 +1,11 @@
-"""SQL of what the ledger knows of its district: identity, grants, events, epochs, the register."""
+"""SQL of what the ledger knows of its district: identity, events, epochs, the register."""
 
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from budgets.entries import Epoch
-from budgets.grants import Grant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,23 +40,16 @@ def identity(database: Database) -> IdentityRow | None:
     return IdentityRow(*rows[0]) if rows else None
 
 
-def add_grant(database: Database, grant: Grant) -> None:
-    """Write down a grant; it is never changed."""
-    sql = "INSERT INTO grants (id, population, year_numerator, year_denominator) VALUES (?, ?, ?, ?)"
-    fraction = grant.year_fraction
-    database.change(sql, (grant.id, grant.population, fraction.numerator, fraction.denominator))
-
-
-def grants(database: Database) -> tuple[Grant, ...]:
-    """All grants."""
-    rows = database.rows("SELECT id, population, year_numerator, year_denominator FROM grants ORDER BY id")
-    return tuple(Grant(name, population, Fraction(over, under)) for name, population, over, under in rows)
-
-
 def add_event(database: Database, at_us: int, kind: str, body: Mapping[str, Any]) -> None:
     """Append an event; its body never counts students."""
     sql = "INSERT INTO events (at_us, kind, body) VALUES (?, ?, ?)"
     database.change(sql, (at_us, kind, json.dumps(body, sort_keys=True)))
+
+
+def events(database: Database) -> list[tuple[int, int, str, Mapping[str, Any]]]:
+    """Number, time, kind and body of every event, in their order."""
+    rows = database.rows("SELECT seq, at_us, kind, body FROM events ORDER BY seq")
+    return [(seq, at_us, kind, json.loads(body)) for seq, at_us, kind, body in rows]
 
 
 def newest_us(database: Database) -> int:

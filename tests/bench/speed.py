@@ -30,7 +30,7 @@ from budgets.clock import FixedClock
 from budgets.loss import nanorho_for
 from engine import mechanisms
 from engine.district import District
-from engine.founding import Terms, found
+from engine.founding import INVENTED, Terms, found
 from engine.intake.demo import generate
 from engine.preparation import planned
 
@@ -123,7 +123,9 @@ def measure(students):
         text = files("engine").joinpath("starter.yaml").read_text(encoding="utf-8")
         catalog.write_text(text.replace("max_students: 200_000", "max_students: 2_000_000"), encoding="utf-8")
         loading, _ = timed(
-            lambda: found(folder, catalog, tables, clock=FixedClock(AS_OF), terms=Terms(Fraction(1), AS_OF))
+            lambda: found(
+                folder, catalog, tables, clock=FixedClock(AS_OF), terms=Terms(Fraction(1), AS_OF, policy=INVENTED)
+            )
         )
         print(f"\n{students:,} students, loaded in {loading / 1000:.1f} s; medians of {RUNS}, milliseconds")
         print(f"{'question':<38}{'cells':>6}{'plain':>8}{'OpenDP':>8}{'by hand':>8}{'plan':>7}{'ask':>8}{'bound':>8}")

@@ -6,14 +6,16 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from budgets.grants import Grant, Terms
 from budgets.ledger import Draw, Entry, Epoch, Founding, Ledger, PrivacyLoss, Question
+from budgets.policy import DistrictState, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +32,7 @@ TERMS: dict[str, Any] = {
     "lifetime_nanorho": LIFETIME,
     "lifetime_attodelta": 1_000,
     "district_year_fraction": Fraction(1),
+    "policy": Policy(DistrictState.OPEN, Fraction(1), Fraction(1)),
     "as_of": None,
 }
 
@@ -88,8 +91,29 @@ def question(request_id: str, *draws: Draw, **fields: object) -> Question:
         "year": 2025,
         "draws": draws,
         "reused": {},
+        "reads": {},
+        "cohorts": tuple(sorted({cohort for each in draws for cohort in each.cohorts})),
     }
     return Question(**(given | fields))
+
+
+def grant(name: str, **fields: Any) -> Grant:
+    """A researcher's grant for everything, half of each year, until 2026."""
+    terms: dict[str, Any] = {
+        "kind": "researcher",
+        "organisation": "State University",
+        "purpose": "attendance and grades",
+        "scope": {"student": None, "student_year": frozenset({"grade_level", "gpa"})},
+        "cohorts": TERMS["cohorts"],
+        "ceiling_nanorho": None,
+        "expires": date(2026, 6, 30),
+        "approved_by": "A. Officer",
+    }
+    outer = {"population": "research", "year_fraction": Fraction(1, 2)} | {
+        name: value for name, value in fields.items() if name not in terms
+    }
+    inner = terms | {name: value for name, value in fields.items() if name in terms}
+    return Grant(name, **outer, terms=Terms(**inner))
 
 
 def nothing_known(asked: Question) -> dict[str, int | None]:
@@ -116,6 +140,7 @@ class Kit:
     digest = staticmethod(digest)
     draw = staticmethod(draw)
     question = staticmethod(question)
+    grant = staticmethod(grant)
     nothing_known = staticmethod(nothing_known)
     pay = staticmethod(pay)
     noise = staticmethod(noise)
@@ -162,6 +187,9 @@ def lived(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ledger.open_epoch(Epoch("epoch-2", "f", "d"), [(bytes(32), 2030)])
         first = answer(ledger, question("r1", draw("a", 500, (2025,)), epoch="epoch-2"))
         pay(ledger, question("r2", reused=first.measurements, epoch="epoch-2"), first.measurements)
+        ledger.add_grant(grant("ended"))
+        ledger.revoke_grant("ended", "A. Officer", "the study ended")
+        ledger.raise_cap((2039,), LIFETIME + 1, ("A. Officer", "B. Board"), "a longer study")
     return path
 
 

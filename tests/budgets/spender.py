@@ -31,7 +31,7 @@ COHORTS = (2025, 2026, 2027)
 def asked(name: str, nanorho: int, year: int) -> Question:
     statistic = hashlib.sha256(name.encode()).hexdigest()
     draw = Draw(statistic, 2.0, PrivacyLoss(nanorho), COHORTS)
-    return Question("district", name, "h", "p", "{}", "epoch-1", "mandated", year, (draw,), {})
+    return Question("district", name, "h", "p", "{}", "epoch-1", "mandated", year, (draw,), {}, {}, draw.cohorts)
 
 
 def pay(ledger: Ledger, name: str, nanorho: int) -> Entry:

@@ -22,9 +22,14 @@ TABLES = (
     "draws",
     "measurements",
     "reuses",
+    "policy",
+    "population_years",
+    "grant_terms",
+    "revocations",
+    "decisions",
 )
-BALANCES = ("cohorts", "cohort_years", "allowances")
-IMMUTABLE = tuple(table for table in TABLES if table not in (*BALANCES, "progress"))
+BALANCES = ("cohorts", "cohort_years", "population_years", "allowances")
+IMMUTABLE = tuple(table for table in TABLES if table not in (*BALANCES, "progress", "policy"))
 
 
 def test_every_table_is_strict_and_guarded(lived_in: Ledger) -> None:

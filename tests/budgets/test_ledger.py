@@ -10,7 +10,7 @@ import pytest
 
 from budgets.ledger import Epoch, Founding, Ledger
 from budgets.loss import nanorho_for
-from budgets.policy import Standing
+from budgets.policy import DistrictState, Policy, Standing
 from budgets.refusals import AccessRefused, BudgetRefused, Refusal
 
 NIGHT = timedelta(hours=12)
@@ -258,6 +258,7 @@ def test_the_terms_are_values() -> None:
         "lifetime_nanorho": 1,
         "lifetime_attodelta": 0,
         "district_year_fraction": Fraction(1),
+        "policy": Policy(DistrictState.PILOT),
         "as_of": None,
     }
     assert Founding(**terms) == Founding(**terms)

@@ -89,7 +89,7 @@ class LedgerMachine(RuleBasedStateMachine):
         statistics = [draw.statistic for draw in draws]
         basis = {s: (found.id if (found := ledger.measured([s]).get(s)) else None) for s in statistics}
         year = ledger.year()
-        asked = Question("district", name, "h", "p", "{}", "epoch-1", "mandated", year, draws, {})
+        asked = Question("district", name, "h", "p", "{}", "epoch-1", "mandated", year, draws, {}, {}, COHORTS)
         owed: Counter[int] = Counter()
         deltas: Counter[int] = Counter()
         for draw in draws:

@@ -12,7 +12,7 @@ import pytest
 
 from budgets.clock import FixedClock
 from engine.district import District
-from engine.founding import Terms, found
+from engine.founding import INVENTED, Terms, found
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[2] / "shared" / "data" / "star" / "AER_STAR.csv"
@@ -39,7 +39,7 @@ def at(year):
 @pytest.fixture(scope="module")
 def star(tmp_path_factory):
     folder = tmp_path_factory.mktemp("star") / "star"
-    terms = Terms(year_fraction=Fraction(1))
+    terms = Terms(Fraction(1), policy=INVENTED)
     found(folder, HERE / "district.yaml", {"star": SOURCE}, clock=at(1990), terms=terms)
     return folder
 
