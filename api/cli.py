@@ -5,7 +5,6 @@ Exit codes: 0 answered, 2 usage, 3 the question, 4 the budget, 5 access, 6 catal
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -20,47 +19,32 @@ import typer
 from rich.console import Console
 
 from api import demo as demonstration
-from api import present
+from api import office, present
+from api.terminal import Folder, PresetName, TextFormat, classes, guarded, refused, write_json
 from budgets.clock import SystemClock
-from budgets.cohorts import years_text
-from budgets.loss import nanorho_for
+from budgets.policy import PRESETS
 from engine.catalog_file import read_catalog
 from engine.district import CATALOG_FILE, LEDGER_FILE, District
-from engine.founding import found
+from engine.founding import Terms, found
 from engine.refusals import (
-    AccessRefused,
-    BudgetRefused,
-    CatalogRefused,
     InternalFailure,
     LedgerDamaged,
-    QueryRefused,
     Refusal,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from engine.release import Release
 
 USAGE = 2
-YEARS_MAX = 1000
-EXIT_CODES: dict[type[Exception], int] = {
-    QueryRefused: 3,
-    BudgetRefused: 4,
-    AccessRefused: 5,
-    CatalogRefused: 6,
-    LedgerDamaged: 70,
-    InternalFailure: 70,
-}
-
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Private answers to SQL questions about students.",
 )
-budget_app = typer.Typer(no_args_is_help=True, help="What each class of students may lose, and has lost.")
-app.add_typer(budget_app, name="budget")
+app.add_typer(office.app)
 
 
 class Format(StrEnum):
@@ -72,14 +56,6 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-class TextFormat(StrEnum):
-    """How a preview or a budget is written."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The district's folder.")]
 Question = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT; - reads it from standard input.")]
 Grant = Annotated[str | None, typer.Option(help="The grant to ask under; the district's own if none is named.")]
 Cohorts = Annotated[str | None, typer.Option(help="Ask only of these classes, such as 2030,2031.")]
@@ -107,7 +83,7 @@ def main() -> None:
         Console(stderr=True).print(f"{error.format_message()}\nTry {present.command('--help')}.", markup=False)
         sys.exit(USAGE)
     except (Refusal, InternalFailure, LedgerDamaged) as error:
-        sys.exit(_refused(error, None))
+        sys.exit(refused(error, None))
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
@@ -121,22 +97,6 @@ def _opaque(what: str) -> int:
     return 70
 
 
-def _refused(error: Exception, sql: str | None) -> int:
-    console = Console(stderr=True)
-    if isinstance(error, Refusal):
-        present.refusal(console, error, sql)
-    else:
-        console.print(str(error), markup=False)
-    return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
-
-
-def _guarded(sql: str | None, work: Callable[[], None]) -> None:
-    try:
-        work()
-    except (Refusal, InternalFailure, LedgerDamaged) as error:
-        raise typer.Exit(_refused(error, sql)) from None
-
-
 def _text(sql: str) -> str:
     if sql != "-":
         return sql
@@ -144,22 +104,6 @@ def _text(sql: str) -> str:
         return sys.stdin.read()
     except UnicodeDecodeError:
         raise typer.BadParameter("standard input is not UTF-8 text") from None
-
-
-def _cohorts(text: str | None) -> tuple[int, ...] | None:
-    """The classes of the command line; also as refusals write them, such as cohorts=[2030, 2031]."""
-    if text is None:
-        return None
-    years: list[int] = []
-    listed = text.strip().removeprefix("cohorts=")
-    if listed.startswith("[") and listed.endswith("]"):
-        listed = listed[1:-1]
-    for part in listed.split(","):
-        low, _, high = (each.strip() for each in part.partition("-"))
-        if not low.isdecimal() or not (high or low).isdecimal() or not 0 <= int(high or low) - int(low) < YEARS_MAX:
-            raise typer.BadParameter(f"{part!r} is no class; write 2030,2031 or 2030-2035")
-        years += range(int(low), int(high or low) + 1)
-    return tuple(years)
 
 
 def _margins(given: list[str] | None) -> float | dict[str, float] | None:
@@ -187,7 +131,7 @@ def _fields(
     """The fields of a request that all commands share."""
     return {
         "grant": grant,
-        "cohorts": _cohorts(cohorts),
+        "cohorts": classes(cohorts),
         "epsilon": epsilon,
         "moe": _margins(moe),
         "moe_at_n": moe_at_n,
@@ -212,7 +156,7 @@ def demo(
             demonstration.make(console, folder, students, seed)
         demonstration.show(console, folder)
 
-    _guarded(None, work)
+    guarded(None, work)
 
 
 @app.command()
@@ -220,6 +164,7 @@ def init(
     folder: Folder,
     catalog: Annotated[Path, typer.Option(help="The district's catalog (YAML).")],
     table: Annotated[list[str], typer.Option(metavar="NAME=PATH", help="A table's CSV or Parquet file; repeat.")],
+    preset: Annotated[PresetName, typer.Option(help="What a class may lose in its lifetime.")] = PresetName.STANDARD,
 ) -> None:
     """Start a district from its own files; records stay in the folder."""
     console = Console(stderr=True)
@@ -229,19 +174,25 @@ def init(
         if not separator or not name or not path or name in sources:
             raise typer.BadParameter(f"{given!r} is not NAME=PATH, each name once")
         sources[name] = Path(path)
+    terms = Terms(preset=PRESETS[preset.value])
 
     def work() -> None:
         with demonstration.progress_bar(console) as step:
-            found(folder, catalog, sources, clock=SystemClock(), progress=step)
+            found(folder, catalog, sources, clock=SystemClock(), terms=terms, progress=step)
         console.print(f"The district is in {folder}. What was taken and what was not: {folder / 'reports'}")
         home = read_catalog(folder / CATALOG_FILE).cohort_table
         question = f"SELECT COUNT(*) AS students FROM {home}"  # noqa: S608 - shown, not run
+        console.print(
+            "It is in its pilot: under its own grant you may ask it; every other grant gets rehearsals until "
+            f"{present.command('open', str(folder))} with two names.",
+            markup=False,
+        )
         console.print("What a first question would cost, for free:")
         console.print(
             present.command("preview", str(folder), question), markup=False, highlight=False, soft_wrap=True
         )
 
-    _guarded(None, work)
+    guarded(None, work)
 
 
 @app.command()
@@ -262,11 +213,11 @@ def preview(
         with District.open(folder) as district:
             foretold = district.preview(text, **fields)
         if form is TextFormat.JSON:
-            _write_json(foretold.to_dict())
+            write_json(foretold.to_dict())
         else:
             present.preview(Console(), foretold)
 
-    _guarded(text, work)
+    guarded(text, work)
 
 
 @app.command()
@@ -287,11 +238,11 @@ def explain(
         with District.open(folder) as district:
             explained = district.explain(text, **fields)
         if form is TextFormat.JSON:
-            _write_json(explained.to_dict())
+            write_json(explained.to_dict())
         else:
             present.explanation(Console(), explained)
 
-    _guarded(text, work)
+    guarded(text, work)
 
 
 @app.command()
@@ -322,7 +273,7 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
             else:
                 _write(release, form, target)
 
-    _guarded(text, work)
+    guarded(text, work)
 
 
 @contextmanager
@@ -381,62 +332,8 @@ def _to_file_or_terminal(output: Path | None, show: Callable[[Console], None]) -
 
 def _write(release: Release, form: Format, output: Path | None) -> None:
     if form is Format.JSON:
-        _write_json(release.to_dict(), output)
+        write_json(release.to_dict(), output)
     elif form is Format.CSV:
         release.to_pandas().to_csv(output or sys.stdout, index=False)
     else:
         release.to_pandas().to_parquet(output or sys.stdout.buffer, index=False)
-
-
-def _write_json(body: dict[str, Any], output: Path | None = None) -> None:
-    text = json.dumps(body, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        output.write_text(text, encoding="utf-8")
-
-
-@budget_app.command("show")
-def budget_show(folder: Folder, form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE) -> None:
-    """What each class has spent and has left, this budget year and in its lifetime."""
-
-    def work() -> None:
-        with District.open(folder) as district:
-            balances, year = district.balances(), district.budget_year()
-        if form is TextFormat.JSON:
-            _write_json(present.budget_json(balances, year))
-        else:
-            present.budget(Console(), balances, year)
-
-    _guarded(None, work)
-
-
-@budget_app.command("set")
-def budget_set(
-    folder: Folder,
-    lifetime_epsilon: Annotated[float, typer.Option(min=0.0, max=100.0, help="The new lifetime ε (at δ 5e-8).")],
-    by: Annotated[str, typer.Option(help="Who decides this; it is written down.")],
-    cohorts: Annotated[str, typer.Option(help="The classes, such as 2030-2042.")],
-) -> None:
-    """Lower the lifetime budget of some classes. It can only be lowered."""
-    named = _cohorts(cohorts) or ()
-    if not present.plain(by).strip():
-        raise typer.BadParameter("nobody is named. Accepted: the name of whoever decides", param_hint="--by")
-    nanorho = nanorho_for(lifetime_epsilon) if lifetime_epsilon > 0 else 0
-
-    def work() -> None:
-        with District.open(folder) as district:
-            _check_kept(named, district.balances())
-            district.lower_cap(named, nanorho, by)
-            present.budget(Console(), district.balances(), district.budget_year())
-
-    _guarded(None, work)
-
-
-def _check_kept(cohorts: Iterable[int], kept: Iterable[int]) -> None:
-    unknown = set(cohorts) - set(kept)
-    if unknown:
-        raise typer.BadParameter(
-            f"the district keeps no class of {years_text(unknown)}. Accepted: classes of {years_text(kept)}",
-            param_hint="--cohorts",
-        )

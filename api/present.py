@@ -7,14 +7,12 @@ import shutil
 import sys
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from budgets.grants import DISTRICT
-from budgets.loss import epsilon_of, odds
-from budgets.policy import Standing, default_share_nanorho
+from budgets.policy import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -206,76 +204,6 @@ def _explained(console: Console, number: int, each: ExplainedStatistic) -> None:
     ]
     for name, text in lines:
         console.print(Text(f"  {name:<22}{plain(text)}"))
-
-
-def budget(console: Console, balances: dict[int, Balance], year: int, grant: str = DISTRICT) -> None:
-    """What each cohort has spent and has left, and what the grant may still ask; 80 characters wide."""
-    console.print(_budget_table(balances, year))
-    console.print("ε spent / granted, at δ 5e-8. What is used is counted in ρ, which adds up; ε does not.")
-    asked = [_questions_left(balance) for balance in balances.values() if default_share_nanorho([balance.year_cap])]
-    if asked:
-        number = f"about {min(asked):,} more default questions of each class this year"
-        console.print(f"The grant {plain(grant)!r} can ask {number}.", markup=False)
-    most = max((balance.lifetime_cap for balance in balances.values()), default=0)
-    console.print(
-        "Whatever is looked for in all answers until a class is sealed, it is at most "
-        f"{odds(most):g} times as likely with a child's records as without, or without as with, "
-        "plus at most one chance in ten million."
-    )
-
-
-def _budget_table(balances: dict[int, Balance], year: int) -> Table:
-    table = Table(title=f"Budget year {year} (1 July {year - 1} to 30 June {year})", header_style="bold")
-    table.add_column("class")
-    table.add_column("year")
-    for title in ("used", "ε of year", "ε of grant", "used", "ε of life"):
-        table.add_column(title, justify="right")
-    for balance in balances.values():
-        table.add_row(
-            str(balance.cohort),
-            bar(balance.year_spent / balance.year_cap, SHORT_BAR_WIDTH)
-            if balance.year_cap
-            else STANDING_WORDS[balance.standing],
-            _share(balance.year_spent, balance.year_cap),
-            _of(balance.year_spent, balance.year_cap),
-            _of(balance.allowance_spent, balance.allowance_cap),
-            _share(balance.allowance_spent, balance.allowance_cap),
-            _of(balance.lifetime_spent, balance.lifetime_cap),
-        )
-    return table
-
-
-def _share(spent: int, cap: int) -> str:
-    return f"{spent / cap:.1%}" if cap else "—"
-
-
-def _of(spent: int, cap: int) -> str:
-    return f"{epsilon_of(spent):.2f}/{epsilon_of(cap):.2f}"
-
-
-def _questions_left(balance: Balance) -> int:
-    """How many questions that name no accuracy the grant can still ask of one class alone this year."""
-    return max(0, balance.left) // default_share_nanorho([balance.year_cap])
-
-
-def budget_json(balances: dict[int, Balance], year: int) -> dict[str, Any]:
-    """The same for programs; losses in nano-ρ."""
-    return {
-        "budget_year": year,
-        "cohorts": [
-            {
-                "cohort": balance.cohort,
-                "standing": balance.standing.value,
-                "year_cap_nanorho": balance.year_cap,
-                "year_spent_nanorho": balance.year_spent,
-                "lifetime_cap_nanorho": balance.lifetime_cap,
-                "lifetime_spent_nanorho": balance.lifetime_spent,
-                "allowance_cap_nanorho": balance.allowance_cap,
-                "allowance_spent_nanorho": balance.allowance_spent,
-            }
-            for balance in balances.values()
-        ],
-    }
 
 
 def refusal(console: Console, refused: Refusal, sql: str | None) -> None:

@@ -22,6 +22,7 @@ from budgets.founding import Founding, open_epoch, write_founding
 from budgets.grants import DISTRICT, check_scope, check_standing, find_grant
 from budgets.holders import Holder
 from budgets.loss import PrivacyLoss
+from budgets.outlook import Outlook, outlook
 from budgets.policy import DistrictState, Policy, budget_year
 from budgets.refusals import AccessRefused, LedgerDamaged, NotDrawing, StaleBasis
 from budgets.stores import balances, district, governance, releases
@@ -50,6 +51,8 @@ __all__ = [
     "Ledger",
     "Measurement",
     "NotDrawing",
+    "Outlook",
+    "Policy",
     "PrivacyLoss",
     "Question",
     "StaleBasis",
@@ -231,6 +234,20 @@ class Ledger:
             policy = governance.policy(self._database)
             rows = balances.select(self._database, Payer(grant.id, grant.population), asked)
         return {row.cohort: balance_of(row, grant, policy, asked) for row in rows}
+
+    def outlooks(self, grant_id: str) -> dict[int, Outlook]:
+        """How far the present budget year of every cohort will reach, under a grant.
+
+        Raises:
+            AccessRefused: there is no such grant (`grant_missing`).
+        """
+        with self._database.reading():
+            paid: dict[int, list[int]] = {}
+            for cohort, nanorho in balances.costs(self._database, self.year()):
+                paid.setdefault(cohort, []).append(nanorho)
+            today = self.today()
+            found = self.balances(grant_id)
+        return {cohort: outlook(balance, paid.get(cohort, []), today) for cohort, balance in found.items()}
 
     def known_cohorts(self, persons: Sequence[bytes] | None = None) -> dict[bytes, int]:
         """The register: keyed hash of a person → cohort, of all or of the known among `persons`."""

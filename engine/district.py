@@ -14,7 +14,6 @@ from engine.request import Request
 from engine.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
     from types import TracebackType
 
@@ -104,10 +103,6 @@ class District:
     def budget_year(self) -> int:
         """The budget year it is now."""
         return self._house.ledger.year()
-
-    def lower_cap(self, cohorts: Iterable[int], lifetime_nanorho: int, by: str) -> None:
-        """Lower the lifetime cap of some cohorts; it may only go down."""
-        self._house.ledger.lower_cap(tuple(cohorts), lifetime_nanorho, by)
 
     def close(self) -> None:
         """Close records and ledger."""

@@ -113,20 +113,30 @@ def _books(house: House, grant: Grant) -> Books:
     return Books(house.catalog, house.vault.epoch, grant, house.ledger.balances(grant.id))
 
 
+def _foreseen(house: House, name: str) -> tuple[Grant, list[str]]:
+    """A grant that a question may be foretold under, and what is said where it would not be answered now."""
+    try:
+        return house.ledger.admit(name), []
+    except AccessRefused as refused:
+        if refused.code not in ("district_pilot", "district_closed"):
+            raise
+        return house.ledger.grant(name), [f"Asked now, it would be refused: {refused.message}"]
+
+
 def _preview(house: House, asked: Asked) -> Preview:
     return _foretold(house, asked)[2]
 
 
 def _explain(house: House, asked: Asked) -> Explanation:
     plan, priced, foretold = _foretold(house, asked)
-    balances = house.ledger.balances(foretold.grant)
-    left = min((balances[charge.cohort].left for charge in foretold.charges), default=0)
+    books = _books(house, house.ledger.grant(foretold.grant))
+    left = min((books.left(charge.cohort) for charge in foretold.charges), default=0)
     terms = explanation.Terms(moe=bool(asked.moe), left_nanorho=left)
     return explanation.explain(house.catalog, plan, priced, foretold, terms)
 
 
 def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
-    grant = house.ledger.grant(asked.grant)
+    grant, answered = _foreseen(house, asked.grant)
     books = _books(house, grant)
     prepared = preparation.prepare(asked, books)
     stored = house.ledger.measured(prepared.digests)
@@ -134,11 +144,11 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
     _compiled(house, prepared, priced)
     plan, scales = prepared.plan, priced.scales
     charges = preparation.charges(plan, priced)
-    notes = preparation.notes(plan, prepared.left_out)
-    short = [cohort for cohort, nanorho in charges.items() if nanorho > books.balances[cohort].left]
+    notes = preparation.notes(plan, prepared.left_out) + answered
+    short = [cohort for cohort, nanorho in charges.items() if nanorho > books.left(cohort)]
     if short:
         notes.append(f"Asked now, it would be refused: classes {preparation.years(short)} cannot pay.")
-        affordable = min(books.balances[cohort].left / charges[cohort] for cohort in short)
+        affordable = min(books.left(cohort) / charges[cohort] for cohort in short)
         if affordable > 0:
             notes.append(f"Margins {affordable**-0.5:.3g} times as wide could be paid for.")
     if plan.statistics and not priced.drawn:

@@ -60,6 +60,11 @@ class Books:
         """Whose records are counted."""
         return self.grant.population
 
+    def left(self, cohort: int) -> int:
+        """The most a question may cost a cohort now, in nano-ρ."""
+        left, ceiling = self.balances[cohort].left, self.grant.ceiling_nanorho
+        return left if ceiling is None else min(left, ceiling)
+
     def barred(self, cohort: int) -> str | None:
         """Why a cohort cannot be asked about in this budget year; None if it can."""
         standing = self.balances[cohort].standing

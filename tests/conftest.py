@@ -42,6 +42,22 @@ def pristine(tmp_path_factory, tables, starter) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def pristine_pilot(tmp_path_factory, tables, starter) -> Path:
+    """The same records in a real district, whose pilot has just begun."""
+    folder = tmp_path_factory.mktemp("pilot") / "small"
+    found(folder, starter, tables, clock=FixedClock(AS_OF))
+    return folder
+
+
+@pytest.fixture
+def pilot(pristine_pilot, tmp_path) -> Path:
+    """A fresh copy of the district in its pilot."""
+    copy = tmp_path / "pilot"
+    shutil.copytree(pristine_pilot, copy)
+    return copy
+
+
 @pytest.fixture
 def folder(pristine, tmp_path) -> Path:
     """A fresh copy of the small district."""

@@ -10,7 +10,8 @@ import pytest
 import api
 import budgets
 import engine
-from api.cli import EXIT_CODES, app, main
+from api.cli import app, main
+from api.terminal import EXIT_CODES
 from budgets.loss import nanorho_for, odds
 from budgets.policy import STANDARD, year_cap_nanorho
 

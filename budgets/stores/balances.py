@@ -179,6 +179,12 @@ def _values(payer: Payer, cost: Cost) -> dict[str, int | str]:
     }
 
 
+def costs(database: Database, year: int) -> list[tuple[int, int]]:
+    """(cohort, nano-rho) of every charge of a budget year, in the order of the questions."""
+    sql = "SELECT cohort, nanorho FROM charges WHERE year = ? ORDER BY entry, cohort"
+    return [(cohort, nanorho) for cohort, nanorho in database.rows(sql, (year,))]
+
+
 def wrong(database: Database) -> list[int]:
     """The cohorts of which a balance is not the sum of its charges, or is beyond its cap."""
     checks = (WRONG_LIFETIMES, WRONG_YEARS, WRONG_POPULATIONS, WRONG_ALLOWANCES, WRONG_CAPS)

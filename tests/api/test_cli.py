@@ -4,45 +4,14 @@ import io
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from api import present
-from api.cli import main
-from budgets.cohorts import Balance
-from budgets.policy import Standing
 
 COUNT = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
-
-
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: bytes
-    stderr: bytes
-
-
-@pytest.fixture
-def homeroom(monkeypatch, capfdbinary):
-    """The command, run in this process."""
-    monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*arguments, given=""):
-        monkeypatch.setattr(sys, "argv", ["homeroom", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
-        capfdbinary.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        sys.stdout.flush()
-        captured = capfdbinary.readouterr()
-        return Done(ended.value.code or 0, captured.out, captured.err)
-
-    return run
 
 
 @pytest.mark.slow
@@ -225,30 +194,6 @@ def test_a_demo_is_refused_before_anything_is_invented(homeroom, tmp_path):
     done = homeroom("demo", "--dir", tmp_path)
     assert (done.returncode, done.stdout) == (6, b"")
     assert "not empty" in done.stderr.decode()
-
-
-def test_a_budget_fits_eighty_columns():
-    """Also where everything is spent; it says what the grant may use, and how many questions that is."""
-    cap, year_cap = 255_203_395, 15_312_203
-    spent = {"lifetime_spent": cap, "year_spent": year_cap, "allowance_spent": 0}
-    fields = {"lifetime_cap": cap, "year_cap": year_cap, "allowance_cap": year_cap // 10}
-    nothing = dict.fromkeys(spent, 0)
-    balances = {
-        2030: Balance(2030, 2025, Standing.OPEN, **fields | spent | {"allowance_spent": year_cap // 10}),
-        2031: Balance(2031, 2025, Standing.OPEN, **fields | nothing),
-        2039: Balance(2039, 2025, Standing.NOT_YET, **fields | nothing | {"year_cap": 0, "allowance_cap": 0}),
-    }
-    shown = {}
-    for classes in ((2030, 2031, 2039), (2031, 2039)):
-        file = io.StringIO()
-        present.budget(Console(file=file, width=80), {c: balances[c] for c in classes}, 2025)
-        shown[len(classes)] = file.getvalue()
-    assert max(map(len, shown[3].splitlines())) <= 80
-    assert "…" not in shown[3]
-    for text in ("████████████", "100.0%", "0.89/0.89", "0.26/0.26", "4.00/4.00", "not open yet", "ε of grant"):
-        assert text in shown[3]
-    assert "'district' can ask about 0 more" in shown[3]
-    assert "'district' can ask about 6 more" in shown[2]
 
 
 def test_terminal_codes_in_a_question_are_not_passed_on(folder, homeroom):

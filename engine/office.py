@@ -1,0 +1,155 @@
+"""Office: the folder of a district, opened to decide. It sees catalog and ledger, never a record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from budgets.clock import SystemClock
+from budgets.cohorts import years_text
+from budgets.grants import DISTRICT, Grant
+from budgets.ledger import Ledger
+from engine.catalog_file import read_catalog
+from engine.district import CATALOG_FILE, LEDGER_FILE
+from engine.refusals import AccessRefused, CatalogRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import date
+    from pathlib import Path
+    from types import TracebackType
+
+    from budgets.clock import Clock
+    from budgets.ledger import Balance, Event, Outlook, Policy
+    from engine.catalog import Catalog
+
+
+class Office:
+    """A district's policy, grants and budgets.
+
+    Example:
+        `with Office.open(Path("homeroom-demo")) as office: office.close_district("A. Officer", "a complaint")`
+    """
+
+    def __init__(self, ledger: Ledger, catalog: Catalog) -> None:
+        self._ledger = ledger
+        self.catalog = catalog
+
+    @classmethod
+    def open(cls, path: Path, *, clock: Clock | None = None) -> Self:
+        """Open the folder of a district.
+
+        Raises:
+            CatalogRefused: no district is there.
+            LedgerDamaged: the ledger contradicts itself.
+        """
+        if not (path / LEDGER_FILE).is_file():
+            raise CatalogRefused(
+                "There is no district in this folder.",
+                file=str(path),
+                accepted="a folder made by `homeroom demo` or `homeroom init`",
+                load=True,
+            )
+        catalog = read_catalog(path / CATALOG_FILE)
+        return cls(Ledger.open(path / LEDGER_FILE, clock or SystemClock()), catalog)
+
+    # -- what is so
+
+    def policy(self) -> Policy:
+        """Who is answered, and what each population may use of a year."""
+        return self._ledger.policy()
+
+    def events(self) -> tuple[Event, ...]:
+        """Everything that was decided or loaded, in order."""
+        return self._ledger.events()
+
+    def grants(self) -> tuple[Grant, ...]:
+        """All grants there are and were."""
+        return self._ledger.grants()
+
+    def grant(self, name: str) -> Grant:
+        """One grant.
+
+        Raises:
+            AccessRefused: there is none (`grant_missing`).
+        """
+        return self._ledger.grant(name)
+
+    def today(self) -> date:
+        """The date, by the district's calendar."""
+        return self._ledger.today()
+
+    def budget_year(self) -> int:
+        """The budget year it is now."""
+        return self._ledger.year()
+
+    def balances(self, grant: str = DISTRICT) -> dict[int, Balance]:
+        """What each cohort has spent and has left, in nano-ρ."""
+        return self._ledger.balances(grant)
+
+    def outlooks(self, grant: str = DISTRICT) -> dict[int, Outlook]:
+        """How far each cohort's budget year will reach."""
+        return self._ledger.outlooks(grant)
+
+    # -- what is decided
+
+    def add_grant(self, grant: Grant) -> None:
+        """Give a grant.
+
+        Raises:
+            AccessRefused: it names what the catalog or the ledger does not have, or cannot be given (`approval`).
+        """
+        tables = {table.name: table for table in self.catalog.private_tables}
+        for name, columns in (grant.terms.scope if grant.terms else {}).items():
+            if name not in tables:
+                message = f"The catalog has no students' table {name!r} that is switched on."
+                raise AccessRefused("approval", message, accepted=f"tables: {', '.join(sorted(tables))}")
+            known = {column.name for column in tables[name].columns.values() if column.on}
+            unknown = sorted((columns or frozenset()) - known)
+            if unknown:
+                message = f"The table {name} has no column {unknown[0]!r} that is switched on."
+                raise AccessRefused("approval", message, accepted=f"columns of {name}: {', '.join(sorted(known))}")
+        self._ledger.add_grant(grant)
+
+    def revoke_grant(self, name: str, by: str, reason: str) -> None:
+        """End a grant before its last day."""
+        self._ledger.revoke_grant(name, by, reason)
+
+    def open_district(self, by: Sequence[str], signed_off_by: str) -> None:
+        """End the pilot, or open again after a closing: two people, and the group that signed off."""
+        self._ledger.open_district(by, signed_off_by)
+
+    def close_district(self, by: str, reason: str) -> None:
+        """Stop all answers."""
+        self._ledger.close_district(by, reason)
+
+    def lower_cap(self, cohorts: Iterable[int], lifetime_nanorho: int, by: str) -> None:
+        """Lower the lifetime cap of some cohorts."""
+        self._ledger.lower_cap(self._kept(cohorts), lifetime_nanorho, by)
+
+    def raise_cap(self, cohorts: Iterable[int], lifetime_nanorho: int, by: Sequence[str], reason: str) -> None:
+        """Raise the lifetime cap of some cohorts: two people and a reason."""
+        self._ledger.raise_cap(self._kept(cohorts), lifetime_nanorho, by, reason)
+
+    def unseal(self, cohorts: Iterable[int], by: Sequence[str], reason: str) -> None:
+        """Let mandated statistics of sealed cohorts be drawn this budget year: two people and a reason."""
+        self._ledger.unseal(self._kept(cohorts), by, reason)
+
+    def _kept(self, cohorts: Iterable[int]) -> tuple[int, ...]:
+        named, kept = tuple(cohorts), self._ledger.balances(DISTRICT)
+        unknown = [cohort for cohort in named if cohort not in kept]
+        if unknown or not named:
+            message = f"The district keeps no class of {years_text(unknown)}." if unknown else "No class is named."
+            raise AccessRefused("approval", message, accepted=f"classes of {years_text(kept)}")
+        return named
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

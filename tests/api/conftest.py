@@ -1,0 +1,37 @@
+"""The command, run in this process."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from api.cli import main
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+@pytest.fixture
+def homeroom(monkeypatch, capfdbinary):
+    """The command, run in this process."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments, given=""):
+        monkeypatch.setattr(sys, "argv", ["homeroom", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        sys.stdout.flush()
+        captured = capfdbinary.readouterr()
+        return Done(ended.value.code or 0, captured.out, captured.err)
+
+    return run
