@@ -125,6 +125,17 @@ def unscaled(value: Any, of: tree.Type) -> Any:
     return int(whole) if whole.denominator == 1 else whole
 
 
+def scaled(value: Any, of: tree.Type) -> Any:
+    """A value in its column's own unit as it is stored; the reverse of `unscaled`.
+
+    >>> scaled(Fraction(25, 2), tree.Type("exact", 1)), scaled(12, tree.Type("exact", 1))
+    (125, 120)
+    """
+    if value is None or of.scale == 0:
+        return value
+    return int(Fraction(str(value)) * 10**of.scale)
+
+
 def public_rows(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, list[dict[str, Any]]]:
     """The rows of the public tables, in one order, each value in its column's own unit."""
     found = {}
