@@ -14,8 +14,8 @@ import numpy as np
 
 from budgets import charging
 from budgets.clock import Clock, FixedClock, in_utc
-from budgets.cohorts import Balance, balance_of
-from budgets.entries import Charge, Draw, Entry, Epoch, Measurement, Question, State
+from budgets.cohorts import Balance, balance_of, short_refusal, standing_refusal
+from budgets.entries import Charge, Draw, Entry, Epoch, Measurement, Question, State, charges_of
 from budgets.founding import Founding, lower_caps, open_epoch, write_founding
 from budgets.grants import find_grant
 from budgets.holders import Holder
@@ -264,6 +264,23 @@ class Ledger:
         year = budget_year(now, self._identity.time_zone)
         charging.check_basis(self._database, self._holder, question, basis, year)
         return charging.enter(self._database, self._holder, grant, question, to_micros(now))
+
+    def require_payable(self, question: Question) -> None:
+        """Refuse what `charge` would refuse for want of budget at this moment; nothing is written.
+
+        Args:
+            question: what would be asked for.
+
+        Raises:
+            BudgetRefused: as `charge` would.
+            AccessRefused: there is no such grant (`grant_missing`).
+        """
+        charges = charges_of(question.draws, question.year)
+        balances_now = self.balances(question.grant, question.year)
+        refusal = standing_refusal([charge.cohort for charge in charges], question.year, question.population)
+        refusal = refusal or short_refusal(balances_now, charges, question.grant)
+        if refusal is not None:
+            raise refusal
 
     def start_drawing(self, entry_id: int) -> bool:
         """Take a charged entry for drawing, on disk at return; True for one caller only, ever.

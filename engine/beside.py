@@ -11,7 +11,7 @@ import os
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from engine.catalog_file import resolve
+from engine.catalog_file import catalog_of_document, resolve
 from engine.refusals import CatalogRefused
 from engine.vault import scaled, stored_columns, unscaled
 
@@ -54,8 +54,9 @@ def read(path: Path, declared: Catalog, digest: str) -> Catalog:
     """
     if not path.is_file():
         raise _refusal(path, "The rows of the public tables are missing.")
+    stored = catalog_of_document(declared.document, path.name)  # in the order that the vault's own copy has
     try:
-        resolved = resolve(declared, _rows(path, declared))
+        resolved = resolve(stored, _rows(path, stored))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, CatalogRefused):
         raise _refusal(
             path, "The rows of the public tables cannot be read, or are those of another catalog."
