@@ -71,6 +71,10 @@ MoeAtN = Annotated[
     int | None,
     typer.Option("--moe-at-n", help="Averages and ratios keep it in cells of so many rows; 100 if not given."),
 ]
+Rehearse = Annotated[
+    bool,
+    typer.Option("--rehearse", help="Ask invented records instead; free, and no number of it is about a student."),
+]
 
 
 def main() -> None:
@@ -196,7 +200,7 @@ def init(
 
 
 @app.command()
-def preview(
+def preview(  # noqa: PLR0913, PLR0917 - one for each option of the command
     folder: Folder,
     sql: Question,
     grant: Grant = None,
@@ -204,10 +208,11 @@ def preview(
     epsilon: Epsilon = None,
     moe: Moe = None,
     moe_at_n: MoeAtN = None,
+    rehearse: Rehearse = False,  # noqa: FBT002 - an option of the command
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say what a question would cost and how sharp it would be. Free."""
-    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n)
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n) | {"rehearse": rehearse}
 
     def work() -> None:
         with District.open(folder) as district:
@@ -221,7 +226,7 @@ def preview(
 
 
 @app.command()
-def explain(
+def explain(  # noqa: PLR0913, PLR0917 - one for each option of the command
     folder: Folder,
     sql: Question,
     grant: Grant = None,
@@ -229,10 +234,11 @@ def explain(
     epsilon: Epsilon = None,
     moe: Moe = None,
     moe_at_n: MoeAtN = None,
+    rehearse: Rehearse = False,  # noqa: FBT002 - an option of the command
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say why a question would cost what it costs, and what would make it sharper. Free."""
-    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n)
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n) | {"rehearse": rehearse}
 
     def work() -> None:
         with District.open(folder) as district:
@@ -257,11 +263,12 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
     epsilon: Epsilon = None,
     moe: Moe = None,
     moe_at_n: MoeAtN = None,
+    rehearse: Rehearse = False,  # noqa: FBT002 - an option of the command
     form: Annotated[Format, typer.Option("--format")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
 ) -> None:
     """Answer a question, charging the classes of students it touches."""
-    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n)
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n) | {"rehearse": rehearse}
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
         raise typer.BadParameter("parquet is binary: name a file with --output", param_hint="--format")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.release import Preview, Release, ReleaseColumn
 
 NAME = "homeroom"
+REHEARSAL = "REHEARSAL: invented records, not this district's"
 BAR_WIDTH = 24
 SHORT_BAR_WIDTH = 12
 STANDING_WORDS = {
@@ -63,8 +64,15 @@ def bar(fraction: float, width: int = BAR_WIDTH) -> str:
     return "█" * filled + "░" * (width - filled)
 
 
+def _marked(console: Console, *, rehearsal: bool) -> None:
+    """The first line of whatever a rehearsal shows."""
+    if rehearsal:
+        console.print(Text(REHEARSAL, style="bold reverse"), soft_wrap=True)
+
+
 def answer(console: Console, release: Release, balances: dict[int, Balance]) -> None:
     """An answer: estimates with their 90 % margins, what it cost, and what is left."""
+    _marked(console, rehearsal=release.rehearsal)
     console.print(_answer_table(release))
     console.print(Text("estimate ± 90 % margin of error", style="dim"))
     if release.charges:
@@ -152,6 +160,11 @@ def notes(console: Console, texts: Sequence[str], left_out: Sequence[tuple[int, 
 
 def preview(console: Console, foretold: Preview) -> None:
     """What a question would cost and how sharp it would be."""
+    _marked(console, rehearsal=foretold.rehearsal)
+    _foretold(console, foretold)
+
+
+def _foretold(console: Console, foretold: Preview) -> None:
     table = Table(header_style="bold")
     for title in ("column", "90 % margin", "at 30 rows", "at 100 rows", "at 1,000 rows"):
         table.add_column(title, justify="left" if title == "column" else "right")
@@ -174,6 +187,7 @@ def _at_n(margin: float | None) -> str:
 
 def explanation(console: Console, explained: Explanation) -> None:
     """Why a question would cost what it costs, and what would make it sharper."""
+    _marked(console, rehearsal=explained.preview.rehearsal)
     keys = f" by {', '.join(map(plain, explained.keys))}" if explained.keys else ""
     console.print(f"Groups: {explained.groups:,}{keys}, from public knowledge alone.", markup=False)
     for number, each in enumerate(explained.statistics, 1):
@@ -182,7 +196,7 @@ def explanation(console: Console, explained: Explanation) -> None:
         console.print("\nThe statement that runs on the records, its exact integers are never shown:", style="bold")
         console.print(Text(plain(explained.statement)), soft_wrap=True)
     console.print("\nWhat it would cost, and how sharp it would be:", style="bold")
-    preview(console, explained.preview)
+    _foretold(console, explained.preview)
     console.print("\nWhat would make it sharper:", style="bold")
     for text in explained.advice:
         console.print(f"· {plain(text)}", markup=False)

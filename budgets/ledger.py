@@ -15,9 +15,9 @@ import numpy as np
 
 from budgets import charging, decisions
 from budgets.clock import Clock, FixedClock, in_utc
-from budgets.cohorts import Balance, balance_of
+from budgets.cohorts import Balance, balance_of, short_refusal, standing_refusal
 from budgets.decisions import Moment
-from budgets.entries import Charge, Draw, Entry, Epoch, Measurement, Question, State
+from budgets.entries import Charge, Draw, Entry, Epoch, Measurement, Question, State, charges_of
 from budgets.founding import Founding, open_epoch, write_founding
 from budgets.grants import DISTRICT, check_scope, check_standing, find_grant
 from budgets.holders import Holder
@@ -342,6 +342,29 @@ class Ledger:
         charging.check_basis(self._database, self._holder, question, basis, year)
         policy = governance.policy(self._database)
         return charging.enter(self._database, self._holder, grant, policy, question, to_micros(now))
+
+    def require_payable(self, question: Question) -> None:
+        """Refuse what `charge` would refuse of the grant or for want of budget at this moment; nothing is written.
+
+        Args:
+            question: what would be asked for, in a pilot or of a closed district too.
+
+        Raises:
+            BudgetRefused: as `charge` would.
+            AccessRefused: there is no such grant, it has ended or does not cover the question (`grant_missing`,
+                `grant_expired`, `grant_scope`).
+        """
+        charges = charges_of(question.draws, question.year)
+        with self._database.reading():
+            grant = self.grant(question.grant)
+            check_standing(grant, self.today())
+            check_scope(grant, question.reads, question.cohorts)
+            now = self.balances(grant.id, question.year)
+        standings = {charge.cohort: now[charge.cohort].standing for charge in charges}
+        refusal = standing_refusal(standings, question.year, question.population)
+        refusal = refusal or short_refusal(now, charges, grant)
+        if refusal is not None:
+            raise refusal
 
     def start_drawing(self, entry_id: int) -> bool:
         """Take a charged entry for drawing, on disk at return; True for one caller only, ever.

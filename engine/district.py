@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Self
 
 from budgets.clock import SystemClock
 from budgets.ledger import Ledger
-from engine import pipeline
+from engine import beside, pipeline, rehearsal
 from engine.catalog_file import read_catalog
 from engine.pipeline import House
 from engine.refusals import CatalogRefused
 from engine.request import Request
-from engine.vault import Vault
+from engine.vault import Later, Vault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,15 +38,17 @@ class District:
         `with District.open(Path("homeroom-demo")) as district: district.ask("SELECT COUNT(*) FROM student")`
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, catalog: Catalog) -> None:
         self._house = house
+        self._catalog = catalog
 
     @classmethod
     def open(cls, path: Path, *, clock: Clock | None = None) -> Self:
         """Open the folder of a district.
 
         Args:
-            path: the folder that `homeroom init` or `homeroom demo` made.
+            path: the folder that `homeroom init` or `homeroom demo` made; its records are opened by the first
+                question that is no rehearsal.
             clock: tells the time the budget year is taken from; the machine's if none is given.
 
         Raises:
@@ -63,16 +65,15 @@ class District:
         declared = read_catalog(path / CATALOG_FILE)
         ledger = Ledger.open(path / LEDGER_FILE, clock or SystemClock())
         try:
-            vault = _vault(path, declared, ledger)
+            return cls(*_house(path, declared, ledger))
         except BaseException:
             ledger.close()
             raise
-        return cls(House(vault, ledger, path / REPORTS_FOLDER / INCIDENTS_FILE))
 
     @property
     def catalog(self) -> Catalog:
         """The catalog the records were verified against."""
-        return self._house.catalog
+        return self._catalog
 
     def preview(self, sql: str, **fields: object) -> Preview:
         """What a question would cost and how sharp it would be; free. Takes what `ask` takes."""
@@ -83,12 +84,12 @@ class District:
         return pipeline.explain(self._house, _request(sql, fields))
 
     def ask(self, sql: str, **fields: object) -> Release:
-        """Answer a question, charging the cohorts it touches.
+        """Answer a question, charging the cohorts it touches; a rehearsal is free.
 
         Args:
             sql: one SELECT.
             **fields: the other fields of `engine.request.Request`: request_id, grant, cohorts, moe,
-                moe_at_n, epsilon.
+                moe_at_n, epsilon, rehearse.
 
         Raises:
             Refusal: a decision not to answer, with its reason and what would be accepted.
@@ -106,7 +107,8 @@ class District:
 
     def close(self) -> None:
         """Close records and ledger."""
-        self._house.vault.close()
+        self._house.records.close()
+        self._house.invented.close()
         self._house.ledger.close()
 
     def __enter__(self) -> Self:
@@ -122,8 +124,15 @@ def _request(sql: str, fields: dict[str, object]) -> Request:
     return Request(sql, **fields)  # type: ignore[arg-type]  # Request.checked judges every field
 
 
-def _vault(path: Path, declared: Catalog, ledger: Ledger) -> Vault:
+def _house(path: Path, declared: Catalog, ledger: Ledger) -> tuple[House, Catalog]:
+    """The house, and the catalog the records were verified against: the one beside them, or else their own."""
     epoch = ledger.current_epoch()
     if epoch is None:
         raise CatalogRefused("No records have been loaded.", file=str(path), accepted="homeroom init", load=True)
-    return Vault.open(path / VAULT_FOLDER / epoch.file, declared)
+    file = path / VAULT_FOLDER / epoch.file
+    public, digest = file.with_name(beside.file_of(epoch.file)), epoch.catalog_digest
+    known = beside.read(public, declared, digest) if public.is_file() else None
+    records = Later(lambda: Vault.open(file, declared))
+    invented = Later(lambda: rehearsal.invented(known or beside.read(public, declared, digest), epoch.id))
+    house = House(records, invented, ledger, path / REPORTS_FOLDER / INCIDENTS_FILE)
+    return house, known or house.catalog

@@ -5,6 +5,9 @@
 Everything before `charged` is a function of question, catalog and ledger. `charged` is committed before a
 record is read, `drawing` before the first random number, `measured` before anything else can fail. Nothing is
 given back after `charged`, whatever fails, and no draw is made twice on one charge.
+
+A rehearsal goes the same way on invented records, from the plan to the answer, and past the ledger: it reads there
+who may ask and what is left, and neither writes to it nor takes a measurement from it.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 import os
 import time
 import traceback
+import uuid
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -37,14 +41,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from budgets.grants import Grant
-    from budgets.ledger import Entry, Ledger
+    from budgets.ledger import Entry, Ledger, Measurement
     from engine.accuracy import Priced
     from engine.catalog import Catalog
     from engine.explanation import Explanation
     from engine.plan import Plan, Statistic
     from engine.preparation import Statements
     from engine.request import Asked, Request
-    from engine.vault import Vault
+    from engine.vault import Later, Vault
 
     Result = TypeVar("Result")
 
@@ -55,11 +59,26 @@ POLL_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What a question needs: the records, the ledger, and where incidents are noted."""
+    """What a question needs: records, the ledger, and where incidents are noted.
 
-    vault: Vault
+    Attributes:
+        records: the vault that is asked; opened by the first question that needs it.
+        invented: the vault of invented records that rehearsals ask instead.
+    """
+
+    records: Later
+    invented: Later
     ledger: Ledger
     incidents: Path
+
+    @property
+    def vault(self) -> Vault:
+        """The vault that is asked."""
+        return self.records.opened()
+
+    def rehearsing(self) -> House:
+        """The same house with invented records alone; the district's cannot be reached from it."""
+        return replace(self, records=self.invented)
 
     @property
     def catalog(self) -> Catalog:
@@ -69,12 +88,12 @@ class House:
 
 def preview(house: House, request: Request) -> Preview:
     """What a question would cost and how sharp it would be; touches no record and charges nothing."""
-    return _guarded(house, lambda: _preview(house, request.checked()))
+    return _guarded(house, lambda: _preview(*_chosen(house, request)))
 
 
 def explain(house: House, request: Request) -> Explanation:
     """Why a question would cost what it costs, and what would make it sharper; free, and touches no record."""
-    return _guarded(house, lambda: _explain(house, request.checked()))
+    return _guarded(house, lambda: _explain(*_chosen(house, request)))
 
 
 def ask(house: House, request: Request) -> Release:
@@ -84,7 +103,17 @@ def ask(house: House, request: Request) -> Release:
         Refusal: a decision not to answer; nothing was charged unless its code is `answer_lost` or `in_progress`.
         InternalFailure: anything else; what was charged stays charged.
     """
-    return _guarded(house, lambda: _ask(house, request.checked()))
+    return _guarded(house, lambda: _answered(*_chosen(house, request)))
+
+
+def _chosen(house: House, request: Request) -> tuple[House, Asked]:
+    """Whose records are asked, and what."""
+    asked = request.checked()
+    return (house.rehearsing() if asked.rehearse else house), asked
+
+
+def _answered(house: House, asked: Asked) -> Release:
+    return _rehearse(house, asked) if asked.rehearse else _ask(house, asked)
 
 
 def _guarded(house: House, work: Callable[[], Result]) -> Result:
@@ -123,6 +152,11 @@ def _foreseen(house: House, name: str) -> tuple[Grant, list[str]]:
         return house.ledger.grant(name), [f"Asked now, it would be refused: {refused.message}"]
 
 
+def _stored(house: House, asked: Asked, prepared: Prepared) -> dict[str, Measurement]:
+    """What has been measured of a question already; to a rehearsal everything is new."""
+    return {} if asked.rehearse else house.ledger.measured(prepared.digests)
+
+
 def _preview(house: House, asked: Asked) -> Preview:
     return _foretold(house, asked)[2]
 
@@ -139,12 +173,16 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
     grant, answered = _foreseen(house, asked.grant)
     books = _books(house, grant)
     prepared = preparation.prepare(asked, books)
-    stored = house.ledger.measured(prepared.digests)
+    stored = _stored(house, asked, prepared)
     priced = preparation.price(asked, prepared, books, stored)
     _compiled(house, prepared, priced)
     plan, scales = prepared.plan, priced.scales
     charges = preparation.charges(plan, priced)
-    notes = preparation.notes(plan, prepared.left_out) + answered
+    notes = preparation.notes(plan, prepared.left_out)
+    if asked.rehearse:
+        notes = [*preparation.rehearsal_notes(charges), *notes]
+    else:
+        notes += answered
     short = [cohort for cohort, nanorho in charges.items() if nanorho > books.left(cohort)]
     if short:
         notes.append(f"Asked now, it would be refused: classes {preparation.years(short)} cannot pay.")
@@ -160,6 +198,7 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
         epoch=house.vault.epoch,
         population=prepared.population,
         grant=grant.id,
+        rehearsal=asked.rehearse,
         columns=preparation.columns(plan, [None] * len(plan.outputs)),
         partial=list(plan.partial),
         charges=[CohortCharge(cohort, n, 0, epsilon_of(n)) for cohort, n in charges.items()],
@@ -363,22 +402,31 @@ def _assert_paid(entry: Entry, statistics: Sequence[Statistic], noises: Sequence
 
 
 def _release(house: House, asked: Asked, prepared: Prepared, entry: Entry, *, replayed: bool) -> Release:
-    plan = prepared.plan
     ids = [entry.measurements[digest] for digest in prepared.digests]
     found = house.ledger.measurements(ids)
     draws = postprocess.Draws(tuple(found[i].values for i in ids), tuple(found[i].scale for i in ids))
+    charges = [
+        CohortCharge(c.cohort, c.loss.nanorho, c.loss.attodelta, epsilon_of(c.loss.nanorho)) for c in entry.charges
+    ]
+    answer = _answer(house, asked, prepared, draws, entry.release_id)
+    return replace(answer, replayed=replayed, draws=ids, charges=charges)
+
+
+def _answer(house: House, asked: Asked, prepared: Prepared, draws: postprocess.Draws, release_id: str) -> Release:
+    """What noisy numbers come to; what it cost and where they are stored is still to be told."""
+    plan = prepared.plan
     table = combination.answer(plan, draws)
     return Release(
-        release_id=entry.release_id,
-        request_id=entry.request_id,
+        release_id=release_id,
+        request_id=asked.request_id,
         sql=asked.sql,
         plan_hash=plan.digest,
         engine_version=VERSION,
-        epoch=entry.epoch,
-        population=entry.population,
-        grant=entry.grant,
-        rehearsal=False,
-        replayed=replayed,
+        epoch=house.vault.epoch,
+        population=prepared.population,
+        grant=asked.grant,
+        rehearsal=asked.rehearse,
+        replayed=False,
         columns=preparation.columns(plan, table.reasons),
         rows=table.rows,
         se=table.se,
@@ -386,13 +434,37 @@ def _release(house: House, asked: Asked, prepared: Prepared, entry: Entry, *, re
         moe95=table.moe95,
         partial=table.partial,
         independent=table.independent,
-        draws=ids,
-        charges=[
-            CohortCharge(c.cohort, c.loss.nanorho, c.loss.attodelta, epsilon_of(c.loss.nanorho))
-            for c in entry.charges
-        ],
+        draws=[],
+        charges=[],
         cohorts_left_out=[CohortLeftOut(*each) for each in prepared.left_out],
         noise=preparation.noise(plan, draws.scales),
         bounds=preparation.bounds(plan),
         notes=preparation.notes(plan, prepared.left_out),
     )
+
+
+# -- a rehearsal
+
+
+def _rehearse(house: House, asked: Asked) -> Release:
+    """Answer a question from invented records, with the noise that it would be given; free, and kept nowhere.
+
+    Args:
+        house: the one that rehearses.
+        asked: the question; its request id binds nothing.
+    """
+    books = _books(house, house.ledger.grant(asked.grant))
+    prepared = preparation.prepare(asked, books)
+    plan = prepared.plan
+    priced = preparation.price(asked, prepared, books, _stored(house, asked, prepared))
+    _, statements = _compiled(house, prepared, priced)
+    house.ledger.require_payable(_question(house, asked, prepared, priced))
+    statistics = [plan.statistics[position] for position, _ in priced.drawn]
+    exact = _exact(house, statements, statistics)
+    noisy = {
+        position: mechanisms.draw(vector, noise, _limit(house.catalog, statistic))
+        for (position, noise), vector, statistic in zip(priced.drawn, exact, statistics, strict=True)
+    }
+    draws = postprocess.Draws(tuple(noisy[position] for position in range(len(noisy))), priced.scales)
+    answer = _answer(house, asked, prepared, draws, f"rehearsal-{uuid.uuid4().hex}")
+    return replace(answer, notes=[*preparation.rehearsal_notes(preparation.charges(plan, priced)), *answer.notes])

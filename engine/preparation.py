@@ -10,7 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from budgets.cohorts import years_text
 from budgets.grants import check_scope
+from budgets.loss import epsilon_of
 from budgets.policy import Standing, default_share_nanorho
 from engine import accuracy
 from engine.compile import reads
@@ -235,6 +237,22 @@ def notes(plan: Plan, left_out: Sequence[tuple[int, str]]) -> list[str]:
     if left_out:
         found.append("Some cohorts were left out; cells in which they can occur are marked partial.")
     return found
+
+
+def rehearsal_notes(charged: Mapping[int, int]) -> list[str]:
+    """What must be said beside a rehearsal.
+
+    Args:
+        charged: cohort → nano-ρ that the question would take, were nothing measured yet.
+    """
+    cost = "nothing"
+    if charged:
+        most = f"at most ε {epsilon_of(max(charged.values())):.3g} (δ 5e-8) to each class of {years_text(charged)}"
+        cost = f"{most}, less for what has been measured already"
+    return [
+        "A rehearsal: its records are invented from the catalog alone, and no number in it is about a student.",
+        f"As a real question this would cost {cost}.",
+    ]
 
 
 def _chosen_by_noise(plan: Plan) -> bool:

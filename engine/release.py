@@ -15,6 +15,7 @@ from engine.margins import margin
 if TYPE_CHECKING:
     from engine.postprocess import Cell
 
+REHEARSAL = "rehearsal"
 SUFFIXES = ("_se", "_moe90", "_moe95")
 
 
@@ -89,7 +90,11 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a question would cost and how wide its margins would be; free, and made without any record."""
+    """What a question would cost and how wide its margins would be; free, and made without any record.
+
+    Attributes:
+        rehearsal: whether it was made without what is stored either: as if nothing had been measured.
+    """
 
     sql: str
     plan_hash: str
@@ -97,6 +102,7 @@ class Preview:
     epoch: str
     population: str
     grant: str
+    rehearsal: bool
     columns: list[ReleaseColumn]
     partial: list[tuple[int, ...]]
     charges: list[CohortCharge]
@@ -129,6 +135,7 @@ class Release:
     """A private answer.
 
     Attributes:
+        rehearsal: whether its records were invented; then it cost nothing and names no draws.
         rows: shape (rows, columns); None is NULL.
         se: standard errors of the noise, same shape.
         moe90: 90 % margins, same shape; they cover the noise, not sampling.
@@ -215,7 +222,8 @@ class Release:
     def to_pandas(self) -> pd.DataFrame:
         """The answer as a table: its columns, then for each estimate `_se`, `_moe90` and `_moe95`.
 
-        Where cohorts were left out, a last column `partial` names those that can occur in the row.
+        Where cohorts were left out, a last column `partial` names those that can occur in the row. In a rehearsal,
+        and only there, the very last column is `rehearsal`, true in every row.
         """
         table: dict[str, Any] = {}
         for position, column in enumerate(self.columns):
@@ -228,6 +236,11 @@ class Release:
         if self.cohorts_left_out:
             named = [" ".join(map(str, cohorts)) for cohorts in self.partial]
             table["partial"] = pd.Series(named, dtype="string")
+        if self.rehearsal:
+            name = REHEARSAL
+            while name in table:  # the question may have a column of this name
+                name += "_"
+            table[name] = pd.Series([True] * len(self.rows), dtype="boolean")
         return pd.DataFrame(table)
 
 

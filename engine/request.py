@@ -20,7 +20,7 @@ MOE_AT_N = 100
 MOE_AT_N_MAX = 10**9
 COLUMNS_MAX = 200
 
-_NOT_BUILT = ("rows_per_student_max", "groups_per_student_max", "rehearse")
+_NOT_BUILT = ("rows_per_student_max", "groups_per_student_max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Request:
             columns to margins where there are several estimates.
         moe_at_n: for averages and other ratios the margin holds in cells of at least so many rows; 100 if not named.
         epsilon: spend so much that this question alone is (ε, 5e-8)-differentially private for each student.
-        rows_per_student_max, groups_per_student_max, rehearse: refused, see `checked`.
+        rehearse: ask invented records instead of the district's: free, and no number of it is about a student.
+        rows_per_student_max, groups_per_student_max: refused, see `checked`.
     """
 
     sql: str
@@ -61,10 +62,12 @@ class Request:
                 raise QueryRefused(
                     "unsupported",
                     f"The field {field} is not answered by this version.",
-                    accepted="sql, request_id, grant, cohorts, moe, moe_at_n, epsilon",
+                    accepted="sql, request_id, grant, cohorts, moe, moe_at_n, epsilon, rehearse",
                 )
         if not isinstance(self.sql, str):
             raise QueryRefused("syntax", "The question is not a text.", accepted="one SELECT")
+        if type(self.rehearse) is not bool:
+            raise QueryRefused("unsupported", "rehearse is a yes or a no.", accepted="true or false")
         if self.moe is not None and self.epsilon is not None:
             raise QueryRefused(
                 "unsupported", "moe and epsilon both fix the loss.", accepted="one of them, or neither"
@@ -77,6 +80,7 @@ class Request:
             nanorho=_nanorho(self.epsilon),
             moe=_moe(self.moe),
             moe_at_n=_moe_at_n(self.moe_at_n, self.moe),
+            rehearse=self.rehearse,
         )
 
 
@@ -88,6 +92,7 @@ class Asked:
         nanorho: the loss asked for; None for the default share, or where margins are asked for.
         moe: (column, margin), in the order of the columns' names; None for the column stands for the only estimate.
         moe_at_n: least number of rows of a cell whose ratio keeps its margin.
+        rehearse: whether invented records are asked; then nothing is charged, stored or reused.
     """
 
     sql: str
@@ -97,6 +102,7 @@ class Asked:
     nanorho: int | None
     moe: tuple[tuple[str | None, float], ...] = ()
     moe_at_n: int = MOE_AT_N
+    rehearse: bool = False
 
 
 def _request_id(given: str | None) -> str:

@@ -26,7 +26,7 @@ from engine.refusals import CatalogRefused
 from engine.sql import quoted, sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from engine.catalog import Catalog, Column, Table
@@ -125,6 +125,17 @@ def unscaled(value: Any, of: tree.Type) -> Any:
     return int(whole) if whole.denominator == 1 else whole
 
 
+def scaled(value: Any, of: tree.Type) -> Any:
+    """A value in its column's own unit as it is stored; the reverse of `unscaled`.
+
+    >>> scaled(Fraction(25, 2), tree.Type("exact", 1)), scaled(12, tree.Type("exact", 1))
+    (125, 120)
+    """
+    if value is None or of.scale == 0:
+        return value
+    return int(Fraction(str(value)) * 10**of.scale)
+
+
 def public_rows(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> dict[str, list[dict[str, Any]]]:
     """The rows of the public tables, in one order, each value in its column's own unit."""
     found = {}
@@ -191,6 +202,36 @@ class Vault:
         """Close the file; cursors that are still open keep it until they are closed."""
         with self._lock:
             self._connection.close()
+
+
+class Later:
+    """A vault that is opened when it is first needed: once, by whichever thread comes first."""
+
+    def __init__(self, make: Callable[[], Vault]) -> None:
+        self._lock = threading.Lock()
+        self._make: Callable[[], Vault] | None = make
+        self._vault: Vault | None = None
+
+    def opened(self) -> Vault:
+        """The vault.
+
+        Raises:
+            CatalogRefused: it cannot be opened; it is tried again the next time.
+            RuntimeError: it was closed.
+        """
+        with self._lock:
+            if self._make is None:
+                raise RuntimeError
+            if self._vault is None:
+                self._vault = self._make()
+            return self._vault
+
+    def close(self) -> None:
+        """Close the vault, if it was opened, and never open it again."""
+        with self._lock:
+            self._make = None
+            if self._vault is not None:
+                self._vault.close()
 
 
 def _refusal(path: Path, message: str, accepted: str) -> CatalogRefused:

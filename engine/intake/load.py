@@ -24,6 +24,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from engine import beside
 from engine.analysis import intervals
 from engine.catalog_file import resolve
 from engine.compile import OWNER
@@ -127,7 +128,7 @@ def load(
         one = _Load(catalog, work, owner_key, known_cohorts)
         with duckdb.connect(":memory:", config=settings) as connection:
             loaded = one.run(connection, sources, progress or _silent)
-        _put_in_place(one.path, folder)
+        _put_in_place((one.beside, one.path), folder)
     except Refusal:
         raise
     except Exception:  # noqa: BLE001 - this is the wall: no text of a database or library passes it
@@ -167,17 +168,28 @@ def _refusal(catalog: Catalog, message: str, accepted: str) -> CatalogRefused:
     return CatalogRefused(message, file=catalog.district_id, accepted=accepted, load=True)
 
 
-def _put_in_place(path: Path, folder: Path) -> None:
-    """Make a finished file durable under its name."""
-    path.chmod(0o600)
-    for target in (path, folder):
-        descriptor = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-            if target == path:
-                path.rename(folder / path.name)
-        finally:
-            os.close(descriptor)
+def _put_in_place(paths: Sequence[Path], folder: Path) -> None:
+    """Make finished files durable under their names, all or none."""
+    placed = []
+    try:
+        for path in paths:
+            path.chmod(0o600)
+            _sync(path)
+            path.rename(folder / path.name)
+            placed.append(folder / path.name)
+        _sync(folder)
+    except BaseException:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _sync(target: Path) -> None:
+    descriptor = os.open(target, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 # -- one load
@@ -190,13 +202,14 @@ class _Load:
         self.catalog = catalog
         self.report = Report(work.name.removeprefix(_WORK))
         self.path = work / f"epoch-{self.report.epoch}.duckdb"
+        self.beside = work / beside.file_of(self.path.name)
         self._owner_key = owner_key
         self._known = known
 
     def run(
         self, connection: duckdb.DuckDBPyConnection, sources: Mapping[str, Path | pa.Table], progress: Progress
     ) -> Loaded:
-        """Write the vault's file, and verify it."""
+        """Write the vault's file and the one beside it, and verify them."""
         connection.execute(MACROS)
         connection.execute("ATTACH '" + str(self.path).replace("'", "''") + "' AS vault")
         tables = (*self.catalog.public_tables, *self._private_tables())
@@ -232,12 +245,14 @@ class _Load:
         connection.execute("DETACH vault")
 
     def _verify(self, declared: Catalog) -> None:
-        """Open the finished file as whoever answers does, and hold it against the catalog once more."""
+        """Open the finished files as whoever answers does, and hold them against the catalog once more."""
         vault = Vault.open(self.path, declared)
         try:
             broken = next(audit(vault.cursor(), vault.catalog), None)
         finally:
             vault.close()
+        beside.write(self.beside, self.catalog)
+        beside.read(self.beside, declared, self.catalog.digest)
         if broken is not None:
             message = f"The finished vault broke a rule ({broken}); nothing was loaded."
             raise _refusal(self.catalog, message, "a loader that keeps it: the fault is not in the sources")

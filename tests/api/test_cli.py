@@ -148,6 +148,42 @@ def test_the_wire_shape_is_the_designs(folder, homeroom):
     assert list(foretold["expected"][0]) == ["column", "moe90", "moe90_at_n"]
 
 
+def test_a_rehearsal_is_marked_on_every_face(folder, homeroom, tmp_path):
+    """The first line of what is shown, a column of every table, a field of every document; with no vault, for nothing."""
+    next((folder / "vault").glob("*.duckdb")).unlink()
+    output = tmp_path / "answer"
+    for verb in ("ask", "preview", "explain"):
+        done = homeroom(verb, folder, COUNT, "--rehearse")
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout.decode().splitlines()[0] == "REHEARSAL: invented records, not this district's"
+        assert "As a real question this would cost at most ε" in done.stdout.decode()
+        body = json.loads(homeroom(verb, folder, COUNT, "--rehearse", "--format", "json").stdout)
+        assert body.get("preview", body)["rehearsal"] is True
+    assert homeroom("ask", folder, COUNT, "--rehearse", "-o", output).returncode == 0
+    assert output.read_text(encoding="utf-8").startswith("REHEARSAL: ")
+    lines = homeroom("ask", folder, COUNT, "--rehearse", "--format", "csv").stdout.decode().splitlines()
+    assert lines[0] == "grade_level,n,n_se,n_moe90,n_moe95,rehearsal"
+    assert len(lines) == 16
+    assert all(line.endswith(",True") for line in lines[1:])
+    assert homeroom("ask", folder, COUNT, "--rehearse", "--format", "parquet", "-o", output).returncode == 0
+    table = pd.read_parquet(output)
+    assert table.columns[-1] == "rehearsal"
+    assert table["rehearsal"].all()
+    shown = json.loads(homeroom("budget", "show", folder, "--format", "json").stdout)
+    assert {cohort["lifetime_spent_nanorho"] for cohort in shown["cohorts"]} == {0}
+    refused = homeroom("ask", folder, COUNT)
+    assert refused.returncode == 6
+    assert "The vault file is missing" in refused.stderr.decode()
+
+
+def test_a_real_answer_is_not_marked(folder, homeroom):
+    """Nothing of a rehearsal is in it."""
+    for verb in ("ask", "preview", "explain"):
+        assert b"REHEARSAL" not in homeroom(verb, folder, COUNT).stdout
+        body = json.loads(homeroom(verb, folder, COUNT, "--format", "json").stdout)
+        assert body.get("preview", body)["rehearsal"] is False
+
+
 def test_a_preview_costs_nothing(folder, homeroom):
     """Preview shows margin and price, and the budget stays whole."""
     done = homeroom("preview", folder, COUNT)

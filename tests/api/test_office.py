@@ -50,6 +50,7 @@ def test_a_real_district_goes_from_pilot_to_open_to_closed(pilot, homeroom, give
     refused = homeroom("ask", pilot, COUNT, "--grant", "study")
     assert refused.returncode == 5
     assert b"district_pilot" in refused.stderr
+    assert homeroom("ask", pilot, COUNT, "--grant", "study", "--rehearse").returncode == 0
     foretold = homeroom("preview", pilot, COUNT, "--grant", "study")
     assert (foretold.returncode, b"in its pilot" in foretold.stdout) == (0, True)
     assert (
@@ -62,6 +63,7 @@ def test_a_real_district_goes_from_pilot_to_open_to_closed(pilot, homeroom, give
     for grant in ("study", "district"):
         refused = homeroom("ask", pilot, COUNT, "--grant", grant)
         assert (refused.returncode, b"district_closed" in refused.stderr) == (5, True)
+        assert homeroom("ask", pilot, COUNT, "--grant", grant, "--rehearse").returncode == 0
     told = homeroom("policy", pilot).stdout.decode()
     for text in ("Closed: nobody", "the school board", "a complaint", "grant_added", "opened", "55 times", "30%"):
         assert text in told
@@ -86,6 +88,7 @@ def test_a_grant_is_given_listed_shown_and_revoked(folder, homeroom, give):
     assert revoked.returncode == 0
     refused = homeroom("ask", folder, COUNT, "--grant", "study")
     assert (refused.returncode, b"grant_expired" in refused.stderr, b"it moved" in refused.stderr) == (5, True, True)
+    assert homeroom("ask", folder, COUNT, "--grant", "study", "--rehearse").returncode == 5
     everything = json.loads(homeroom("grant", "list", folder, "--format", "json").stdout)
     assert [each["state"] for each in everything["grants"]] == ["in force", "revoked"]
 
@@ -135,9 +138,9 @@ def test_a_question_stays_inside_its_grant(folder, give):
             "SELECT COUNT(*) AS n FROM student_year y JOIN school c ON c.school_id = y.school_id",
             "WITH a AS (SELECT COUNT(*) AS n FROM student_year WHERE days_absent > 3) SELECT n + 1 AS m FROM a",
         ):
-            for verb in (district.ask, district.preview):
+            for verb, rehearse in ((district.ask, False), (district.ask, True), (district.preview, False)):
                 with pytest.raises(AccessRefused) as caught:
-                    verb(sql, grant="study")
+                    verb(sql, grant="study", rehearse=rehearse)
                 assert caught.value.code == "grant_scope", sql
         with pytest.raises(AccessRefused) as caught:
             district.ask(COUNT, grant="study", cohorts=(2034,))

@@ -264,7 +264,7 @@ def test_a_preview_says_what_an_average_would_be_worth(district):
     assert release.moe90[0][0] >= foretold["r"].moe90_at_n["100"] * 100 / n / 1.5
 
 
-@pytest.mark.parametrize("field", ["rows_per_student_max", "groups_per_student_max", "rehearse"])
+@pytest.mark.parametrize("field", ["rows_per_student_max", "groups_per_student_max"])
 def test_fields_that_are_not_built_are_refused(field, district):
     """Nothing is ignored in silence."""
     with pytest.raises(QueryRefused) as caught:
@@ -291,6 +291,9 @@ def test_fields_that_are_not_built_are_refused(field, district):
         {"cohorts": "2030"},
         {"cohorts": (1999,)},
         {"cohorts": (True,)},
+        {"rehearse": 1},
+        {"rehearse": "false"},
+        {"rehearse": None},
     ],
 )
 def test_odd_fields_are_refused(fields, district):

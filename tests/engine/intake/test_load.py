@@ -379,10 +379,13 @@ def test_the_report_counts_every_row_under_one_reason(cases):
 def test_the_epoch_is_private_and_the_report_too(cases, tmp_path):
     """Folder 0700, files 0600; older epochs stay as they are; no source id or refused cell is in the file."""
     folder, epoch = cases.folder, cases.loaded.epoch
-    assert {path.name for path in folder.iterdir()} == {f"epoch-{epoch}.duckdb", "epoch-older.duckdb"}
+    assert {path.name for path in folder.iterdir()} == {
+        f"epoch-{epoch}.duckdb", f"epoch-{epoch}.public.json", "epoch-older.duckdb",
+    }  # fmt: skip
     assert (folder / "epoch-older.duckdb").read_bytes() == b"older"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((folder / cases.loaded.file).stat().st_mode) == 0o600
+    for path in folder.glob(f"epoch-{epoch}.*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(cases.of("CANARY0", "year", "big")) == 1
     assert b"CANARY" not in (folder / cases.loaded.file).read_bytes()
     path = cases.loaded.report.write(tmp_path / "reports")
