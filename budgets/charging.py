@@ -66,8 +66,8 @@ def check_basis(
     current = district.current_epoch(database)
     if current is None or current.id != question.epoch:
         raise StaleBasis("the epoch is not the current one")
-    best = releases.best(database, list(basis))
-    if any(best.get(statistic) != believed for statistic, believed in basis.items()):
+    newest = releases.newest(database, list(basis))
+    if any(newest.get(statistic) != believed for statistic, believed in basis.items()):
         raise StaleBasis("a statistic was measured since")
     if in_flight(database, holder, drawn):
         raise StaleBasis("a statistic is being measured")

@@ -281,15 +281,15 @@ class Ledger:
             number = releases.find(self._database, grant, request_id)
             return None if number is None else releases.entry(self._database, number)
 
-    def measured(self, statistics: Sequence[str]) -> dict[str, Measurement]:
-        """The stored measurement with the greatest loss of each statistic that has one."""
+    def measured(self, statistics: Sequence[str]) -> dict[str, tuple[Measurement, ...]]:
+        """All stored measurements of each statistic that has one, the newest last."""
         with self._database.reading():
-            best = releases.best(self._database, statistics)
-            stored = releases.measurements(self._database, list(best.values()))
-        return {statistic: stored[number] for statistic, number in best.items()}
+            newest = releases.newest(self._database, statistics)
+            stored = releases.measurements(self._database, list(newest.values()))
+        return {statistic: stored[number] for statistic, number in newest.items()}
 
-    def measurements(self, ids: Collection[int]) -> dict[int, Measurement]:
-        """Stored measurements by id."""
+    def measurements(self, ids: Collection[int]) -> dict[int, tuple[Measurement, ...]]:
+        """Stored measurements by id, each behind the older ones of its statistic: what an answer is made of."""
         with self._database.reading():
             return releases.measurements(self._database, ids)
 
@@ -311,7 +311,7 @@ class Ledger:
 
         Args:
             question: what is asked for.
-            basis: statistic → the best stored measurement the plan knew of, None for none; of every
+            basis: statistic → the newest stored measurement the plan knew of, None for none; of every
                 statistic to be drawn.
 
         Raises:

@@ -7,7 +7,7 @@ redrawn to meet a margin.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +18,7 @@ from engine import margins
 from engine.forms import Computed, Linear, Ratio, Total, used
 from engine.mechanisms import Gaussian, d_in_of, gaussian_for
 from engine.refusals import QueryRefused
+from engine.sharpening import ROUNDING_VARIANCE, combined_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,8 +39,8 @@ SCALING_STEPS = 30
 SCALING_WIDTH = 16.0
 SCALING_MAX = 2.0**60
 TINY = 1e-300
-STORED_TRIED_MAX = 20
-"""So many of the sharpest stored measurements are tried, the sharpest first."""
+BEYOND = (1.0, 1.01, 1.03, 1.1, 1.3, 2.0)
+"""By how much more is tried where a combination just misses a margin."""
 
 SLACK_MIN = 1e-3
 """The least part of a margin left to what is drawn, where stored noise takes nearly all of it."""
@@ -49,11 +50,22 @@ NANORHO_MAX = 10**13
 
 
 class Stored(NamedTuple):
-    """The sharpest stored measurement of a statistic."""
+    """The stored measurements of a statistic, together.
+
+    Attributes:
+        nanorho: the sum of their losses.
+        id: of the newest.
+        scales: of each, the newest last.
+    """
 
     nanorho: int
     id: int
-    scale: float
+    scales: tuple[float, ...]
+
+    @property
+    def scale(self) -> float:
+        """The standard deviation of their combination."""
+        return combined_scale(self.scales)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +74,13 @@ class Priced:
 
     Attributes:
         drawn: (position of the statistic in the plan, its noise).
-        reused: position → the stored measurement used instead.
+        reused: position → the stored measurements used instead.
+        sharpened: position → the stored measurements that are combined with what is drawn.
     """
 
     drawn: tuple[tuple[int, Gaussian], ...]
     reused: Mapping[int, Stored]
+    sharpened: Mapping[int, Stored] = field(default_factory=dict)
 
     @property
     def nanorho(self) -> int:
@@ -76,9 +90,21 @@ class Priced:
     @property
     def scales(self) -> tuple[float, ...]:
         """The standard deviation of every statistic's noise, in the order of the plan."""
-        found = {position: noise.scale for position, noise in self.drawn}
+        found = {
+            position: combined_scale((*self.sharpened[position].scales, noise.scale))
+            if position in self.sharpened
+            else noise.scale
+            for position, noise in self.drawn
+        }
         found |= {position: stored.scale for position, stored in self.reused.items()}
         return tuple(found[position] for position in range(len(found)))
+
+    @property
+    def together(self) -> tuple[bool, ...]:
+        """Whether each statistic's noise is that of several draws combined, in the order of the plan."""
+        several = {position for position, stored in self.reused.items() if len(stored.scales) > 1}
+        size = len(self.drawn) + len(self.reused)
+        return tuple(position in several or position in self.sharpened for position in range(size))
 
 
 # -- from a loss
@@ -87,13 +113,13 @@ class Priced:
 def price(plan: Plan, nanorho: int, stored: Mapping[int, Stored]) -> Priced:
     """Share a loss over the statistics that must be drawn.
 
-    A stored measurement is used where it is at least as sharp as what the question would buy; if all are stored
-    and were together paid at least as much, all are.
+    Stored measurements are used where they are at least as sharp as what the question would buy; if all are stored
+    and were together paid at least as much, all are. Where they are not, the rest is drawn and paid.
 
     Args:
         plan: the question's plan.
         nanorho: the loss the question may spend.
-        stored: position → the sharpest stored measurement.
+        stored: position → the stored measurements.
 
     Raises:
         QueryRefused: the loss is too small to buy any answer.
@@ -105,7 +131,22 @@ def price(plan: Plan, nanorho: int, stored: Mapping[int, Stored]) -> Priced:
         return Priced((), dict(stored))
     reused = {position: found for position, found in stored.items() if found.nanorho >= wanted[position].nanorho}
     missing = tuple(position for position in everyone if position not in reused)
-    return Priced(_shares(plan, missing, nanorho), reused)
+    return _beside(plan, _shares(plan, missing, nanorho), reused, stored)
+
+
+def _beside(
+    plan: Plan, wanted: Sequence[tuple[int, Gaussian]], reused: Mapping[int, Stored], stored: Mapping[int, Stored]
+) -> Priced:
+    """Noise as it is wanted: drawn whole, or for what is missing beside what is stored."""
+    drawn, sharpened = [], {}
+    for position, noise in wanted:
+        found = stored.get(position)
+        missing = noise.nanorho - found.nanorho if found is not None else 0
+        rest = gaussian_for(plan.statistics[position].l2_squared, missing) if missing > 0 else None
+        if found is not None and rest is not None:
+            sharpened[position] = found
+        drawn.append((position, noise if rest is None else rest))
+    return Priced(tuple(drawn), dict(reused), sharpened)
 
 
 def _shares(plan: Plan, positions: Sequence[int], nanorho: int) -> tuple[tuple[int, Gaussian], ...]:
@@ -240,7 +281,7 @@ def price_margins(plan: Plan, wanted: Sequence[Target], stored: Mapping[int, Sto
 
     Each statistic j with loss ρ_j has variance q_j/ρ_j, and each margin limits a sum of w_j·q_j/ρ_j. The least Σ ρ_j
     is found by its multipliers (the problem is convex), then scaled until every margin is just kept by the noise as
-    it is drawn. The sharpest stored measurements are used as far as that makes the rest cheapest.
+    it is drawn. Where what is stored of a statistic is as sharp as that, it is used; else what is missing is drawn.
 
     Raises:
         QueryRefused: noise that keeps them cannot be drawn at all.
@@ -250,31 +291,54 @@ def price_margins(plan: Plan, wanted: Sequence[Target], stored: Mapping[int, Sto
         free = Priced((), dict(stored))
         if all(target.met(free.scales) for target in wanted):
             return free
-    best = _drawn_beside(plan, wanted, {}, everyone)
-    sharpest = sorted(stored.items(), key=lambda each: -each[1].nanorho)
-    for kept in range(1, min(len(sharpest), STORED_TRIED_MAX) + 1):
+    reused: dict[int, Stored] = {}
+    desired = _least(plan, wanted, reused, stored, sorted(everyone))
+    while True:
+        enough = {p: stored[p] for p, noise in desired if p in stored and noise.nanorho <= stored[p].nanorho}
+        if not enough or len(reused) + len(enough) == len(everyone):
+            break
         try:
-            found = _drawn_beside(plan, wanted, dict(sharpest[:kept]), everyone)
+            less = _least(plan, wanted, reused | enough, stored, sorted(everyone - reused.keys() - enough.keys()))
         except QueryRefused:
             break  # so wide a noise leaves no room for the margin
-        if found.nanorho < best.nanorho:
-            best = found
-    return best
+        desired, reused = less, reused | enough
+    return _kept(plan, wanted, desired, reused, stored)
 
 
-def _drawn_beside(
-    plan: Plan, wanted: Sequence[Target], reused: Mapping[int, Stored], everyone: frozenset[int]
+def _kept(
+    plan: Plan,
+    wanted: Sequence[Target],
+    desired: Sequence[tuple[int, Gaussian]],
+    reused: Mapping[int, Stored],
+    stored: Mapping[int, Stored],
 ) -> Priced:
-    return Priced(_least(plan, wanted, reused, sorted(everyone - reused.keys())), reused)
+    """What is desired beside what is stored, a little more where their combination would just miss a margin."""
+    for more in BEYOND:
+        each = [(p, _bought(plan, p, min(NANORHO_MAX, math.ceil(noise.nanorho * more)))) for p, noise in desired]
+        sharp = {p: stored[p] for p, noise in each if p in stored and noise.nanorho <= stored[p].nanorho}
+        found = _beside(plan, [(p, noise) for p, noise in each if p not in sharp], {**reused, **sharp}, stored)
+        if found.drawn and all(target.met(found.scales) for target in wanted):
+            return found
+    return Priced(_least(plan, wanted, {}, {}, range(len(plan.statistics))), {})
 
 
 def _least(
-    plan: Plan, wanted: Sequence[Target], reused: Mapping[int, Stored], positions: Sequence[int]
+    plan: Plan,
+    wanted: Sequence[Target],
+    reused: Mapping[int, Stored],
+    stored: Mapping[int, Stored],
+    positions: Sequence[int],
 ) -> tuple[tuple[int, Gaussian], ...]:
-    if not positions:
-        raise QueryRefused("too_large", "What is stored does not keep the margin.", accepted="a larger moe")
     rho = _allocated(plan, wanted, reused, positions)
-    factor = _scaling(lambda times: all(t.met(_scales(plan, rho * times, reused, positions)) for t in wanted))
+    rounded = [position for position in positions if position in stored]
+
+    def kept(times: float) -> bool:
+        scales = _scales(plan, rho * times, reused, positions)
+        for position in rounded:
+            scales[position] = math.hypot(scales[position], ROUNDING_VARIANCE**0.5)
+        return all(target.met(scales) for target in wanted)
+
+    factor = _scaling(kept)
     return tuple(
         (position, _bought(plan, position, math.ceil(min(NANORHO_MAX, each * factor * NANO))))
         for position, each in zip(positions, rho, strict=True)

@@ -31,6 +31,7 @@ from engine.mechanisms import Gaussian, d_in_of
 from engine.preparation import Books, Prepared
 from engine.refusals import AccessRefused, InternalFailure, LedgerDamaged, Refusal
 from engine.release import CohortCharge, CohortLeftOut, Expected, Preview, Release
+from engine.sharpening import combined, combined_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -152,7 +153,7 @@ def _foreseen(house: House, name: str) -> tuple[Grant, list[str]]:
         return house.ledger.grant(name), [f"Asked now, it would be refused: {refused.message}"]
 
 
-def _stored(house: House, asked: Asked, prepared: Prepared) -> dict[str, Measurement]:
+def _stored(house: House, asked: Asked, prepared: Prepared) -> dict[str, tuple[Measurement, ...]]:
     """What has been measured of a question already; to a rehearsal everything is new."""
     return {} if asked.rehearse else house.ledger.measured(prepared.digests)
 
@@ -203,7 +204,7 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
         partial=list(plan.partial),
         charges=[CohortCharge(cohort, n, 0, epsilon_of(n)) for cohort, n in charges.items()],
         cohorts_left_out=[CohortLeftOut(*each) for each in prepared.left_out],
-        noise=preparation.noise(plan, scales),
+        noise=preparation.noise(plan, scales, priced.together),
         bounds=preparation.bounds(plan),
         notes=notes,
         expected=[
@@ -234,7 +235,7 @@ def _ask(house: House, asked: Asked) -> Release:
         if not ledger.in_flight(wanted):
             compiled = _compiled(house, prepared, priced)
             question = _question(house, asked, prepared, priced)
-            basis = {digest: stored[digest].id if digest in stored else None for digest in prepared.digests}
+            basis = {digest: stored[digest][-1].id if digest in stored else None for digest in prepared.digests}
             try:
                 entry = ledger.charge(question, basis)
             except StaleBasis:
@@ -404,16 +405,23 @@ def _assert_paid(entry: Entry, statistics: Sequence[Statistic], noises: Sequence
 def _release(house: House, asked: Asked, prepared: Prepared, entry: Entry, *, replayed: bool) -> Release:
     ids = [entry.measurements[digest] for digest in prepared.digests]
     found = house.ledger.measurements(ids)
-    draws = postprocess.Draws(tuple(found[i].values for i in ids), tuple(found[i].scale for i in ids))
+    values = tuple(combined([m.values for m in found[i]], [m.scale for m in found[i]]) for i in ids)
+    draws = postprocess.Draws(values, tuple(combined_scale([m.scale for m in found[i]]) for i in ids))
     charges = [
         CohortCharge(c.cohort, c.loss.nanorho, c.loss.attodelta, epsilon_of(c.loss.nanorho)) for c in entry.charges
     ]
     answer = _answer(house, asked, prepared, draws, entry.release_id)
-    return replace(answer, replayed=replayed, draws=ids, charges=charges)
+    return replace(
+        answer,
+        replayed=replayed,
+        draws=[measurement.id for i in ids for measurement in found[i]],
+        charges=charges,
+        noise=preparation.noise(prepared.plan, draws.scales, [len(found[i]) > 1 for i in ids]),
+    )
 
 
 def _answer(house: House, asked: Asked, prepared: Prepared, draws: postprocess.Draws, release_id: str) -> Release:
-    """What noisy numbers come to; what it cost and where they are stored is still to be told."""
+    """What noisy numbers come to; what it cost, and the draws it is made of, are still to be told."""
     plan = prepared.plan
     table = combination.answer(plan, draws)
     return Release(
@@ -437,7 +445,7 @@ def _answer(house: House, asked: Asked, prepared: Prepared, draws: postprocess.D
         draws=[],
         charges=[],
         cohorts_left_out=[CohortLeftOut(*each) for each in prepared.left_out],
-        noise=preparation.noise(plan, draws.scales),
+        noise=preparation.noise(plan, draws.scales, [False] * len(draws.scales)),
         bounds=preparation.bounds(plan),
         notes=preparation.notes(plan, prepared.left_out),
     )

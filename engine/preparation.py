@@ -162,7 +162,7 @@ def years(cohorts: Sequence[int]) -> str:
     return ",".join(map(str, cohorts))
 
 
-def price(asked: Asked, prepared: Prepared, books: Books, stored: Mapping[str, Measurement]) -> Priced:
+def price(asked: Asked, prepared: Prepared, books: Books, stored: Mapping[str, tuple[Measurement, ...]]) -> Priced:
     """What the question draws and what it takes from stored measurements.
 
     Without an accuracy it may spend the default share: the same part of the year for every question, so that a
@@ -173,7 +173,11 @@ def price(asked: Asked, prepared: Prepared, books: Books, stored: Mapping[str, M
     if not plan.statistics:
         return accuracy.Priced((), {})
     known = {
-        position: accuracy.Stored(stored[digest].loss.nanorho, stored[digest].id, stored[digest].scale)
+        position: accuracy.Stored(
+            sum(each.loss.nanorho for each in stored[digest]),
+            stored[digest][-1].id,
+            tuple(each.scale for each in stored[digest]),
+        )
         for position, digest in enumerate(prepared.digests)
         if digest in stored
     }
@@ -207,11 +211,16 @@ def columns(plan: Plan, reasons: Sequence[str | None]) -> list[ReleaseColumn]:
     ]
 
 
-def noise(plan: Plan, scales: Sequence[float]) -> list[Noise]:
-    """The noise of each statistic."""
+def noise(plan: Plan, scales: Sequence[float], together: Sequence[bool]) -> list[Noise]:
+    """The noise of each statistic, given its standard deviation and whether several draws are combined in it."""
     return [
-        Noise(statistic.label, "discrete_gaussian", scale, math.sqrt(statistic.l2_squared))
-        for statistic, scale in zip(plan.statistics, scales, strict=True)
+        Noise(
+            statistic.label,
+            "mean_of_discrete_gaussians" if several else "discrete_gaussian",
+            scale,
+            math.sqrt(statistic.l2_squared),
+        )
+        for statistic, scale, several in zip(plan.statistics, scales, together, strict=True)
     ]
 
 

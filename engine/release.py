@@ -62,10 +62,14 @@ class CohortLeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """The noise of one statistic: standard deviation and L2 sensitivity in its integer units."""
+    """The noise of one statistic: standard deviation and L2 sensitivity in its integer units.
+
+    Attributes:
+        distribution: of one draw, or of the mean of several draws, weighted by their precision.
+    """
 
     statistic: str
-    distribution: Literal["discrete_gaussian"]
+    distribution: Literal["discrete_gaussian", "mean_of_discrete_gaussians"]
     scale: float
     sensitivity_l2: float
 
@@ -142,7 +146,7 @@ class Release:
         moe95: 95 % margins, same shape.
         partial: for each row the left-out cohorts that can occur in it.
         independent: for each column whether its cells in different rows are made of different draws.
-        draws: ids of the measurements the answer is made of.
+        draws: ids of the measurements the answer is made of, those of one statistic together.
         charges: what it cost each cohort; empty where every measurement was there already.
     """
 

@@ -71,21 +71,18 @@ LOSE_ALL = "UPDATE progress SET state = 'lost' WHERE state = 'drawing' AND holde
 LET_GO = "UPDATE progress SET holder = NULL WHERE entry = :entry AND state = 'charged' AND holder = :holder"
 DRAWING_HOLDERS = "SELECT DISTINCT holder FROM progress WHERE state = 'drawing'"
 
-BEST = """
-SELECT statistic, id FROM (
-  SELECT m.statistic, m.id,
-    row_number() OVER (PARTITION BY m.statistic ORDER BY d.nanorho DESC, d.attodelta DESC, m.id) AS place
-  FROM json_each(?) asked
-  JOIN measurements m ON m.statistic = asked.value
-  JOIN draws d ON d.entry = m.entry AND d.statistic = m.statistic)
-WHERE place = 1
+NEWEST = """
+SELECT m.statistic, max(m.id) FROM json_each(?) asked JOIN measurements m ON m.statistic = asked.value
+GROUP BY m.statistic
 """
 
 SELECT_MEASUREMENTS = """
-SELECT m.id, m.statistic, d.scale, d.nanorho, d.attodelta, m.vector
+SELECT own.id, m.id, m.statistic, d.scale, d.nanorho, d.attodelta, m.vector
 FROM json_each(?) asked
-JOIN measurements m ON m.id = asked.value
+JOIN measurements own ON own.id = asked.value
+JOIN measurements m ON m.statistic = own.statistic AND m.id <= own.id
 JOIN draws d ON d.entry = m.entry AND d.statistic = m.statistic
+ORDER BY own.id, m.id
 """
 
 UNFINISHED = """
@@ -151,15 +148,17 @@ def add_measurements(database: Database, entry: int, values: Mapping[str, NDArra
     database.change_each("INSERT INTO measurements (entry, statistic, vector) VALUES (?, ?, ?)", rows)
 
 
-def best(database: Database, statistics: Collection[str]) -> dict[str, int]:
-    """The measurement with the greatest loss of each statistic that has one; the oldest of equals."""
-    return dict(database.rows(BEST, (json.dumps(list(statistics)),)))
+def newest(database: Database, statistics: Collection[str]) -> dict[str, int]:
+    """The newest measurement of each statistic that has one."""
+    return dict(database.rows(NEWEST, (json.dumps(list(statistics)),)))
 
 
-def measurements(database: Database, ids: Collection[int]) -> dict[int, Measurement]:
-    """Stored measurements by id; unknown ids are left out."""
-    rows = database.rows(SELECT_MEASUREMENTS, (json.dumps(list(ids)),))
-    return {row[0]: _measurement(*row) for row in rows}
+def measurements(database: Database, ids: Collection[int]) -> dict[int, tuple[Measurement, ...]]:
+    """Stored measurements by id, each behind the older ones of its statistic; unknown ids are left out."""
+    found: dict[int, tuple[Measurement, ...]] = {}
+    for own, *row in database.rows(SELECT_MEASUREMENTS, (json.dumps(list(ids)),)):
+        found[own] = (*found.get(own, ()), _measurement(*row))
+    return found
 
 
 def statistics_of(database: Database, ids: Collection[int]) -> dict[int, str]:

@@ -41,26 +41,28 @@ def test_what_was_drawn_is_stored(ledger: Ledger, desk: Any, kit: Any) -> None:
     assert done.state == State.MEASURED
     assert set(done.measurements) == {a, b}
     stored = desk.open().measurements(done.measurements.values())
-    found = stored[done.measurements[b]]
+    (found,) = stored[done.measurements[b]]
     assert (found.statistic, found.scale, found.loss) == (b, 3.5, entry.draws[1].loss)
     assert found.values.tolist() == values[b].tolist()
-    assert stored[done.measurements[a]].values.tolist() == []
+    assert stored[done.measurements[a]][0].values.tolist() == []
     with pytest.raises(ValueError, match="read-only"):
         found.values[0] = 0
 
 
-def test_the_sharpest_measurement_is_found(ledger: Ledger, kit: Any) -> None:
-    """Of several measurements of one statistic the one with the greatest loss is given, the oldest of equals."""
+def test_all_measurements_of_a_statistic_are_found(ledger: Ledger, kit: Any) -> None:
+    """In the order of their drawing; by the id of one, it and those before it, whatever is drawn later."""
     statistic = kit.digest("a")
     assert ledger.measured([statistic]) == {}
     basis: dict[str, int | None] = {statistic: None}
-    ids = []
-    for number, nanorho in enumerate((10, 30, 20, 30)):
+    ids: list[int] = []
+    for number, nanorho in enumerate((10, 30, 20)):
         entry = kit.answer(ledger, kit.question(str(number), kit.draw("a", nanorho)), basis)
         ids.append(entry.measurements[statistic])
-        basis = {statistic: ids[0] if number == 0 else ids[1]}
+        basis[statistic] = ids[-1]
     found = ledger.measured([statistic, kit.digest("b")])
-    assert {name: each.id for name, each in found.items()} == {statistic: ids[1]}
+    assert [(each.id, each.loss.nanorho) for each in found[statistic]] == list(zip(ids, (10, 30, 20), strict=True))
+    assert found.keys() == {statistic}
+    assert [each.id for each in ledger.measurements([ids[1]])[ids[1]]] == ids[:2]
     assert ledger.measurements([99]) == {}
 
 

@@ -87,7 +87,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """A question is paid exactly if the model can afford it."""
         ledger, name = self.ledgers[which], f"r{len(self.states)}"
         statistics = [draw.statistic for draw in draws]
-        basis = {s: (found.id if (found := ledger.measured([s]).get(s)) else None) for s in statistics}
+        basis = {s: (found[-1].id if (found := ledger.measured([s]).get(s)) else None) for s in statistics}
         year = ledger.year()
         asked = Question("district", name, "h", "p", "{}", "epoch-1", "mandated", year, draws, {}, {}, COHORTS)
         owed: Counter[int] = Counter()

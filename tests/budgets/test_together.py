@@ -98,7 +98,7 @@ def test_one_statistic_is_paid_once(desk: Any, kit: Any) -> None:
     def ask(caller: int) -> tuple[State, int]:
         ledger, name = ledgers[caller % 3], f"r{caller}"
         while True:
-            known = {name: each.id for name, each in ledger.measured([statistic]).items()}
+            known = {name: each[-1].id for name, each in ledger.measured([statistic]).items()}
             draws = () if known else (kit.draw("a", 100, (2025,)),)
             try:
                 entry = kit.pay(ledger, kit.question(name, *draws, reused=known), {statistic: known.get(statistic)})
@@ -200,7 +200,7 @@ def test_killed_between_the_steps(desk: Any, kit: Any, killed_at: str, found_as:
     if killed_at == "charged":
         entry = watcher.finish(entry.id, kit.noise(entry))
     if killed_at == "measured":
-        values = watcher.measurements(entry.measurements.values())[entry.measurements[statistic]].values
+        values = watcher.measurements(entry.measurements.values())[entry.measurements[statistic]][-1].values
         assert values.tolist() == [entry.id, -entry.id]
     assert watcher.balances("district")[2025].year_spent == 1_000
     assert_in_order(watcher)

@@ -151,12 +151,13 @@ def test_a_loss_too_small_for_any_answer_is_refused(canonical):
 def test_stored_measurements_are_used_where_they_are_sharp_enough(canonical):
     """A sharper stored statistic is used and the other gets the whole loss; a duller one is drawn again."""
     plan = plan_of(CHRONIC, canonical)
-    sharp = accuracy.price(plan, 10**6, {0: Stored(600_000, 7, 1.0)})
-    assert sharp.reused == {0: Stored(600_000, 7, 1.0)}
+    sharp = accuracy.price(plan, 10**6, {0: Stored(600_000, 7, (1.0,))})
+    assert sharp.reused == {0: Stored(600_000, 7, (1.0,))}
     assert sharp.nanorho > 999_990
-    dull = accuracy.price(plan, 10**6, {0: Stored(400_000, 7, 1.0)})
+    dull = accuracy.price(plan, 10**6, {0: Stored(400_000, 7, (1.0,))})
     assert dull.reused == {}
-    together = accuracy.price(plan, 10**6, {0: Stored(300_000, 7, 1.0), 1: Stored(700_000, 8, 1.0)})
+    assert [noise.nanorho for _, noise in dull.drawn] == pytest.approx([100_000, 500_000], abs=2)
+    together = accuracy.price(plan, 10**6, {0: Stored(300_000, 7, (1.0,)), 1: Stored(700_000, 8, (1.0,))})
     assert together.drawn == ()
 
 

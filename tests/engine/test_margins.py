@@ -177,20 +177,20 @@ def test_stored_measurements_are_used_and_leave_less_to_buy(canonical):
     """A stored statistic that is sharp enough is used, and all of them free where they keep the margins together."""
     wanted = {"n": 30, "k": 20}
     plan, priced = bought(BOTH, canonical, wanted)
-    sharp = {0: Stored(10**9, 7, 1.0)}
+    sharp = {0: Stored(10**9, 7, (1.0,))}
     _, fewer = bought(BOTH, canonical, wanted, stored=sharp)
     assert fewer.reused == sharp
     assert fewer.nanorho < priced.nanorho
     assert all(target.met(fewer.scales) for target in asked(plan, list(wanted.items()), 100))
-    everything = {p: Stored(noise.nanorho, p, noise.scale) for p, noise in priced.drawn}
+    everything = {p: Stored(noise.nanorho, p, (noise.scale,)) for p, noise in priced.drawn}
     assert bought(BOTH, canonical, wanted, stored=everything)[1].drawn == ()
     assert bought(BOTH, canonical, {"n": 60, "k": 60}, stored=everything)[1].drawn == ()
     assert bought(BOTH, canonical, {"n": 29, "k": 19}, stored=everything)[1].drawn
-    dull = {0: Stored(1, 7, 1e5)}
-    cheaper = {0: Stored(noise_of(priced, 0).nanorho * 3 // 4, 7, noise_of(priced, 0).scale * (4 / 3) ** 0.5)}
+    dull = {0: Stored(1, 7, (1e5,))}
+    cheaper = {0: Stored(noise_of(priced, 0).nanorho * 3 // 4, 7, (noise_of(priced, 0).scale * (4 / 3) ** 0.5,))}
     total = "SELECT COUNT(*) + COUNT(gpa) AS t FROM student_year WHERE school_year = 2025"
     alone = bought(total, canonical, 40)[1]
-    halves = {0: Stored(noise_of(alone, 0).nanorho * 3 // 4, 7, noise_of(alone, 0).scale * (4 / 3) ** 0.5)}
+    halves = {0: Stored(noise_of(alone, 0).nanorho * 3 // 4, 7, (noise_of(alone, 0).scale * (4 / 3) ** 0.5,))}
     assert bought(total, canonical, 40, stored=halves)[1].nanorho < 0.8 * alone.nanorho
     assert bought(BOTH, canonical, wanted, stored=cheaper)[1].nanorho <= priced.nanorho
     assert bought(BOTH, canonical, wanted, stored=dull)[1].reused == {}
