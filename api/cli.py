@@ -33,6 +33,7 @@ from engine.refusals import (
     CatalogRefused,
     InternalFailure,
     LedgerDamaged,
+    LedgerUnavailable,
     QueryRefused,
     Refusal,
 )
@@ -49,8 +50,10 @@ EXIT_CODES: dict[type[Exception], int] = {
     BudgetRefused: 4,
     AccessRefused: 5,
     CatalogRefused: 6,
+    LedgerUnavailable: 70,
     LedgerDamaged: 70,
     InternalFailure: 70,
+    Refusal: 6,  # the ledger's own, of a file that stands there already
 }
 
 app = typer.Typer(

@@ -111,6 +111,7 @@ class Ledger:
 
         Raises:
             LedgerDamaged: the file is no ledger of this version, or a balance is not the sum of its charges.
+            LedgerUnavailable: the machine does not let it be read or written.
         """
         path = path.resolve()
         database = Database.open(path)
