@@ -27,6 +27,10 @@ NOT_OPENED = (
     f"the right to read and write the district's folder, {AGAIN}",
 )
 FAILED = ("The disk did not take or give what it was asked for.", f"a look at the disk and its free space, {AGAIN}")
+FORKED = (
+    "This process is the child of one that has it open, and two such processes would overwrite each other.",
+    "a process that is started afresh, not forked",
+)
 
 SQLITE_WORDS = {
     sqlite3.SQLITE_BUSY: LOCKED,

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from budgets.refusals import LedgerDamaged, LedgerUnavailable, Refusal
-from budgets.stores.failures import READ_ONLY, in_words, system_in_words
+from budgets.stores.failures import FORKED, READ_ONLY, in_words, system_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -44,13 +45,19 @@ Values = Sequence[Any] | Mapping[str, Any]
 class Database:
     """An open ledger file, shared by the threads of one process.
 
-    Reads and writes happen inside `reading()` and `writing()`. A forked child must open its own.
+    Reads and writes happen inside `reading()` and `writing()`. A forked child can neither use it nor open its
+    own: SQLite would take the parent's locks for the child's, and what the child commits would be lost once
+    the parent closes.
     """
 
     def __init__(self, path: Path) -> None:
+        if _OPEN_IN_PARENT:
+            raise LedgerUnavailable(*FORKED)
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._name = path.name
+        self._closed = False
+        _DATABASES.add(self)
         self._connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -134,9 +141,17 @@ class Database:
         return database
 
     def close(self) -> None:
-        """Close the file; what was committed is on disk already."""
+        """Close the file; what was committed is on disk already. In a forked child, leave it to the parent."""
+        if os.getpid() != self._process:
+            return
         with self._lock:
+            self._closed = True
             self._connection.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was not closed yet."""
+        return not self._closed
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -165,7 +180,7 @@ class Database:
     @contextmanager
     def _mine(self) -> Iterator[None]:
         if os.getpid() != self._process:
-            raise RuntimeError("a ledger is not carried through a fork: open it again")
+            raise RuntimeError("a ledger is not carried through a fork: open it in a process of its own")
         with self._lock, in_words(self._name):
             yield
 
@@ -299,3 +314,15 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_DATABASES: WeakSet[Database] = WeakSet()
+_OPEN_IN_PARENT: list[Database] = []
+"""In a forked child: what its parent has open. They are kept, so that the child never closes them."""
+
+
+def _after_fork() -> None:
+    _OPEN_IN_PARENT.extend(database for database in _DATABASES if database.is_open)
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -315,3 +315,40 @@ def test_what_cannot_be_undone_is_closed(ledger: Ledger, desk: Any, kit: Any) ->
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         ledger.year()
     assert_whole(desk.open(), 0)
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from budgets.clock import SystemClock
+from budgets.ledger import Ledger
+from budgets.refusals import LedgerUnavailable
+
+def in_child(work):
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except LedgerUnavailable as refusal:
+            print(refusal.code, "afresh" in refusal.accepted, flush=True)
+            os._exit(3)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+path = Path(sys.argv[1])
+ledger = Ledger.open(path, SystemClock())
+assert in_child(lambda: Ledger.open(path, SystemClock())) == 3
+assert in_child(ledger.close) == 0
+ledger.balances("district")
+ledger.close()
+assert in_child(lambda: Ledger.open(path, SystemClock()).close()) == 0
+print("well")
+"""
+
+
+@pytest.mark.slow
+def test_a_child_opens_no_ledger_beside_its_parent(desk: Any) -> None:
+    """What a forked child committed was lost when its parent closed; it is told to start afresh instead."""
+    command = [sys.executable, "-W", "ignore", "-c", FORKED, str(desk.path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.stdout, result.stderr) == ("ledger_unavailable True\nwell\n", "")
