@@ -5,6 +5,7 @@ Exit codes: 0 answered, 2 usage, 3 the question, 4 the budget, 5 access, 6 catal
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import secrets
@@ -397,6 +398,33 @@ def _write_json(body: dict[str, Any], output: Path | None = None) -> None:
         sys.stdout.write(text)
     else:
         output.write_text(text, encoding="utf-8")
+
+
+@app.command()
+def doctor(
+    folder: Folder,
+    *,
+    accept_clock: Annotated[
+        bool, typer.Option("--accept-clock", help="The machine's clock is right; open the new budget year.")
+    ] = False,
+    by: Annotated[str | None, typer.Option(help="Who looked at it; your user name if nobody is named.")] = None,
+) -> None:
+    """Look after a district: whether its ledger is in order, and its clock right."""
+    named = getpass.getuser() if by is None else by
+    if not present.plain(named).strip():
+        raise typer.BadParameter("nobody is named. Accepted: the name of whoever looked", param_hint="--by")
+
+    def work() -> None:
+        with District.open(folder) as district:
+            if accept_clock and district.accept_clock(named):
+                console.print(f"The clock is accepted; it is the budget year {district.budget_year()}.")
+            leap = district.clock_leap()
+        if leap is not None:
+            raise leap.refusal()
+        console.print("The ledger is in order, and so is the clock.")
+
+    console = Console()
+    _guarded(None, work)
 
 
 @budget_app.command("show")

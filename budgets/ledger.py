@@ -19,6 +19,7 @@ from budgets.entries import Charge, Draw, Entry, Epoch, Measurement, Question, S
 from budgets.founding import Founding, lower_caps, open_epoch, write_founding
 from budgets.grants import find_grant
 from budgets.holders import Holder
+from budgets.leaps import leap
 from budgets.loss import PrivacyLoss
 from budgets.policy import budget_year
 from budgets.refusals import AccessRefused, LedgerDamaged, NotDrawing, StaleBasis
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from budgets.grants import Grant
+    from budgets.leaps import Leap
 
 __all__ = [
     "Balance",
@@ -163,6 +165,46 @@ class Ledger:
         """The budget year of this moment."""
         return budget_year(self.now(), self._identity.time_zone)
 
+    def clock_leap(self) -> Leap | None:
+        """How the clock leapt ahead of the newest row, into another budget year; None if it did not.
+
+        While it is so, nothing dated is written but `accept_clock`. A clock that stands still never leaps.
+        """
+        return self._leap(self.now())
+
+    def accept_clock(self, by: str) -> bool:
+        """Vouch for a clock that leapt; leaves an event. False if there is nothing to vouch for.
+
+        Raises:
+            ValueError: nobody vouches.
+        """
+        if not by:
+            raise ValueError("a clock is accepted by somebody")
+        with self._database.writing():
+            now = self.now()
+            if self._leap(now) is None:
+                return False
+            district.add_event(self._database, to_micros(now), "clock_accepted", {"by": by})
+        return True
+
+    def _leap(self, now: datetime) -> Leap | None:
+        if self._identity.as_of is not None:
+            return None
+        with self._database.reading():
+            newest = from_micros(district.newest_us(self._database))
+        return leap(now, newest, self._identity.time_zone)
+
+    def _check_clock(self, now: datetime) -> None:
+        found = self._leap(now)
+        if found is not None:
+            raise found.refusal()
+
+    def _writing_us(self) -> int:
+        """The moment of a new row, inside its transaction."""
+        now = self.now()
+        self._check_clock(now)
+        return to_micros(now)
+
     def balances(self, grant_id: str, year: int | None = None) -> dict[int, Balance]:
         """What every cohort has left under a grant, in a budget year (this one, unless named).
 
@@ -186,9 +228,10 @@ class Ledger:
         Raises:
             ValueError: the epoch is known, a person has another cohort in the register, or a cohort is not
                 kept.
+            AccessRefused: the clock leapt (`clock`).
         """
         with self._database.writing():
-            open_epoch(self._database, epoch, persons, to_micros(self.now()))
+            open_epoch(self._database, epoch, persons, self._writing_us())
 
     def current_epoch(self) -> Epoch | None:
         """The epoch questions are answered from; None before the first load."""
@@ -245,8 +288,9 @@ class Ledger:
             BudgetRefused: a cohort or the allowance cannot pay (`budget_lifetime`, `budget_year`), or a
                 cohort may not be asked about (`cohort_sealed`); `accepted` names the cohorts that could
                 pay.
-            AccessRefused: no such grant, another population than the grant's, or the request id was used for
-                another question (`grant_missing`, `grant_scope`, `request_id_reused`).
+            AccessRefused: no such grant, another population than the grant's, the request id was used for
+                another question, or the clock leapt (`grant_missing`, `grant_scope`, `request_id_reused`,
+                `clock`).
             ValueError: a question that contradicts itself or names what the ledger does not keep.
         """
         grant = self.grant(question.grant)
@@ -264,6 +308,7 @@ class Ledger:
         now = self.now()
         year = budget_year(now, self._identity.time_zone)
         charging.check_basis(self._database, self._holder, question, basis, year)
+        self._check_clock(now)
         return charging.enter(self._database, self._holder, grant, question, to_micros(now))
 
     def start_drawing(self, entry_id: int) -> bool:
@@ -328,10 +373,11 @@ class Ledger:
 
         Raises:
             BudgetRefused: it would raise a cap or leave it as it is, or more is spent (`budget_lifetime`).
+            AccessRefused: the clock leapt (`clock`).
             ValueError: no cohort, one the ledger does not keep, no name, or a cap that is no whole number.
         """
         with self._database.writing():
-            lower_caps(self._database, cohorts, lifetime_nanorho, by, to_micros(self.now()))
+            lower_caps(self._database, cohorts, lifetime_nanorho, by, self._writing_us())
 
 
 def _check_balances(database: Database) -> None:

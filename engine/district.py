@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from budgets.clock import Clock
+    from budgets.leaps import Leap
     from budgets.ledger import Balance
     from engine.catalog import Catalog
     from engine.explanation import Explanation
@@ -108,6 +109,14 @@ class District:
     def lower_cap(self, cohorts: Iterable[int], lifetime_nanorho: int, by: str) -> None:
         """Lower the lifetime cap of some cohorts; it may only go down."""
         self._house.ledger.lower_cap(tuple(cohorts), lifetime_nanorho, by)
+
+    def clock_leap(self) -> Leap | None:
+        """How the machine's clock leapt ahead into another budget year; None if it did not."""
+        return self._house.ledger.clock_leap()
+
+    def accept_clock(self, by: str) -> bool:
+        """Vouch for a clock that leapt, so that the new budget year opens; False if it did not leap."""
+        return self._house.ledger.accept_clock(by)
 
     def close(self) -> None:
         """Close records and ledger."""

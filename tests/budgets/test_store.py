@@ -283,3 +283,34 @@ def test_the_drawing_are_found_by_their_index(ledger: Ledger) -> None:
     """Looking for the dead touches those who draw, not every question ever asked."""
     plan = ledger._database.rows(f"EXPLAIN QUERY PLAN {releases.DRAWING_HOLDERS}")
     assert "progress_drawing" in plan[0][-1]
+
+
+def test_an_older_ledger_is_brought_up_to_date(empty_desk: Any, monkeypatch: Any) -> None:
+    """A ledger of the first schema keeps its events row for row, and learns the kinds that came later."""
+    with monkeypatch.context() as patched:
+        patched.setattr("budgets.stores.sqlite.migrations", lambda: migrations()[:1])
+        empty_desk.create().close()
+    connection = sqlite3.connect(empty_desk.path)
+    before = connection.execute("SELECT * FROM events").fetchall()
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
+    ledger = empty_desk.open()
+    assert ledger._database.rows("SELECT * FROM events") == before
+    assert ledger._database.rows("PRAGMA user_version") == [(len(migrations()),)]
+    empty_desk.clock.at = empty_desk.clock.at.replace(month=9)
+    assert ledger.accept_clock("A. Officer")
+
+
+def test_a_tampered_older_ledger_is_not_brought_up_to_date(empty_desk: Any, monkeypatch: Any) -> None:
+    """Its tables are looked at before a step of the schema touches them."""
+    with monkeypatch.context() as patched:
+        patched.setattr("budgets.stores.sqlite.migrations", lambda: migrations()[:1])
+        empty_desk.create().close()
+    connection = sqlite3.connect(empty_desk.path)
+    connection.execute("DROP TRIGGER events_update")
+    connection.close()
+    with pytest.raises(LedgerDamaged):
+        empty_desk.open()
+    connection = sqlite3.connect(empty_desk.path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
