@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+from dataclasses import asdict
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -17,10 +19,14 @@ from budgets.cohorts import years_text
 from budgets.grants import DISTRICT, Grant, Terms
 from budgets.loss import EPSILON_MAX, nanorho_for
 from budgets.policy import PRESETS
+from engine.doctor import examine
 from engine.office import Office
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+UNWELL = 6
+"""Exit code where the doctor finds something wrong."""
 
 app = typer.Typer(no_args_is_help=True)
 budget_app = typer.Typer(no_args_is_help=True, help="What each class of students may lose, and has lost.")
@@ -83,6 +89,38 @@ def close(folder: Folder, by: By, reason: Reason) -> None:
     """Stop all answers, at once and for everybody. Rehearsals go on."""
     told = "The district is closed: nobody is answered until two people open it again."
     _decided(folder, lambda office: office.close_district(by, reason), told)
+
+
+@app.command()
+def doctor(
+    folder: Folder,
+    *,
+    accept_clock: Annotated[
+        bool, typer.Option("--accept-clock", help="The machine's clock is right; open the new budget year.")
+    ] = False,
+    by: Annotated[str | None, typer.Option(help="Who looked at it; your user name if nobody is named.")] = None,
+    form: Form = TextFormat.TABLE,
+) -> None:
+    """Look over a district: rights, ledger, catalog against vault, clock, versions."""
+    named = getpass.getuser() if by is None else by
+    if not present.plain(named).strip():
+        raise typer.BadParameter("nobody is named. Accepted: the name of whoever looked", param_hint="--by")
+    console = Console()
+
+    def work() -> None:
+        if accept_clock:
+            with Office.open(folder) as office:
+                if office.accept_clock(named):
+                    console.print(f"The clock is accepted; it is the budget year {office.budget_year()}.")
+        found = examine(folder)
+        if form is TextFormat.JSON:
+            write_json({"findings": [asdict(each) for each in found]})
+        else:
+            present_office.findings(console, found)
+        if any(each.state == "wrong" for each in found):
+            raise typer.Exit(UNWELL)
+
+    guarded(None, work)
 
 
 @app.command()

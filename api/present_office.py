@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from budgets.grants import Grant
     from budgets.ledger import Balance, Event, Outlook, Policy
+    from engine.doctor import Finding
 
 BAR_WIDTH = 12
 STANDING_WORDS = {
@@ -305,3 +306,16 @@ def grant_json(found: Grant, balances: Mapping[int, Balance], today: date) -> di
             "approved_by": terms.approved_by,
         }
     return body
+
+
+# -- findings
+
+
+def findings(console: Console, found: Iterable[Finding]) -> None:
+    """What a look over the district found."""
+    marks = {"good": ("✓", "green"), "look": ("•", "yellow"), "wrong": ("✗", "bold red")}
+    for each in found:
+        mark, style = marks[each.state]
+        console.print(Text(f"{mark} ", style=style) + Text(f"{each.what:<9}{plain(each.told)}"), soft_wrap=True)
+        if each.remedy is not None:
+            console.print(Text(f"  {'':<9}what to do: {plain(each.remedy)}"), soft_wrap=True)

@@ -18,6 +18,7 @@ from engine.refusals import (
     CatalogRefused,
     InternalFailure,
     LedgerDamaged,
+    LedgerUnavailable,
     QueryRefused,
     Refusal,
 )
@@ -31,8 +32,10 @@ EXIT_CODES: dict[type[Exception], int] = {
     BudgetRefused: 4,
     AccessRefused: 5,
     CatalogRefused: 6,
+    LedgerUnavailable: 70,
     LedgerDamaged: 70,
     InternalFailure: 70,
+    Refusal: 6,  # the ledger's own, of a file that stands there already
 }
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The district's folder.")]

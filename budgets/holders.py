@@ -13,6 +13,8 @@ import uuid
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from budgets.stores.failures import system_in_words
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,8 +24,12 @@ class Holder:
 
     Attributes:
         token: its name in the ledger's rows, never used again.
+
+    Raises:
+        LedgerUnavailable: from every method, where the system refuses to make, open or lock a file.
     """
 
+    @system_in_words()
     def __init__(self, folder: Path) -> None:
         """Take a new token and lock its file in `folder`, which is made if need be (mode 0700)."""
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -41,6 +47,7 @@ class Holder:
         fresh.rename(self._path)
         return descriptor
 
+    @system_in_words()
     def lives(self, token: str | None) -> bool:
         """Whether the holder of this token is alive, in whatever process."""
         if token is None:
@@ -49,6 +56,7 @@ class Holder:
             return self._descriptor is not None
         return _locked_by_someone(self._folder / token)
 
+    @system_in_words()
     def sweep(self) -> None:
         """Remove the files of the dead."""
         for path in self._folder.iterdir():
@@ -59,7 +67,8 @@ class Holder:
         """Be dead from now on; may be called twice."""
         if self._descriptor is None:
             return
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # who opens the ledger next removes the files of the dead
+            self._path.unlink()
         self.drop()
 
     def drop(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ from budgets.entries import Charge, Draw, Entry, Epoch, Measurement, Question, S
 from budgets.founding import Founding, open_epoch, write_founding
 from budgets.grants import DISTRICT, check_scope, check_standing, find_grant
 from budgets.holders import Holder
+from budgets.leaps import leap
 from budgets.loss import PrivacyLoss
 from budgets.outlook import Outlook, outlook
 from budgets.policy import DistrictState, Policy, budget_year
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from budgets.grants import Grant
+    from budgets.leaps import Leap
 
 __all__ = [
     "Balance",
@@ -56,6 +59,7 @@ __all__ = [
     "PrivacyLoss",
     "Question",
     "StaleBasis",
+    "Standstill",
     "State",
 ]
 
@@ -92,6 +96,19 @@ class Event:
     at: datetime
     kind: str
     body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """Questions that were paid for and have no answer.
+
+    Attributes:
+        charged: not drawn yet; the same request draws and answers.
+        lost: while they were drawn, for good.
+    """
+
+    charged: int
+    lost: int
 
 
 class Ledger:
@@ -134,6 +151,7 @@ class Ledger:
 
         Raises:
             LedgerDamaged: the file is no ledger of this version, or a balance is not the sum of its charges.
+            LedgerUnavailable: the machine does not let it be read or written.
         """
         path = path.resolve()
         database = Database.open(path)
@@ -220,7 +238,67 @@ class Ledger:
         return self.now().astimezone(ZoneInfo(self._identity.time_zone)).date()
 
     def _moment(self) -> Moment:
+        """The moment of a decision, inside its transaction.
+
+        Raises:
+            AccessRefused: the clock leapt (`clock`).
+        """
+        self._check_clock(self.now())
         return Moment(to_micros(self.now()), self.today(), self.year())
+
+    def clock_leap(self) -> Leap | None:
+        """How the clock leapt ahead of the newest row, into another budget year; None if it did not.
+
+        While it is so, nothing dated is written but `accept_clock`. A clock that stands still never leaps.
+        """
+        return self._leap(self.now())
+
+    def accept_clock(self, by: str) -> bool:
+        """Vouch for a clock that leapt; leaves an event. False if there is nothing to vouch for.
+
+        Raises:
+            ValueError: nobody vouches.
+        """
+        if not by:
+            raise ValueError("a clock is accepted by somebody")
+        with self._database.writing():
+            now = self.now()
+            if self._leap(now) is None:
+                return False
+            district.add_event(self._database, to_micros(now), "clock_accepted", {"by": by})
+        return True
+
+    def clock_behind(self) -> timedelta | None:
+        """How far the clock is behind the newest row, in whole minutes; None if it is not."""
+        with self._database.reading():
+            newest = from_micros(district.newest_us(self._database))
+        minutes = (newest - in_utc(self._clock.now())) // timedelta(minutes=1)
+        return timedelta(minutes=minutes) if minutes > 0 else None
+
+    def faults(self) -> tuple[str, ...]:
+        """What the database finds wrong with its file; empty for a whole one."""
+        with self._database.reading():
+            found = [text for (text,) in self._database.rows("PRAGMA integrity_check(10)") if text != "ok"]
+            loose = self._database.rows("PRAGMA foreign_key_check")
+        return (*found, *(f"a row of {table} belongs to nothing" for table, *_ in loose))
+
+    def standstill(self) -> Standstill:
+        """How many questions were paid for and not answered."""
+        with self._database.reading():
+            found = releases.states(self._database)
+        return Standstill(found.get(State.CHARGED, 0), found.get(State.LOST, 0))
+
+    def _leap(self, now: datetime) -> Leap | None:
+        if self._identity.as_of is not None:
+            return None
+        with self._database.reading():
+            newest = from_micros(district.newest_us(self._database))
+        return leap(now, newest, self._identity.time_zone)
+
+    def _check_clock(self, now: datetime) -> None:
+        found = self._leap(now)
+        if found is not None:
+            raise found.refusal()
 
     def balances(self, grant_id: str, year: int | None = None) -> dict[int, Balance]:
         """What every cohort has left under a grant, in a budget year (this one, unless named).
@@ -260,9 +338,10 @@ class Ledger:
         Raises:
             ValueError: the epoch is known, a person has another cohort in the register, or a cohort is not
                 kept.
+            AccessRefused: the clock leapt (`clock`).
         """
         with self._database.writing():
-            open_epoch(self._database, epoch, persons, to_micros(self.now()))
+            open_epoch(self._database, epoch, persons, self._moment().at_us)
 
     def current_epoch(self) -> Epoch | None:
         """The epoch questions are answered from; None before the first load."""
@@ -320,8 +399,9 @@ class Ledger:
                 `budget_year`), or a cohort may not be asked about (`cohort_sealed`); `accepted` names the cohorts
                 that could pay.
             AccessRefused: no such grant, one that has ended or does not cover the question, a district that does
-                not answer under it, or a request id that was used for another question (`grant_missing`,
-                `grant_expired`, `grant_scope`, `district_pilot`, `district_closed`, `request_id_reused`).
+                not answer under it, a request id that was used for another question, or a clock that leapt
+                (`grant_missing`, `grant_expired`, `grant_scope`, `district_pilot`, `district_closed`,
+                `request_id_reused`, `clock`).
             ValueError: a question that contradicts itself or names what the ledger does not keep.
         """
         with self._database.writing():
@@ -340,6 +420,7 @@ class Ledger:
         now = self.now()
         year = budget_year(now, self._identity.time_zone)
         charging.check_basis(self._database, self._holder, question, basis, year)
+        self._check_clock(now)
         policy = governance.policy(self._database)
         return charging.enter(self._database, self._holder, grant, policy, question, to_micros(now))
 

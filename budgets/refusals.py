@@ -4,6 +4,7 @@ Exception
 ├── Refusal              safe to show: made from the question, the catalog and the ledger, never from a record
 │   ├── BudgetRefused    the cohorts' budget or the grant's allowance does not cover the question
 │   ├── AccessRefused    the asker, or the state of the district, does not allow the question
+│   ├── LedgerUnavailable  the machine does not let the ledger be read or written now
 │   ├── QueryRefused     the SQL cannot be answered as written          (engine.refusals)
 │   └── CatalogRefused   a catalog or a source file cannot be used      (engine.refusals)
 ├── InternalFailure      anything else: one opaque answer with an incident id (engine.refusals)
@@ -41,6 +42,8 @@ RefusalCode = Literal[
     "in_progress",
     "answer_lost",
     "approval",
+    "clock",
+    "ledger_unavailable",
     "catalog",
     "load",
 ]
@@ -124,6 +127,21 @@ class BudgetRefused(Refusal):
 
 class AccessRefused(Refusal):
     """The asker or the state of the district does not allow the question."""
+
+
+class LedgerUnavailable(Refusal):
+    """The machine does not let the ledger be read or written now: a full disk, a lock, a right that is missing.
+
+    The step it stopped changed nothing; what was charged before it stays charged.
+
+    Args:
+        what: what stands in the way, as a sentence.
+        accepted: what an officer may do about it.
+    """
+
+    def __init__(self, what: str, accepted: str) -> None:
+        message = f"The ledger cannot be used now. {what} Nothing was lost, and what was charged stays charged."
+        super().__init__("ledger_unavailable", message, accepted=accepted)
 
 
 class LedgerDamaged(Exception):  # noqa: N818 - says what happened

@@ -92,6 +92,10 @@ class Office:
 
     # -- what is decided
 
+    def accept_clock(self, by: str) -> bool:
+        """Vouch for a clock that leapt, so that the new budget year opens; False if it did not leap."""
+        return self._ledger.accept_clock(by)
+
     def add_grant(self, grant: Grant) -> None:
         """Give a grant.
 

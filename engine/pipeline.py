@@ -101,7 +101,8 @@ def ask(house: House, request: Request) -> Release:
     """Answer a question.
 
     Raises:
-        Refusal: a decision not to answer; nothing was charged unless its code is `answer_lost` or `in_progress`.
+        Refusal: a decision not to answer; nothing was charged unless its code is `answer_lost`, `in_progress` or
+            `ledger_unavailable`; then the same request id asks for what was paid.
         InternalFailure: anything else; what was charged stays charged.
     """
     return _guarded(house, lambda: _answered(*_chosen(house, request)))

@@ -51,8 +51,10 @@ def pristine_pilot(tmp_path_factory, tables, starter) -> Path:
 
 
 @pytest.fixture
-def pilot(pristine_pilot, tmp_path) -> Path:
-    """A fresh copy of the district in its pilot."""
+def pilot(pristine_pilot, tmp_path, monkeypatch) -> Path:
+    """A fresh copy of the district in its pilot, on the day it was founded."""
+    for module in ("district", "doctor", "office"):
+        monkeypatch.setattr(f"engine.{module}.SystemClock", lambda: FixedClock(AS_OF))
     copy = tmp_path / "pilot"
     shutil.copytree(pristine_pilot, copy)
     return copy

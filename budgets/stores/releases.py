@@ -137,6 +137,12 @@ def drawing_holders(database: Database) -> list[str]:
     return [holder for (holder,) in database.rows(DRAWING_HOLDERS)]
 
 
+def states(database: Database) -> dict[State, int]:
+    """How many entries are in each state."""
+    rows = database.rows("SELECT state, count(*) FROM progress GROUP BY state")
+    return {State(state): number for state, number in rows}
+
+
 def unfinished(database: Database, statistics: Collection[str]) -> list[tuple[str, str | None]]:
     """(statistic, holder) of each paid draw that is not measured and not lost."""
     return [(statistic, holder) for statistic, holder in database.rows(UNFINISHED, (json.dumps(list(statistics)),))]

@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from budgets.refusals import LedgerDamaged, Refusal
+from budgets.refusals import LedgerDamaged, LedgerUnavailable, Refusal
+from budgets.stores.failures import FORKED, READ_ONLY, in_words, system_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,12 +45,19 @@ Values = Sequence[Any] | Mapping[str, Any]
 class Database:
     """An open ledger file, shared by the threads of one process.
 
-    Reads and writes happen inside `reading()` and `writing()`. A forked child must open its own.
+    Reads and writes happen inside `reading()` and `writing()`. A forked child can neither use it nor open its
+    own: SQLite would take the parent's locks for the child's, and what the child commits would be lost once
+    the parent closes.
     """
 
     def __init__(self, path: Path) -> None:
+        if _OPEN_IN_PARENT:
+            raise LedgerUnavailable(*FORKED)
         self._process = os.getpid()
         self._lock = threading.RLock()
+        self._name = path.name
+        self._closed = False
+        _DATABASES.add(self)
         self._connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -69,7 +78,13 @@ class Database:
 
         Raises:
             Refusal: something stands there already (`load`).
+            LedgerUnavailable: the machine does not let it be written.
         """
+        with in_words(path.name), system_in_words():
+            cls._found(path, fill)
+
+    @classmethod
+    def _found(cls, path: Path, fill: Callable[[Database], None]) -> None:
         draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, MODE))
         try:
@@ -101,35 +116,42 @@ class Database:
         Raises:
             LedgerDamaged: there is no such file, it is no ledger, its schema is newer than this program, or
                 the schema is not the one its version stands for.
+            LedgerUnavailable: the machine does not let it be read or written.
         """
-        if not path.is_file():
-            raise LedgerDamaged(f"there is no ledger {path.name}")
-        database = cls._opened(path)
-        try:
-            database.check_ours()
-            database.migrate()
-            database.check_schema()
-            database.write_ahead()
-        except BaseException as failure:
-            database.close()
-            if _unreadable(failure):
-                raise LedgerDamaged(f"{path.name} is no readable database") from None
-            raise
-        return database
+        with in_words(path.name):
+            with system_in_words():
+                there = path.is_file()
+            if not there:
+                raise LedgerDamaged(f"there is no ledger {path.name}")
+            _check_writable(path)
+            return cls._opened(path)
 
     @classmethod
     def _opened(cls, path: Path) -> Database:
+        database = cls(path)
         try:
-            return cls(path)
-        except sqlite3.DatabaseError as failure:
-            if _unreadable(failure):
-                raise LedgerDamaged(f"{path.name} is no readable database") from None
+            database.check_ours()
+            database.check_schema()
+            database.migrate()
+            database.check_schema()
+            database.write_ahead()
+        except BaseException:
+            database.close()
             raise
+        return database
 
     def close(self) -> None:
-        """Close the file; what was committed is on disk already."""
+        """Close the file; what was committed is on disk already. In a forked child, leave it to the parent."""
+        if os.getpid() != self._process:
+            return
         with self._lock:
+            self._closed = True
             self._connection.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was not closed yet."""
+        return not self._closed
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -137,6 +159,7 @@ class Database:
 
         Raises:
             RuntimeError: inside another transaction, or in a forked child.
+            LedgerUnavailable: the machine does not let the file be read or written; nothing was changed.
         """
         with self._mine():
             if self._connection.in_transaction:
@@ -157,8 +180,8 @@ class Database:
     @contextmanager
     def _mine(self) -> Iterator[None]:
         if os.getpid() != self._process:
-            raise RuntimeError("a ledger is not carried through a fork: open it again")
-        with self._lock:
+            raise RuntimeError("a ledger is not carried through a fork: open it in a process of its own")
+        with self._lock, in_words(self._name):
             yield
 
     @contextmanager
@@ -168,9 +191,16 @@ class Database:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
+            self._undo()
+            raise
+
+    def _undo(self) -> None:
+        """Where even that fails the connection is closed, so that nothing half done can be committed later."""
+        try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            raise
+        except sqlite3.Error:
+            self.close()
 
     def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows of a SELECT."""
@@ -200,12 +230,12 @@ class Database:
             raise LedgerDamaged("the ledger was written by a later version of this program")
 
     def check_schema(self) -> None:
-        """Compare every table, index and trigger with those a new ledger has.
+        """Compare every table, index and trigger with those a new ledger of the same version has.
 
         Raises:
             LedgerDamaged: one is missing, changed or added.
         """
-        if _schema(self._connection) != _schema_of_a_new_ledger():
+        if _schema(self._connection) != _schema_of_a_new_ledger(self._number("user_version")):
             raise LedgerDamaged("the tables or triggers of the ledger are not those of its version")
 
     def migrate(self) -> None:
@@ -256,18 +286,25 @@ def _schema(connection: sqlite3.Connection) -> frozenset[Row]:
 
 
 @cache
-def _schema_of_a_new_ledger() -> frozenset[Row]:
+def _schema_of_a_new_ledger(version: int) -> frozenset[Row]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
-        for number, script in enumerate(migrations(), start=1):
+        for number, script in enumerate(migrations()[:version], start=1):
             _run(connection, number, script)
         return _schema(connection)
     finally:
         connection.close()
 
 
-def _unreadable(failure: BaseException) -> bool:
-    return isinstance(failure, sqlite3.DatabaseError) and not isinstance(failure, sqlite3.OperationalError)
+def _check_writable(path: Path) -> None:
+    """SQLite would open a file that may only be read, and leave a log behind that may only be read, too.
+
+    The file is not opened to find out: closing it again would give up this process's locks on it.
+    """
+    effective = os.access in os.supports_effective_ids
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if file.exists() and not os.access(file, os.W_OK, effective_ids=effective):
+            raise LedgerUnavailable(*READ_ONLY)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -277,3 +314,15 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_DATABASES: WeakSet[Database] = WeakSet()
+_OPEN_IN_PARENT: list[Database] = []
+"""In a forked child: what its parent has open. They are kept, so that the child never closes them."""
+
+
+def _after_fork() -> None:
+    _OPEN_IN_PARENT.extend(database for database in _DATABASES if database.is_open)
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from api import present
+from budgets.clock import FixedClock
+from engine.founding import INVENTED, Terms, found
 
 COUNT = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
 
@@ -297,3 +302,39 @@ def test_what_is_made_of_estimates_is_shown_as_what_it_is(folder, homeroom):
     assert "no margin" in shown
     head, *_ = homeroom("ask", folder, sql, "--format", "csv").stdout.decode().splitlines()
     assert head == "sex,n,word,r,n_se,n_moe90,n_moe95,r_se,r_moe90,r_moe95"
+
+
+def test_the_doctor_asks_about_the_clock(starter, tables, tmp_path, homeroom, monkeypatch):
+    """A district that was idle over the summer takes a question again after one command."""
+    folder, sql = tmp_path / "real", "SELECT COUNT(*) AS students FROM student"
+    found(
+        folder,
+        starter,
+        tables,
+        clock=FixedClock(datetime(2026, 3, 1, tzinfo=UTC)),
+        terms=Terms(Fraction(1, 10), policy=INVENTED),
+    )
+    monkeypatch.setattr("engine.district.SystemClock", lambda: FixedClock(datetime(2026, 9, 1, tzinfo=UTC)))
+    for module in ("doctor", "office"):
+        monkeypatch.setattr(f"engine.{module}.SystemClock", lambda: FixedClock(datetime(2026, 9, 1, tzinfo=UTC)))
+    done = homeroom("ask", folder, sql)
+    assert (done.returncode, "--accept-clock" in done.stderr.decode()) == (5, True)
+    done = homeroom("doctor", folder)
+    assert (done.returncode, "--accept-clock" in done.stdout.decode()) == (6, True)
+    assert homeroom("doctor", folder, "--accept-clock", "--by", " ").returncode == 2
+    done = homeroom("doctor", folder, "--accept-clock")
+    assert (done.returncode, "budget year 2027" in done.stdout.decode()) == (0, True)
+    assert homeroom("ask", folder, sql).returncode == 0
+    assert homeroom("doctor", folder).returncode == 0
+
+
+def test_a_ledger_that_cannot_be_used_is_told_in_words(folder, homeroom, monkeypatch):
+    """A lock that another program keeps ends the command with 70 and says what to wait for."""
+    monkeypatch.setattr("budgets.stores.sqlite.BUSY_TIMEOUT_S", 0.05)
+    other = sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    done = homeroom("ask", folder, COUNT)
+    other.close()
+    assert done.returncode == 70
+    assert "Another program" in done.stderr.decode()
+    assert homeroom("ask", folder, COUNT).returncode == 0

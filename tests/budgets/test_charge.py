@@ -129,6 +129,7 @@ def test_a_year_ends_and_the_lifetime_goes_on(ledger: Ledger, desk: Any, kit: An
     """A new budget year has its own cap; the lifetime remembers both."""
     kit.pay(ledger, kit.question("r1", kit.draw("a", YEAR_CAP, (2027,))))
     desk.clock.at = datetime(2025, 7, 2, tzinfo=UTC)
+    ledger.accept_clock("A. Officer")
     kit.pay(ledger, kit.question("r2", kit.draw("b", YEAR_CAP, (2027,)), year=2026))
     assert spent(ledger, 2027) == (2 * YEAR_CAP, YEAR_CAP, YEAR_CAP, 0)
     assert ledger.balances("district", 2025)[2027].year_spent == YEAR_CAP
@@ -139,6 +140,7 @@ def test_the_lifetime_binds(ledger: Ledger, desk: Any, kit: Any) -> None:
     kit.pay(ledger, kit.question("r1", kit.draw("a", YEAR_CAP, (2027,))))
     ledger.lower_cap([2027], YEAR_CAP + 5, "A. Officer")
     desk.clock.at = datetime(2025, 7, 2, tzinfo=UTC)
+    ledger.accept_clock("A. Officer")
     with pytest.raises(BudgetRefused) as refused:
         kit.pay(ledger, kit.question("r2", kit.draw("b", 6, (2027, 2028)), year=2026))
     assert (refused.value.code, refused.value.accepted) == ("budget_lifetime", "cohorts=[2028]")

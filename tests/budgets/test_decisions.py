@@ -295,6 +295,7 @@ def test_a_sealed_class_is_unsealed_for_one_year(ledger: Ledger, desk: Any, kit:
     with pytest.raises(AccessRefused, match="not sealed"):
         ledger.unseal((2018,), TWO, "again")
     desk.clock.at = datetime(2025, 7, 2, tzinfo=UTC)
+    assert ledger.accept_clock("A. Officer")
     assert ledger.balances("district")[2018].standing is Standing.SEALED
     with pytest.raises(BudgetRefused):
         kit.pay(ledger, kit.question("r3", kit.draw("c", 1, (2018,)), year=2026))

@@ -118,6 +118,7 @@ def test_time_never_runs_backwards(ledger: Ledger, desk: Any, kit: Any) -> None:
 def test_a_clock_that_is_set_back_opens_no_earlier_year(ledger: Ledger, desk: Any) -> None:
     """After a row of the new year, the old year is over whatever the clock says."""
     desk.clock.at = datetime(2025, 7, 2, tzinfo=UTC)
+    ledger.accept_clock("A. Officer")
     ledger.open_epoch(Epoch("epoch-2", "f", "d"), [])
     desk.clock.at = datetime(2025, 6, 1, tzinfo=UTC)
     assert ledger.year() == 2026

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from budgets.policy import DistrictState
-from budgets.refusals import AccessRefused, BudgetRefused
+from budgets.refusals import AccessRefused, BudgetRefused, LedgerDamaged
 from budgets.stores.sqlite import APPLICATION_ID, migrations
 
 if TYPE_CHECKING:
@@ -79,3 +79,25 @@ def test_a_real_district_is_in_its_pilot(old: Ledger, kit: Any) -> None:
     with pytest.raises(BudgetRefused):
         kit.pay(old, kit.question("more", kit.draw("m", 1, (2025,)), epoch="epoch-2"))
     assert [event.kind for event in old.events()] == ["init", "load", "load", "cap_lowered", "grant_added"]
+
+
+def test_its_events_stay_and_new_kinds_are_known(old: Ledger, empty_desk: Any) -> None:
+    """Row for row what they were; and what later versions decide can be written down."""
+    assert [event.seq for event in old.events()] == [1, 2, 3, 4]
+    empty_desk.clock.at = empty_desk.clock.at.replace(month=9)
+    assert old.accept_clock("A. Officer")
+    assert old.events()[-1].kind == "clock_accepted"
+
+
+@pytest.mark.parametrize("schema", OLD)
+def test_a_tampered_older_ledger_is_not_brought_up_to_date(schema: str, empty_desk: Any) -> None:
+    """Its tables are looked at before a step of the schema touches them."""
+    written(empty_desk.path, schema)
+    connection = sqlite3.connect(empty_desk.path)
+    connection.execute("DROP TRIGGER events_update")
+    connection.close()
+    with pytest.raises(LedgerDamaged):
+        empty_desk.open()
+    connection = sqlite3.connect(empty_desk.path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (int(schema.removeprefix("schema-")),)
+    connection.close()
