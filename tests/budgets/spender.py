@@ -1,7 +1,7 @@
 """A caller in a process of its own: `spender.py ledger what …`; tests start it and may kill it.
 
 Says `ready` when its ledger is open, waits for a line on standard input, and then:
-    race NAME NANORHO   pays for questions of its own until it is refused; says how many it paid
+    race NAME AMOUNTS   pays for questions of its own until it is refused, for each nano-ρ of a list; says how many
     stop STATE NAME     brings one question to that state, says so, and waits to be killed
     live NAME           asks one question after another until it is killed
 """
@@ -43,13 +43,16 @@ def noise(entry: Entry) -> dict[str, np.ndarray]:
     return {draw.statistic: np.array([entry.id, -entry.id]) for draw in entry.draws}
 
 
-def race(ledger: Ledger, name: str, nanorho: str) -> None:
-    for number in count():
-        try:
-            pay(ledger, f"{name}-{number}", int(nanorho))
-        except BudgetRefused:
-            say(str(number))
-            return
+def race(ledger: Ledger, name: str, amounts: str) -> None:
+    paid = []
+    for nanorho in amounts.split(","):
+        for number in count():
+            try:
+                pay(ledger, f"{name}-{nanorho}-{number}", int(nanorho))
+            except BudgetRefused:
+                paid.append(str(number))
+                break
+    say(",".join(paid))
 
 
 def stop(ledger: Ledger, state: str, name: str) -> None:
