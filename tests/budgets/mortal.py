@@ -39,7 +39,7 @@ def asked(name: str) -> Question:
         Draw(names[0], 2.0, PrivacyLoss(7), (2025, 2026, 2027)),
         Draw(names[1], 2.0, PrivacyLoss(3), (2026,)),
     )
-    return Question("district", name, "h", "p", "{}", "epoch-1", "mandated", 2025, draws, {})
+    return Question("district", name, "h", "p", "{}", "epoch-1", "mandated", 2025, draws, {}, {}, (2025, 2026, 2027))
 
 
 def append(path: Path, line: str) -> None:

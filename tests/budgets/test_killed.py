@@ -48,7 +48,7 @@ def assert_shown(ledger: Ledger, lines: list[str]) -> None:
         assert entry is not None
         assert (entry.id, entry.state) == (number, State.MEASURED)
         stored = ledger.measurements(entry.measurements.values())
-        assert [one.values.tolist() for one in stored.values()] == [values, values]
+        assert [one.values.tolist() for (one,) in stored.values()] == [values, values]
 
 
 def lines_of(path: Path) -> list[str]:
