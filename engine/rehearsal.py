@@ -56,6 +56,7 @@ DRAWN = 2**64 - 1
 """Numbers are made of draws below it."""
 
 _ARROW = {"exact": pa.int64(), "double": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
+_TEXTS = tuple(f"invented {number}" for number in range(1, 10))
 _ROW = "homeroom_row"
 _CANDIDATES = "homeroom_candidates"
 
@@ -128,10 +129,13 @@ class _Inventor:
     table: Table
     dice: _Dice
     found: dict[str, list[Any]] = field(default_factory=dict)
+    declared: dict[str, Range] = field(default_factory=dict)
+    keys: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     def cells(self, students: Mapping[int, Sequence[uuid.UUID]]) -> dict[str, list[Any]]:
         """The owner and all columns of the rows that are tried."""
         columns = stored_columns(self.table)
+        self.declared = declared_environment(self.table)
         self.found = {OWNER: [], **{column.name: [] for column in columns}}
         for cohort, owners in students.items():
             known = self.known(cohort)
@@ -141,6 +145,9 @@ class _Inventor:
                 ]
                 self.found[OWNER] += map(str, tried)
                 self.rows(columns, known, len(tried))
+        for column in columns:
+            if column.ranges is not None:
+                self.place(column)
         return self.found
 
     def tried(self, students: int) -> list[int]:
@@ -151,7 +158,7 @@ class _Inventor:
 
     def known(self, cohort: int) -> dict[str, Range] | None:
         """What rows of a cohort can hold, as far as the checks tell; None where there can be none."""
-        own = declared_environment(self.table) | {self.catalog.cohort: listed([cohort])}
+        own = self.declared | {self.catalog.cohort: listed([cohort])}
         for column in stored_columns(self.table):
             if column.constant is not None and column.name != self.catalog.cohort:
                 own[column.name] = listed([column.constant])
@@ -159,24 +166,22 @@ class _Inventor:
         if known is None:
             return None
         for check in tree.conjuncts(self.table.checks):
-            for name in sorted(tree.columns_of(check) - {self.catalog.cohort}):
+            used = tree.columns_of(check)
+            for name in sorted(used - {self.catalog.cohort}):
                 values = known[name].values
                 if values is None or len(values) > NARROWED_MAX or known[name].nullable:
                     continue
-                left = [value for value in values if evaluate(check, {**known, name: listed([value])}).can_be_true]
-                if not left:
+                left = _possible(check, name, values, tuple((other, known[other]) for other in sorted(used - {name})))
+                if left.empty:
                     return None
-                known[name] = listed(left)
+                known[name] = left
         return known
 
     def rows(self, columns: Sequence[Column], known: Mapping[str, Range], size: int) -> None:
         """Add so many rows of one cohort."""
         cells = {column.name: self.column(column, known[column.name], size) for column in columns}
-        bounded = [column for column in columns if column.ranges is not None]
-        for ranges in {c.ranges.table: c.ranges for c in bounded if c.ranges is not None}.values():
+        for ranges in {column.ranges.table: column.ranges for column in columns if column.ranges}.values():
             self.move(ranges, known, cells)
-        for column in bounded:
-            self.place(column, cells)
         for name, values in cells.items():
             self.found[name] += values
 
@@ -192,9 +197,9 @@ class _Inventor:
     def values(self, of: tree.Type, known: Range, size: int) -> list[Any]:
         """Values of a range, as they are stored."""
         if known.values is not None:
-            choices = [_stored(value, of) for value in sorted(known.values)] or [None]  # type: ignore[type-var]
+            choices = _choices(known.values, of)
         elif of == tree.TEXT:
-            choices = [f"invented {number}" for number in range(1, 10)]
+            choices = _TEXTS
         else:
             return self.numbers(of, *_ends(known), size)
         return [choices[place] for place in self.dice.below(len(choices), size)]
@@ -205,12 +210,12 @@ class _Inventor:
 
     def move(self, ranges: RangeTable, known: Mapping[str, Range], cells: dict[str, list[Any]]) -> None:
         """Give most rows the keys of some row of the public table that bounds a column of theirs."""
-        types = [self.table.columns[key].type for key in ranges.keys]
-        rows = [
-            [_stored(value, of) for value, of in zip(own, types, strict=True)]
-            for own, _, _ in ranges.rows
-            if all(holds(known[key], value) for key, value in zip(ranges.keys, own, strict=True))
-        ]
+        narrowed = [(place, known[key]) for place, key in enumerate(ranges.keys) if known[key] != self.declared[key]]
+        every = self.stored_keys(ranges)
+        rows = every
+        if narrowed:
+            fit = [all(holds(found, own[place]) for place, found in narrowed) for own, _, _ in ranges.rows]
+            rows = [row for row, fits in zip(every, fit, strict=True) if fits]
         size = len(cells[ranges.keys[0]])
         if not rows:
             return
@@ -221,16 +226,22 @@ class _Inventor:
                 for cell, row, stay in zip(cells[key], chosen, stays, strict=True)
             ]
 
-    def place(self, column: Column, cells: dict[str, list[Any]]) -> None:
+    def stored_keys(self, ranges: RangeTable) -> list[tuple[Any, ...]]:
+        """The keys of a public table of bounds as they are stored, row by row."""
+        if ranges.table not in self.keys:
+            types = [self.table.columns[key].type for key in ranges.keys]
+            self.keys[ranges.table] = [
+                tuple(_stored(value, of) for value, of in zip(own, types, strict=True)) for own, _, _ in ranges.rows
+            ]
+        return self.keys[ranges.table]
+
+    def place(self, column: Column) -> None:
         """Move a column into the range that its row's keys have; without one it is NULL."""
         ranges = column.ranges
         if ranges is None:
             raise AssertionError
-        types = [self.table.columns[key].type for key in ranges.keys]
-        ends = {
-            tuple(_stored(value, of) for value, of in zip(own, types, strict=True)): (low, high)
-            for own, low, high in ranges.rows
-        }
+        ends = dict(zip(self.stored_keys(ranges), (row[1:] for row in ranges.rows), strict=True))
+        cells = self.found
         keys = zip(*(cells[key] for key in ranges.keys), strict=True)
         old, draws = cells[column.name], self.dice.below(DRAWN, len(cells[column.name]))
         cells[column.name] = [
@@ -244,6 +255,21 @@ def _stored(value: Any, of: tree.Type) -> Any:
     if of == tree.DOUBLE and value is not None:
         return float(value) or 0.0
     return scaled(value, of)
+
+
+@lru_cache(maxsize=4096)
+def _possible(
+    check: tree.Expr, column: str, values: frozenset[tree.Scalar], others: tuple[tuple[str, Range], ...]
+) -> Range:
+    """Which values of a column may keep a check, given what is known of the check's other columns."""
+    known = dict(others)
+    return listed(value for value in values if evaluate(check, {**known, column: listed([value])}).can_be_true)
+
+
+@lru_cache(maxsize=256)
+def _choices(values: frozenset[tree.Scalar], of: tree.Type) -> tuple[Any, ...]:
+    """The values of a list as they are stored, in one order; NULL where there is none."""
+    return tuple(_stored(value, of) for value in sorted(values)) or (None,)  # type: ignore[type-var]
 
 
 def _between(draw: int, of: tree.Type, low: Number, high: Number) -> Any:

@@ -7,13 +7,17 @@ import time
 
 import pytest
 from neighbours.catalogs import any_catalog
+from neighbours.compare import ask, fits, run
+from neighbours.joins import any_joined
+from neighbours.questions import any_question
 
 from engine import beside, rehearsal
 from engine.catalog_file import catalog_of, read_catalog, resolve
 from engine.refusals import CatalogRefused
 from engine.vault import OWNER, audit, public_rows
 
-CATALOGS, CATALOGS_MANY = 12, 200
+CATALOGS, CATALOGS_MANY = 12, 80
+QUESTIONED, QUESTIONS = 25, 40
 STUDENTS_MIN = 900
 
 
@@ -105,6 +109,28 @@ def test_invented_records_keep_every_rule_of_many_catalogs():
             empty += students_of(made, table.name) == 0
         made.close()
     assert empty < tables / 20
+
+
+@pytest.mark.slow
+def test_any_question_can_be_asked_of_invented_records():
+    """The questions of the fuzz: none fails, each cell is within what the public sizes allow, and few find nobody."""
+    measured = empty = 0
+    for seed in range(QUESTIONED):
+        rng = random.Random(f"rehearsal questions {seed}")
+        catalog = any_resolved(seed)
+        made = rehearsal.invented(catalog, "an epoch")
+        for number in range(QUESTIONS):
+            question = any_joined(rng, catalog) if number % 2 else any_question(rng, catalog)
+            asked = ask(catalog, question.sql, question.cohorts)
+            if asked is None or asked.compiled is None:
+                continue
+            vectors = run(made.cursor(), asked)
+            fits(catalog, asked, vectors)
+            measured += 1
+            empty += not any(map(any, vectors))
+        made.close()
+    assert measured > QUESTIONED * QUESTIONS / 2
+    assert empty < measured / 4
 
 
 def test_the_same_catalog_gives_the_same_records_and_another_gives_others(canonical, starter_vault):
