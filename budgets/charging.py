@@ -100,11 +100,12 @@ def enter(database: Database, holder: Holder, grant: Grant, policy: Policy, ques
     charges = charges_of(question.draws, question.year)
     if charges:
         _pay(database, grant, policy, charges)
-    number = releases.insert(database, question, uuid.uuid4().hex, at_us)
+    release_id = uuid.uuid4().hex
+    number = releases.insert(database, question, release_id, at_us)
     releases.add_charges(database, number, charges)
     state = State.CHARGED if charges else State.MEASURED
     releases.begin(database, number, state, holder.token if charges else None)
-    return releases.entry(database, number)
+    return releases.entered(database, number, question, charges, release_id, at_us)
 
 
 def _pay(database: Database, grant: Grant, policy: Policy, charges: Sequence[Charge]) -> None:
@@ -114,7 +115,7 @@ def _pay(database: Database, grant: Grant, policy: Policy, charges: Sequence[Cha
     unknown = [charge.cohort for charge in charges if charge.cohort not in rows]
     if unknown:
         raise ValueError(f"the ledger keeps no cohort {unknown[0]}")
-    known = {cohort: balance_of(row, grant, policy, year) for cohort, row in rows.items()}
+    known = {c.cohort: balance_of(rows[c.cohort], grant, policy, year) for c in charges}
     refusal = standing_refusal({c.cohort: known[c.cohort].standing for c in charges}, year, grant.population)
     if refusal is not None:
         raise refusal

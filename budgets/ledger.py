@@ -192,7 +192,7 @@ class Ledger:
             AccessRefused: there is none (`grant_missing`).
         """
         with self._database.reading():
-            return find_grant(governance.grants(self._database), name)
+            return self._grant(name)
 
     def grants(self) -> tuple[Grant, ...]:
         """All grants there are and were, by name."""
@@ -218,10 +218,16 @@ class Ledger:
                 `grant_expired`, `district_pilot`, `district_closed`).
         """
         with self._database.reading():
-            grant = find_grant(governance.grants(self._database), name)
-            check_standing(grant, self.today())
-            _check_state(governance.policy(self._database).state, grant)
+            return self._admitted(name, self.now(), governance.policy(self._database))
+
+    def _admitted(self, name: str, now: datetime, policy: Policy) -> Grant:
+        grant = self._grant(name)
+        check_standing(grant, self._date(now))
+        _check_state(policy.state, grant)
         return grant
+
+    def _grant(self, name: str) -> Grant:
+        return governance.grant(self._database, name) or find_grant(governance.grants(self._database), name)
 
     def now(self) -> datetime:
         """Ledger time in UTC: the clock's, never earlier than the newest row."""
@@ -235,7 +241,10 @@ class Ledger:
 
     def today(self) -> date:
         """The date of this moment by the district's calendar."""
-        return self.now().astimezone(ZoneInfo(self._identity.time_zone)).date()
+        return self._date(self.now())
+
+    def _date(self, moment: datetime) -> date:
+        return moment.astimezone(ZoneInfo(self._identity.time_zone)).date()
 
     def _moment(self) -> Moment:
         """The moment of a decision, inside its transaction.
@@ -405,23 +414,24 @@ class Ledger:
             ValueError: a question that contradicts itself or names what the ledger does not keep.
         """
         with self._database.writing():
-            grant = self.admit(question.grant)
+            now, policy = self.now(), governance.policy(self._database)
+            grant = self._admitted(question.grant, now, policy)
             try:
                 known = charging.repeated(self._database, question)
-                return known or self._enter(grant, question, basis)
+                return known or self._enter(grant, policy, question, basis, now)
             except charging.Short as short:
                 raise charging.refusal_of(short, grant) from None
 
-    def _enter(self, grant: Grant, question: Question, basis: Mapping[str, int | None]) -> Entry:
+    def _enter(
+        self, grant: Grant, policy: Policy, question: Question, basis: Mapping[str, int | None], now: datetime
+    ) -> Entry:
         if question.population != grant.population:
             message = f"The grant {grant.id!r} counts the {grant.population} population."
             raise AccessRefused("grant_scope", message, accepted=f"population={grant.population}")
         check_scope(grant, question.reads, question.cohorts)
-        now = self.now()
         year = budget_year(now, self._identity.time_zone)
         charging.check_basis(self._database, self._holder, question, basis, year)
         self._check_clock(now)
-        policy = governance.policy(self._database)
         return charging.enter(self._database, self._holder, grant, policy, question, to_micros(now))
 
     def require_payable(self, question: Question) -> None:

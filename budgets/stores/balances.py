@@ -39,52 +39,39 @@ ON CONFLICT (cohort, year, population) DO NOTHING
 """
 
 SPEND_LIFETIME = """
-UPDATE cohorts SET spent_nanorho = spent_nanorho + :nanorho, spent_attodelta = spent_attodelta + :attodelta
-WHERE cohort = :cohort AND spent_nanorho + :nanorho <= cap_nanorho
-  AND spent_attodelta + :attodelta <= cap_attodelta
+UPDATE cohorts SET spent_nanorho = spent_nanorho + ?1, spent_attodelta = spent_attodelta + ?2
+WHERE cohort = ?3 AND spent_nanorho + ?1 <= cap_nanorho AND spent_attodelta + ?2 <= cap_attodelta
 """
 
 SPEND_YEAR = """
-UPDATE cohort_years SET spent_nanorho = spent_nanorho + :nanorho
-WHERE cohort = :cohort AND year = :year AND spent_nanorho + :nanorho <= cap_nanorho
+UPDATE cohort_years SET spent_nanorho = spent_nanorho + ?1
+WHERE cohort = ?2 AND year = ?3 AND spent_nanorho + ?1 <= cap_nanorho
 """
 
 SPEND_POPULATION = """
-UPDATE population_years SET spent_nanorho = spent_nanorho + :nanorho
-WHERE cohort = :cohort AND year = :year AND population = :population AND spent_nanorho + :nanorho <= cap_nanorho
+UPDATE population_years SET spent_nanorho = spent_nanorho + ?1
+WHERE cohort = ?2 AND year = ?3 AND population = ?4 AND spent_nanorho + ?1 <= cap_nanorho
 """
 
 SPEND_ALLOWANCE = """
-UPDATE allowances SET spent_nanorho = spent_nanorho + :nanorho
-WHERE grant_id = :grant AND cohort = :cohort AND year = :year AND spent_nanorho + :nanorho <= cap_nanorho
+UPDATE allowances SET spent_nanorho = spent_nanorho + ?1
+WHERE cohort = ?2 AND year = ?3 AND grant_id = ?4 AND spent_nanorho + ?1 <= cap_nanorho
 """
 
-WRONG_LIFETIMES = """
-SELECT cohort FROM (
-  SELECT cohort, spent_nanorho AS nanorho, spent_attodelta AS attodelta FROM cohorts
-  UNION ALL SELECT cohort, -nanorho, -attodelta FROM charges)
-GROUP BY cohort HAVING sum(nanorho) <> 0 OR sum(attodelta) <> 0
-"""
-
-WRONG_YEARS = """
-SELECT cohort FROM (
-  SELECT cohort, year, spent_nanorho AS nanorho FROM cohort_years
-  UNION ALL SELECT cohort, year, -nanorho FROM charges)
-GROUP BY cohort, year HAVING sum(nanorho) <> 0
-"""
-
-WRONG_ALLOWANCES = """
-SELECT cohort FROM (
-  SELECT grant_id, cohort, year, spent_nanorho AS nanorho FROM allowances
-  UNION ALL SELECT r.grant_id, c.cohort, c.year, -c.nanorho FROM charges c JOIN releases r ON r.id = c.entry)
-GROUP BY grant_id, cohort, year HAVING sum(nanorho) <> 0
-"""
-
-WRONG_POPULATIONS = """
-SELECT cohort FROM (
-  SELECT population, cohort, year, spent_nanorho AS nanorho FROM population_years
-  UNION ALL SELECT r.population, c.cohort, c.year, -c.nanorho FROM charges c JOIN releases r ON r.id = c.entry)
-GROUP BY population, cohort, year HAVING sum(nanorho) <> 0
+WRONG_BALANCES = """
+WITH paid AS MATERIALIZED (
+  SELECT r.grant_id, r.population, c.cohort, c.year, sum(c.nanorho) AS nanorho, sum(c.attodelta) AS attodelta
+  FROM charges c JOIN releases r ON r.id = c.entry GROUP BY r.grant_id, r.population, c.cohort, c.year),
+balances (kind, name, cohort, year, nanorho, attodelta) AS (
+  SELECT 'lifetime', '', cohort, 0, spent_nanorho, spent_attodelta FROM cohorts
+  UNION ALL SELECT 'lifetime', '', cohort, 0, -nanorho, -attodelta FROM paid
+  UNION ALL SELECT 'year', '', cohort, year, spent_nanorho, 0 FROM cohort_years
+  UNION ALL SELECT 'year', '', cohort, year, -nanorho, 0 FROM paid
+  UNION ALL SELECT 'population', population, cohort, year, spent_nanorho, 0 FROM population_years
+  UNION ALL SELECT 'population', population, cohort, year, -nanorho, 0 FROM paid
+  UNION ALL SELECT 'allowance', grant_id, cohort, year, spent_nanorho, 0 FROM allowances
+  UNION ALL SELECT 'allowance', grant_id, cohort, year, -nanorho, 0 FROM paid)
+SELECT cohort FROM balances GROUP BY kind, name, cohort, year HAVING sum(nanorho) <> 0 OR sum(attodelta) <> 0
 """
 
 WRONG_CAPS = """
@@ -164,19 +151,18 @@ def spend(database: Database, payer: Payer, costs: list[Cost]) -> bool:
     opened = [cost for cost in costs if cost.allowance_cap is not None]
     allowances = [(payer.grant, cost.cohort, cost.year, cost.allowance_cap) for cost in opened]
     database.change_each(OPEN_ALLOWANCE, allowances)
-    values = [_values(payer, cost) for cost in costs]
-    updates = (SPEND_LIFETIME, SPEND_YEAR, SPEND_POPULATION, SPEND_ALLOWANCE)
-    return all(database.change_each(update, values) == len(costs) for update in updates)
-
-
-def _values(payer: Payer, cost: Cost) -> dict[str, int | str]:
-    return {
-        **payer._asdict(),
-        "cohort": cost.cohort,
-        "year": cost.year,
-        "nanorho": min(cost.nanorho, SQL_INTEGER_MAX),
-        "attodelta": min(cost.attodelta, SQL_INTEGER_MAX),
-    }
+    rho = [(min(cost.nanorho, SQL_INTEGER_MAX), cost.cohort, cost.year) for cost in costs]
+    lifetimes = [
+        (nanorho, min(cost.attodelta, SQL_INTEGER_MAX), cohort)
+        for (nanorho, cohort, _), cost in zip(rho, costs, strict=True)
+    ]
+    updates = (
+        (SPEND_LIFETIME, lifetimes),
+        (SPEND_YEAR, rho),
+        (SPEND_POPULATION, [(*each, payer.population) for each in rho]),
+        (SPEND_ALLOWANCE, [(*each, payer.grant) for each in rho]),
+    )
+    return all(database.change_each(update, values) == len(costs) for update, values in updates)
 
 
 def costs(database: Database, year: int) -> list[tuple[int, int]]:
@@ -187,8 +173,7 @@ def costs(database: Database, year: int) -> list[tuple[int, int]]:
 
 def wrong(database: Database) -> list[int]:
     """The cohorts of which a balance is not the sum of its charges, or is beyond its cap."""
-    checks = (WRONG_LIFETIMES, WRONG_YEARS, WRONG_POPULATIONS, WRONG_ALLOWANCES, WRONG_CAPS)
-    return sorted({cohort for check in checks for (cohort,) in database.rows(check)})
+    return sorted({cohort for check in (WRONG_BALANCES, WRONG_CAPS) for (cohort,) in database.rows(check)})
 
 
 def lower_lifetime(database: Database, cohort: int, nanorho: int) -> bool:

@@ -74,6 +74,12 @@ def grants(database: Database) -> tuple[Grant, ...]:
     return tuple(_grant(*row) for row in database.rows(f"{SELECT_GRANTS} ORDER BY g.id"))
 
 
+def grant(database: Database, name: str) -> Grant | None:
+    """The grant of this name, with its terms and its end."""
+    rows = database.rows(f"{SELECT_GRANTS} WHERE g.id = ?", (name,))
+    return _grant(*rows[0]) if rows else None
+
+
 def _grant(name: str, population: Any, over: int, under: int, *rest: Any) -> Grant:
     kind, organisation, purpose, scope, cohorts, ceiling, expires, approved_by, revoked = rest
     fraction = Fraction(over, under)

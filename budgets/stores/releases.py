@@ -206,6 +206,38 @@ def draws(database: Database, entry: int) -> tuple[Draw, ...]:
     )
 
 
+def entered(
+    database: Database, number: int, question: Question, charges: tuple[Charge, ...], release_id: str, at_us: int
+) -> Entry:
+    """The entry of a question that was entered in this transaction, checked as `entry` checks it.
+
+    Raises:
+        LedgerDamaged: some cohort paid something else than the draws that scan it.
+    """
+    q = question
+    if database.rows(UNPAID, {"entry": number}):
+        raise LedgerDamaged(f"entry {number} was charged something else than its draws cost")
+    ((state, holder),) = database.rows("SELECT state, holder FROM progress WHERE entry = ?", (number,))
+    return Entry(
+        id=number,
+        release_id=release_id,
+        grant=q.grant,
+        request_id=q.request_id,
+        request_hash=q.request_hash,
+        plan_hash=q.plan_hash,
+        plan=q.plan,
+        epoch=q.epoch,
+        population=q.population,
+        year=q.year,
+        state=State(state),
+        holder=holder,
+        at=from_micros(at_us),
+        charges=charges,
+        draws=q.draws,
+        measurements=dict(q.reused),
+    )
+
+
 def entry(database: Database, number: int) -> Entry:
     """The entry, checked: every cohort paid the sum of the draws that scan it, and an answer is whole.
 

@@ -216,6 +216,8 @@ class Database:
 
     def change_each(self, sql: str, values: Iterable[Any]) -> int:
         """Run an INSERT or UPDATE once for each of `values`; how many rows were changed together."""
+        if isinstance(values, list) and not values:
+            return 0
         return self._connection.executemany(sql, values).rowcount
 
     def check_ours(self) -> None:
