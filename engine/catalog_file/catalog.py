@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zoneinfo
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine.catalog import Catalog
@@ -40,11 +41,13 @@ def read_catalog(path: Path, file: str | None = None) -> Catalog:
     return catalog_of(text, file)
 
 
+@lru_cache(maxsize=8)
 def catalog_of(text: str, file: str) -> Catalog:
-    """The catalog a text declares; `file` is its name in refusals."""
+    """The catalog a text declares; `file` is its name in refusals. The same text is read once."""
     return _catalog(Reader.of_yaml(file, text))
 
 
+@lru_cache(maxsize=8)
 def catalog_of_document(document: str, file: str) -> Catalog:
     """The catalog of a `Catalog.document`, through the same checks as the YAML it came from.
 

@@ -113,7 +113,8 @@ def test_a_failed_draw_is_lost_for_good(ledger: Ledger, kit: Any) -> None:
     assert not ledger.start_drawing(entry.id)
     with pytest.raises(NotDrawing):
         ledger.finish(entry.id, kit.noise(entry))
-    assert ledger.balances("district")[2025].year_spent == 500
+    found = ledger.balances("district")[2025]
+    assert {found.lifetime_spent, found.year_spent, found.population_spent, found.allowance_spent} == {500}
 
 
 def test_only_drawings_of_ones_own_are_given_up(ledger: Ledger, desk: Any, kit: Any) -> None:

@@ -102,7 +102,15 @@ def groups(release):
 # -- as the real one, without the vault
 
 
-@pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.place)
+def some(cases):
+    """All questions; every fifth without the mark `slow`."""
+    return [
+        pytest.param(case, id=case.place, marks=pytest.mark.slow if number % 5 else ())
+        for number, case in enumerate(cases)
+    ]
+
+
+@pytest.mark.parametrize("case", some(ACCEPTED))
 def test_a_rehearsal_is_the_real_answer_but_for_its_numbers(case, whole, untouched, bare):
     """The same columns, types, groups, partial marks and noise as the real answer; free, and marked."""
     real = whole.ask(case.sql, **SOME)
@@ -118,7 +126,7 @@ def test_a_rehearsal_is_the_real_answer_but_for_its_numbers(case, whole, untouch
     assert told.noise == foretold.noise
 
 
-@pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.place)
+@pytest.mark.parametrize("case", some(ACCEPTED))
 def test_a_preview_in_rehearsal_is_the_preview_of_what_is_new(case, untouched, bare):
     """Without the vault it says what a real one says where nothing has been measured."""
     real = untouched.preview(case.sql, **SOME)
@@ -127,7 +135,7 @@ def test_a_preview_in_rehearsal_is_the_preview_of_what_is_new(case, untouched, b
     assert dataclasses.replace(told, notes=real.notes, rehearsal=False) == real
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.place)
+@pytest.mark.parametrize("case", some(REFUSED))
 def test_what_is_refused_is_refused_in_rehearsal(case, bare, untouched):
     """With the same code, place, words and advice, from each verb."""
     ((code, *_),) = case.expected
