@@ -12,6 +12,7 @@ import stat
 import sys
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,10 +78,16 @@ Rehearse = Annotated[
 ]
 
 
+@cache
+def _command() -> Any:
+    """The command as it is parsed, made once in a process."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command; a refusal goes to standard error and sets the exit code."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(_command()(standalone_mode=False) or 0)
     except typer.Abort:
         sys.exit(130)
     except typer.TyperException as error:

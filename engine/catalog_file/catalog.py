@@ -41,9 +41,8 @@ def read_catalog(path: Path, file: str | None = None) -> Catalog:
     return catalog_of(text, file)
 
 
-@lru_cache(maxsize=8)
 def catalog_of(text: str, file: str) -> Catalog:
-    """The catalog a text declares; `file` is its name in refusals. The same text is read once."""
+    """The catalog a text declares; `file` is its name in refusals."""
     return _catalog(Reader.of_yaml(file, text))
 
 

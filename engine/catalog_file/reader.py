@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +14,12 @@ from engine.refusals import CatalogRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """The tree of a YAML text; it is only read, and the same text is parsed once in a process."""
+    return YAML(typ="rt").load(text)
 
 
 class Reader:
@@ -27,9 +34,8 @@ class Reader:
         """The reader of a YAML text."""
         if "\0" in text:
             raise CatalogRefused("The file has a NUL character.", file=file, accepted="plain YAML text")
-        yaml = YAML(typ="rt")
         try:
-            return cls(file, yaml.load(text))
+            return cls(file, _parsed(text))
         except MarkedYAMLError as error:
             line = None if error.problem_mark is None else error.problem_mark.line + 1
             problem = (error.problem or "it cannot be read").rstrip(".")
