@@ -69,6 +69,7 @@ def examine(path: Path, *, clock: Clock | None = None) -> tuple[Finding, ...]:
             accepted="a folder made by `homeroom demo` or `homeroom init`",
             load=True,
         )
+    path = path.resolve()
     found = [_rights(path), _key(path), _space(path)]
     epoch_file = digest = None
     try:
