@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NOBODY = 65_534
-FULL_BYTES = 400 * 1024
+FULL_BYTES = 450_000
 
 
 def told(refused: pytest.ExceptionInfo[LedgerUnavailable]) -> str:
@@ -196,7 +196,7 @@ def test_a_founding_and_an_opening_on_a_full_disk(empty_desk: Any, founded: Path
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root mounts a small disk")
 def test_a_small_disk_fills_up(empty_desk: Any, founded: Path, kit: Any, tmp_path: Path) -> None:
-    """On a disk of 400 kB questions are paid until it is full; then it says so, and goes on where there is room."""
+    """On a small disk questions are paid until it is full; then it says so, and goes on where there is room."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={FULL_BYTES}", "none", disk], check=False).returncode:

@@ -13,6 +13,7 @@ import pytest
 from budgets.clock import FixedClock
 from engine.district import District
 from engine.founding import INVENTED, Terms, found
+from engine.office import Office
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[2] / "shared" / "data" / "star" / "AER_STAR.csv"
@@ -52,8 +53,9 @@ def exact():
 
 def ask(folder, by, year):
     without = "unknown" if by == "lunch" else "none"
+    with Office.open(folder, clock=at(year)) as office:
+        office.accept_clock("A. Reader")
     with District.open(folder, clock=at(year)) as district:
-        district.accept_clock("A. Reader")
         return district.ask(SQL.format(by=by, without=without), epsilon=EPSILON).to_pandas().set_index(by)
 
 
