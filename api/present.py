@@ -194,6 +194,8 @@ def explanation(console: Console, explained: Explanation) -> None:
         _explained(console, number, each)
     if explained.statement is not None:
         console.print("\nThe statement that runs on the records, its exact integers are never shown:", style="bold")
+        if explained.early:
+            console.print("Students' rows are counted first, and the counts joined with the public tables.")
         console.print(Text(plain(explained.statement)), soft_wrap=True)
     console.print("\nWhat it would cost, and how sharp it would be:", style="bold")
     _foretold(console, explained.preview)

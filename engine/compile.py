@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from engine import tree
+from engine.early import early
 from engine.sql import bounded, double, quoted, sql, units, whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from engine.catalog import Catalog
+    from engine.early import Early
     from engine.keysets import KeyList
     from engine.plan import Centred, Statistic
 
@@ -37,11 +39,13 @@ class Compiled:
         layout: what its rows are: `one` row; `placed`, one for each key row, in order, by way of the key list as a
             registered relation with columns i, k0, k1, …; or `loose`, one for each group that has records, in any
             order, with the group's key in the columns k0, k1, … before the statistics.
+        early: whether students' rows are counted before they are joined with public tables.
     """
 
     sql: str
     tables: frozenset[str]
     layout: Literal["one", "placed", "loose"]
+    early: bool = False
 
 
 def batches(statistics: Sequence[Statistic]) -> list[tuple[int, ...]]:
@@ -61,8 +65,75 @@ def compile_batch(catalog: Catalog, statistics: Sequence[Statistic]) -> Compiled
     relation, keys = statistics[0].relation, statistics[0].keys
     common = _common(statistics)
     cohorts = sorted({cohort for statistic in statistics for cohort in statistic.cohorts})
+    read = _read(relation, keys, statistics)
+    first = early(catalog, statistics, common)
+    if first is None:
+        aggregated = _joined(catalog, statistics, common, cohorts, read)
+    else:
+        aggregated = _counted(catalog, statistics, common, cohorts, read, first)
+    layout: Literal["one", "placed", "loose"] = "one"
+    if keys.columns:
+        aggregated += f" GROUP BY {', '.join(f'k{i}' for i in range(len(keys.columns)))}"
+        layout = "placed" if len(keys.rows) > PLACED_GROUPS_MAX else "loose"
+    text = _placed(aggregated, len(keys.columns), len(statistics)) if layout == "placed" else aggregated
+    return Compiled(bounded(text), _tables(relation), layout, early=first is not None)
+
+
+def _joined(
+    catalog: Catalog,
+    statistics: Sequence[Statistic],
+    common: tuple[tree.Expr, ...],
+    cohorts: list[int],
+    read: frozenset[str],
+) -> str:
+    """Rows are joined, then aggregated; GROUP BY is still to come."""
+    relation, keys = statistics[0].relation, statistics[0].keys
     inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
+    own, measured = _measured(catalog, statistics, common, cohorts)
+    outer = [*(f"k{i}" for i in range(len(keys.columns))), *(f"{text} AS s{p}" for p, text in enumerate(measured))]
+    inner += own
+    if any(statistic.students for statistic in statistics):
+        inner.append(f"{owner_of(catalog, relation)} AS owner")
+    conditions = [_in_cohorts(catalog.cohort, cohorts), *(sql(condition) for condition in common)]
+    source = from_clause(catalog, relation, cohorts, read)
+    scan = f"SELECT {', '.join(inner) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
+    return f"SELECT {', '.join(outer)} FROM ({scan}) AS scan"
+
+
+def _counted(
+    catalog: Catalog,
+    statistics: Sequence[Statistic],
+    common: tuple[tree.Expr, ...],
+    cohorts: list[int],
+    read: frozenset[str],
+    first: Early,
+) -> str:
+    """Rows are counted by the students' own columns, and the counts joined; GROUP BY is still to come."""
+    keys = statistics[0].keys
+    by = [quoted(name) for name in first.by]
+    own, measured = _measured(catalog, statistics, common, cohorts)
+    conditions = [_in_cohorts(catalog.cohort, cohorts), *(sql(condition) for condition in first.within)]
+    source = from_clause(catalog, first.owned, cohorts, read)
+    scan = f"SELECT {', '.join([*by, *own]) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
+    counts = [*by, *(f"{text} AS n{position}" for position, text in enumerate(measured))]
+    grouped = f" GROUP BY {', '.join(by)}" if by else ""
+    counted = f"(SELECT {', '.join(counts)} FROM ({scan}) AS scan{grouped}) AS counted"
+    public = [_scan(catalog, first.owned, scan, cohorts, read) for scan in first.public]
+    inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
+    inner += [f"n{position}" for position in range(len(statistics))]
+    above = " AND ".join(sql(condition) for condition in first.above) or "TRUE"
+    joined = f"SELECT {', '.join(inner)} FROM {' CROSS JOIN '.join([counted, *public])} WHERE {above}"
     outer = [f"k{i}" for i in range(len(keys.columns))]
+    outer += [f"CAST(COALESCE(SUM(n{p}), 0) AS BIGINT) AS s{p}" for p in range(len(statistics))]
+    return f"SELECT {', '.join(outer)} FROM ({joined}) AS joined"
+
+
+def _measured(
+    catalog: Catalog, statistics: Sequence[Statistic], common: tuple[tree.Expr, ...], cohorts: list[int]
+) -> tuple[list[str], list[str]]:
+    """What is computed of each row, and the aggregate of it for each statistic."""
+    inner: list[str] = []
+    outer: list[str] = []
     for position, statistic in enumerate(statistics):
         flag = _flag(statistic, common, cohorts, catalog.cohort)
         if flag is not None:
@@ -70,7 +141,7 @@ def compile_batch(catalog: Catalog, statistics: Sequence[Statistic]) -> Compiled
         keep = "" if flag is None else f" FILTER (WHERE f{position})"
         if statistic.centred is None:
             counted = "DISTINCT owner" if statistic.students else "*"
-            outer.append(f"COUNT({counted}){keep} AS s{position}")
+            outer.append(f"COUNT({counted}){keep}")
             continue
         term = folded(statistic.centred)
         if term is None:
@@ -79,19 +150,8 @@ def compile_batch(catalog: Catalog, statistics: Sequence[Statistic]) -> Compiled
         else:
             inner.append(f"{term} AS x{position}")
             term = f"x{position}"
-        outer.append(f"CAST(COALESCE(SUM({term}){keep}, 0) AS BIGINT) AS s{position}")
-    conditions = [_in_cohorts(catalog.cohort, cohorts), *(sql(condition) for condition in common)]
-    if any(statistic.students for statistic in statistics):
-        inner.append(f"{owner_of(catalog, relation)} AS owner")
-    source = from_clause(catalog, relation, cohorts, _read(relation, keys, statistics))
-    scan = f"SELECT {', '.join(inner) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
-    aggregated = f"SELECT {', '.join(outer)} FROM ({scan}) AS scan"
-    layout: Literal["one", "placed", "loose"] = "one"
-    if keys.columns:
-        aggregated += f" GROUP BY {', '.join(outer[: len(keys.columns)])}"
-        layout = "placed" if len(keys.rows) > PLACED_GROUPS_MAX else "loose"
-    text = _placed(aggregated, len(keys.columns), len(statistics)) if layout == "placed" else aggregated
-    return Compiled(bounded(text), _tables(relation), layout)
+        outer.append(f"CAST(COALESCE(SUM({term}){keep}, 0) AS BIGINT)")
+    return inner, outer
 
 
 # -- what is read

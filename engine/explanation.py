@@ -76,6 +76,7 @@ class Explanation:
         groups: how many rows the answer has before LIMIT, whatever the records hold.
         statistics: what is measured.
         statement: the SQL that will run over the vault; None where nothing is drawn.
+        early: whether students' rows are counted in it before they are joined with public tables.
         advice: what would narrow the margins, the most first.
     """
 
@@ -84,6 +85,7 @@ class Explanation:
     groups: int
     statistics: list[ExplainedStatistic]
     statement: str | None
+    early: bool
     advice: list[str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,16 +114,15 @@ def explain(catalog: Catalog, plan: Plan, priced: Priced, preview: Preview, term
         for position, (statistic, scale) in enumerate(zip(plan.statistics, priced.scales, strict=True))
     ]
     drawn = [plan.statistics[position] for position in losses]
-    statements = [
-        compiling.compile_batch(catalog, [drawn[p] for p in batch]).sql for batch in compiling.batches(drawn)
-    ]
+    statements = [compiling.compile_batch(catalog, [drawn[p] for p in batch]) for batch in compiling.batches(drawn)]
     parts = plan.parts or (plan,)
     return Explanation(
         preview=preview,
         keys=tuple(name for part in parts for name in part.keys.names),
         groups=sum(len(part.keys.rows) for part in parts),
         statistics=statistics,
-        statement=";\n".join(statements) or None,
+        statement=";\n".join(each.sql for each in statements) or None,
+        early=any(each.early for each in statements),
         advice=_advice(catalog, plan, priced, terms),
     )
 

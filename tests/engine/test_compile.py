@@ -119,3 +119,60 @@ def test_groups_placed_by_the_database_lie_in_the_order_of_the_key_list(counted,
         (1,): 2, (2,): 1, (3,): 0, (4,): 0, (5,): 0, (6,): 0, (None,): 2
     }  # fmt: skip
     assert text.endswith(" ORDER BY wanted.i")
+
+
+YEARS = "FROM student_year y JOIN school c ON c.school_id = y.school_id"
+
+
+@pytest.mark.parametrize(
+    ("sql", "early"),
+    [
+        (f"SELECT c.school_level, COUNT(*) AS n, AVG(y.gpa) AS g {YEARS} GROUP BY c.school_level", True),
+        (
+            f"SELECT c.locale, y.school_year, SUM(y.days_absent) AS d {YEARS} WHERE y.grade_level > '05' GROUP BY 1, 2",
+            True,
+        ),
+        (f"SELECT COUNT(*) FILTER (WHERE y.econ_disadv) AS k, COUNT(y.gpa) AS n {YEARS}", True),
+        (
+            f"SELECT CASE WHEN c.is_charter THEN y.grade_level ELSE c.locale END AS k, COUNT(*) AS n {YEARS} GROUP BY 1",
+            True,
+        ),
+        (
+            f"SELECT s.sex, c.locale, COUNT(*) AS n {YEARS} JOIN student s ON s.student_key = y.student_key GROUP BY 1, 2",
+            True,
+        ),
+        (f"SELECT y.cohort_year, c.locale, COUNT(*) AS n {YEARS} GROUP BY 1, 2", True),
+        (f"SELECT COUNT(*) AS n {YEARS} WHERE c.locale = 'city'", False),
+        (f"SELECT COUNT(DISTINCT y.student_key) AS n {YEARS}", False),
+        (f"SELECT COUNT(*) FILTER (WHERE c.locale = 'city') AS n, COUNT(*) AS m {YEARS}", False),
+        ("SELECT COUNT(*) AS n FROM student_year y LEFT JOIN school c ON c.school_id = y.school_id", False),
+        ("SELECT school_id, COUNT(*) AS n FROM student_year GROUP BY school_id", False),
+    ],
+)
+def test_rows_counted_before_a_join_are_the_same_integers(sql, early, district, monkeypatch):
+    """By whatever groups, filters and sums; where public rows are chosen, or students counted, rows are joined first."""
+    vault = district._house.vault
+    plan = planned(vault.catalog, sql, vault.catalog.cohorts)
+    found = compile_batch(vault.catalog, plan.statistics)
+    assert found.early == early
+    assert district.explain(sql).early == early
+    monkeypatch.setattr("engine.compile.early", lambda *_: None)
+    joined = compile_batch(vault.catalog, plan.statistics)
+    vectors = [
+        [v.tolist() for v in backend.run(vault.cursor(), each, plan.statistics[0].keys, len(plan.statistics))]
+        for each in (found, joined)
+    ]
+    assert vectors[0] == vectors[1]
+    assert any(any(vector) for vector in vectors[0])
+
+
+def test_rows_counted_early_are_of_those_that_pay(district):
+    """Asked of one class, the counts before the join are of that class alone."""
+    vault = district._house.vault
+    sql = f"SELECT c.locale, COUNT(*) AS n {YEARS} GROUP BY c.locale"
+    plan = planned(vault.catalog, sql, (2030,))
+    found = compile_batch(vault.catalog, plan.statistics)
+    assert found.early
+    (vector,) = backend.run(vault.cursor(), found, plan.statistics[0].keys, 1)
+    rows = vault.cursor().execute("SELECT COUNT(*) FROM student_year WHERE cohort_year = 2030").fetchall()
+    assert sum(vector.tolist()) == rows[0][0] > 0

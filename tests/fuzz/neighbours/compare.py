@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import duckdb
 
@@ -54,10 +55,16 @@ class BrokenError(Exception):
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, planned and compiled."""
+    """A question, planned and compiled.
+
+    Attributes:
+        compiled: the statement that runs.
+        of_rows: the one in which every row is joined before it is counted.
+    """
 
     plan: Plan
     compiled: Compiled | None
+    of_rows: Compiled | None
 
     @property
     def statistics(self) -> Sequence[Statistic]:
@@ -97,7 +104,11 @@ def ask(catalog: Catalog, text: str, cohorts: Sequence[int]) -> Asked | None:
     """
     try:
         plan = planned(catalog, text, cohorts)
-        return Asked(plan, compile_batch(catalog, plan.statistics) if plan.statistics else None)
+        if not plan.statistics:
+            return Asked(plan, None, None)
+        with patch("engine.compile.early", return_value=None):
+            of_rows = compile_batch(catalog, plan.statistics)
+        return Asked(plan, compile_batch(catalog, plan.statistics), of_rows)
     except QueryRefused:
         return None
     except Exception as failure:
@@ -239,10 +250,10 @@ def students(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) 
     width, size = len(asked.keys.columns), len(asked.statistics)
     places = {row: i for i, row in enumerate(asked.keys.rows)}
     found: dict[Any, Sparse] = {}
-    if asked.compiled is None:
+    if asked.of_rows is None:
         return found
     for owner, *row in cursor.execute(
-        by_owner(asked.compiled, owner_of(catalog, asked.statistics[0].relation), width)
+        by_owner(asked.of_rows, owner_of(catalog, asked.statistics[0].relation), width)
     ).fetchall():
         place = places.get(tuple(row[:width]))
         if place is None:
@@ -295,7 +306,7 @@ def spared(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked, co
     wider = [dataclasses.replace(statistic, cohorts=tuple(sorted(cohorts))) for statistic in asked.statistics]
     compiled = compile_batch(catalog, wider)
     for statistic, one, two in zip(
-        asked.statistics, run(cursor, asked), run(cursor, Asked(asked.plan, compiled)), strict=True
+        asked.statistics, run(cursor, asked), run(cursor, Asked(asked.plan, compiled, None)), strict=True
     ):
         if one != two:
             raise BrokenError("touched", f"{statistic.label} of {statistic.cohorts} has rows of other cohorts")
