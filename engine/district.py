@@ -31,6 +31,21 @@ KEYS_FOLDER = "keys"
 INCIDENTS_FILE = "incidents.jsonl"
 
 
+def require_district(path: Path) -> None:
+    """Make sure that a folder has a district.
+
+    Raises:
+        CatalogRefused: it has none.
+    """
+    if not (path / LEDGER_FILE).is_file():
+        raise CatalogRefused(
+            "There is no district in this folder.",
+            file=str(path),
+            accepted="a folder made by `homeroom demo` or `homeroom init`",
+            load=True,
+        )
+
+
 class District:
     """An open district.
 
@@ -55,13 +70,7 @@ class District:
             CatalogRefused: no district is there, or its catalog is not the one its records were verified against.
             LedgerDamaged: the ledger contradicts itself.
         """
-        if not (path / LEDGER_FILE).is_file():
-            raise CatalogRefused(
-                "There is no district in this folder.",
-                file=str(path),
-                accepted="a folder made by `homeroom demo` or `homeroom init`",
-                load=True,
-            )
+        require_district(path)
         declared = read_catalog(path / CATALOG_FILE)
         ledger = Ledger.open(path / LEDGER_FILE, clock or SystemClock())
         try:

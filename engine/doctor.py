@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Literal
 from budgets.clock import SystemClock
 from budgets.ledger import Ledger, Standstill
 from engine.catalog_file import read_catalog
-from engine.district import CATALOG_FILE, KEYS_FOLDER, LEDGER_FILE, VAULT_FOLDER
+from engine.district import CATALOG_FILE, KEYS_FOLDER, LEDGER_FILE, VAULT_FOLDER, require_district
 from engine.founding import OWNER_KEY_BYTES, OWNER_KEY_FILE
-from engine.refusals import CatalogRefused, LedgerDamaged, Refusal
+from engine.refusals import LedgerDamaged, Refusal
 from engine.vault import Vault
 
 if TYPE_CHECKING:
@@ -62,13 +62,7 @@ def examine(path: Path, *, clock: Clock | None = None) -> tuple[Finding, ...]:
     Raises:
         CatalogRefused: no district is there.
     """
-    if not (path / LEDGER_FILE).is_file():
-        raise CatalogRefused(
-            "There is no district in this folder.",
-            file=str(path),
-            accepted="a folder made by `homeroom demo` or `homeroom init`",
-            load=True,
-        )
+    require_district(path)
     path = path.resolve()
     found = [_rights(path), _key(path), _space(path)]
     epoch_file = digest = None

@@ -9,8 +9,8 @@ from budgets.cohorts import years_text
 from budgets.grants import DISTRICT, Grant
 from budgets.ledger import Ledger
 from engine.catalog_file import read_catalog
-from engine.district import CATALOG_FILE, LEDGER_FILE
-from engine.refusals import AccessRefused, CatalogRefused
+from engine.district import CATALOG_FILE, LEDGER_FILE, require_district
+from engine.refusals import AccessRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,13 +42,7 @@ class Office:
             CatalogRefused: no district is there.
             LedgerDamaged: the ledger contradicts itself.
         """
-        if not (path / LEDGER_FILE).is_file():
-            raise CatalogRefused(
-                "There is no district in this folder.",
-                file=str(path),
-                accepted="a folder made by `homeroom demo` or `homeroom init`",
-                load=True,
-            )
+        require_district(path)
         catalog = read_catalog(path / CATALOG_FILE)
         return cls(Ledger.open(path / LEDGER_FILE, clock or SystemClock()), catalog)
 

@@ -34,7 +34,7 @@ def test_explain_shows_the_proof(folder, homeroom):
     for word in ("rows of one student", "at most 1: unique (student_key, school_year)", "SELECT", "sharper"):
         assert word in shown
     body = json.loads(homeroom("explain", folder, COUNT, "--moe", "40", "--format", "json").stdout)
-    assert list(body) == ["preview", "keys", "groups", "statistics", "statement", "advice"]
+    assert list(body) == ["preview", "keys", "groups", "statistics", "statement", "early", "advice"]
     assert body["preview"]["expected"][0]["moe90"] == 40
 
 
