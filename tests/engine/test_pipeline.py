@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -389,6 +390,15 @@ def test_a_failure_is_opaque_and_keeps_its_charge(district, monkeypatch):
     release = district.ask(COUNT, request_id="r1")
     assert not release.replayed
     assert spent(district) == paid
+
+
+def test_an_incident_that_cannot_be_noted_is_told_all_the_same(district, folder, monkeypatch):
+    """Its folder is gone: the failure stays opaque, and no other takes its place."""
+    shutil.rmtree(folder / "reports")
+    monkeypatch.setattr(pipeline.backend, "run", lambda *_: 1 / 0)
+    with pytest.raises(InternalFailure) as caught:
+        district.ask(COUNT)
+    assert caught.value.__context__ is None
 
 
 def test_a_note_of_an_incident_says_where_and_nothing_of_what(district, folder, monkeypatch):
