@@ -338,3 +338,14 @@ def test_a_ledger_that_cannot_be_used_is_told_in_words(folder, homeroom, monkeyp
     assert done.returncode == 70
     assert "Another program" in done.stderr.decode()
     assert homeroom("ask", folder, COUNT).returncode == 0
+
+
+@pytest.mark.parametrize("place", ["ledger.sqlite", "reports/new.csv", "link/district.yaml"])
+def test_no_answer_is_written_into_the_district(homeroom, folder, place):
+    """Under the name of the ledger it would be the end of it; nothing is asked."""
+    (folder / "link").symlink_to(folder)
+    before = {path: path.read_bytes() for path in (folder / "ledger.sqlite", folder / "district.yaml")}
+    refused = homeroom("ask", folder, COUNT, "--format", "csv", "-o", folder / place)
+    assert (refused.returncode, b"in the folder of the district" in refused.stderr) == (2, True)
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (folder / "reports" / "new.csv").exists()
