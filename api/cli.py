@@ -162,7 +162,8 @@ def demo(
 
     def work() -> None:
         if (folder / LEDGER_FILE).is_file():
-            console.print(f"{folder} is a district already: its budget stays spent and its answers stay the same.\n")
+            told = f"{folder} is a district already: its budget stays spent and its answers stay the same.\n"
+            console.print(told, markup=False)
         else:
             demonstration.make(console, folder, students, seed)
         demonstration.show(console, folder)
@@ -190,7 +191,8 @@ def init(
     def work() -> None:
         with demonstration.progress_bar(console) as step:
             found(folder, catalog, sources, clock=SystemClock(), terms=terms, progress=step)
-        console.print(f"The district is in {folder}. What was taken and what was not: {folder / 'reports'}")
+        told = f"The district is in {folder}. What was taken and what was not: {folder / 'reports'}"
+        console.print(told, markup=False)
         home = read_catalog(folder / CATALOG_FILE).cohort_table
         question = f"SELECT COUNT(*) AS students FROM {home}"  # noqa: S608 - shown, not run
         console.print(

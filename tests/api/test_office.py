@@ -322,3 +322,16 @@ def test_the_doctor_asks_for_no_name_it_does_not_need(folder, homeroom, monkeypa
     refused = homeroom("doctor", folder, "--accept-clock")
     assert (refused.returncode, b"--by" in refused.stderr) == (2, True)
     assert homeroom("doctor", folder, "--accept-clock", "--by", "A. Officer").returncode == 0
+
+
+def test_brackets_are_brackets(folder, homeroom, give):
+    """A grant with brackets in its names, which might be taken for markup, is told as it was written."""
+    assert (
+        give(folder, "[/study]", organisation="[/State University]", purpose="[red]", approved_by="[/A]").returncode
+        == 0
+    )
+    told = homeroom("grant", "list", folder)
+    assert (told.returncode, b"[/study]" in told.stdout, b"[/State University]" in told.stdout) == (0, True, True)
+    for command in (("grant", "show", folder, "[/study]"), ("policy", folder)):
+        told = homeroom(*command)
+        assert (told.returncode, b"[red]" in told.stdout, b"[/A]" in told.stdout) == (0, True, True)
