@@ -162,7 +162,8 @@ def demo(
 
     def work() -> None:
         if (folder / LEDGER_FILE).is_file():
-            console.print(f"{folder} is a district already: its budget stays spent and its answers stay the same.\n")
+            told = f"{folder} is a district already: its budget stays spent and its answers stay the same.\n"
+            console.print(told, markup=False)
         else:
             demonstration.make(console, folder, students, seed)
         demonstration.show(console, folder)
@@ -190,7 +191,8 @@ def init(
     def work() -> None:
         with demonstration.progress_bar(console) as step:
             found(folder, catalog, sources, clock=SystemClock(), terms=terms, progress=step)
-        console.print(f"The district is in {folder}. What was taken and what was not: {folder / 'reports'}")
+        told = f"The district is in {folder}. What was taken and what was not: {folder / 'reports'}"
+        console.print(told, markup=False)
         home = read_catalog(folder / CATALOG_FILE).cohort_table
         question = f"SELECT COUNT(*) AS students FROM {home}"  # noqa: S608 - shown, not run
         console.print(
@@ -280,7 +282,7 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
         raise typer.BadParameter("parquet is binary: name a file with --output", param_hint="--format")
 
     def work() -> None:
-        with _opened(output) as target, District.open(folder) as district:
+        with _opened(output, folder) as target, District.open(folder) as district:
             release = district.ask(text, request_id=request_id, **fields)
             if form is Format.TABLE:
                 _to_file_or_terminal(target, lambda console: present.answer(console, release, district.balances()))
@@ -291,15 +293,22 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
 
 
 @contextmanager
-def _opened(output: Path | None) -> Iterator[Path | None]:
+def _opened(output: Path | None, folder: Path) -> Iterator[Path | None]:
     """Where to write, made before anything is charged; it takes the name of `output` when all is written.
 
-    A device or a pipe is written to as it is.
+    A device or a pipe is written to as it is. Nothing is written into the district's `folder`: an answer under the
+    name of the ledger would be the end of it.
     """
     if output is None or _is_special(output):
         yield output
         return
     target = output.resolve()
+    if folder.exists() and any(parent.exists() and parent.samefile(folder) for parent in target.parents):
+        raise typer.BadParameter(
+            f"{present.plain(str(output))} is in the folder of the district; nothing was asked. Accepted: a file "
+            "anywhere else",
+            param_hint="--output",
+        )
     beside = target.with_name(f".{secrets.token_hex(8)}{target.suffix}")
     try:
         beside.open("x").close()

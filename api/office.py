@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 UNWELL = 6
 """Exit code where the doctor finds something wrong."""
 
+PERCENT_MIN, PERCENT_MAX = Decimal("1e-7"), Decimal(100)
+"""Of a budget year; a finer allowance has too long a denominator."""
+
 app = typer.Typer(no_args_is_help=True)
 budget_app = typer.Typer(no_args_is_help=True, help="What each class of students may lose, and has lost.")
 grant_app = typer.Typer(no_args_is_help=True, help="Who may ask, what for, how much, and until when.")
@@ -102,13 +105,18 @@ def doctor(
     form: Form = TextFormat.TABLE,
 ) -> None:
     """Look over a district: rights, ledger, catalog against vault, clock, versions."""
-    named = getpass.getuser() if by is None else by
-    if not present.plain(named).strip():
+    named = by
+    if accept_clock and named is None:
+        try:
+            named = getpass.getuser()
+        except (OSError, KeyError):  # KeyError up to Python 3.12
+            named = ""  # the machine has no name for this user
+    if named is not None and not present.plain(named).strip():
         raise typer.BadParameter("nobody is named. Accepted: the name of whoever looked", param_hint="--by")
     console = Console()
 
     def work() -> None:
-        if accept_clock:
+        if accept_clock and named is not None:
             with Office.open(folder) as office:
                 if office.accept_clock(named):
                     console.print(f"The clock is accepted; it is the budget year {office.budget_year()}.")
@@ -228,8 +236,10 @@ def budget_unseal(folder: Folder, cohorts: Classes, approved_by: Approvers, reas
 
 def _fraction(text: str) -> Fraction:
     try:
-        found = Fraction(Decimal(text.strip().removesuffix("%").strip())) / 100
-    except (InvalidOperation, ValueError, OverflowError):
+        percent = Decimal(text.strip().removesuffix("%").strip())
+        # a Fraction of 1e-999999999 would have a thousand million digits
+        found = Fraction(percent) / 100 if PERCENT_MIN <= percent <= PERCENT_MAX else Fraction(0)
+    except InvalidOperation:
         found = Fraction(0)
     if not 0 < found <= 1 or found.denominator > 10**9:
         message = (

@@ -223,8 +223,8 @@ def grants(console: Console, found: Sequence[Grant], today: date) -> None:
     for grant in found:
         terms = grant.terms
         table.add_row(
-            plain(grant.id),
-            "the district itself" if terms is None else plain(terms.organisation),
+            Text(plain(grant.id)),
+            Text("the district itself" if terms is None else plain(terms.organisation)),
             grant.population,
             _percent(grant.year_fraction),
             "—" if terms is None else terms.expires.isoformat(),

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from api import present
+from budgets.refusals import shown
 from engine.refusals import (
     AccessRefused,
     BudgetRefused,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 YEARS_MAX = 1000
+YEAR_DIGITS_MAX = 6
 EXIT_CODES: dict[type[Exception], int] = {
     QueryRefused: 3,
     BudgetRefused: 4,
@@ -92,8 +94,9 @@ def classes(text: str | None) -> tuple[int, ...] | None:
         listed = listed[1:-1]
     for part in listed.split(","):
         low, _, high = (each.strip() for each in part.partition("-"))
-        if not low.isdecimal() or not (high or low).isdecimal() or not 0 <= int(high or low) - int(low) < YEARS_MAX:
-            raise typer.BadParameter(f"{part!r} is no class; write 2030,2031 or 2030-2035")
+        plain = all(year.isdecimal() and len(year) <= YEAR_DIGITS_MAX for year in (low, high or low))
+        if not plain or not 0 <= int(high or low) - int(low) < YEARS_MAX:
+            raise typer.BadParameter(f"{shown(part)!r} is no class; write 2030,2031 or 2030-2035")
         years += range(int(low), int(high or low) + 1)
     return tuple(years)
 

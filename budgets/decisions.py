@@ -5,6 +5,8 @@ Each runs inside one write transaction and leaves an event. What widens the prom
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
 from budgets.cohorts import years_text
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 TEXT_CHARACTERS_MAX = 1_000
 
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""Letters and marks that leave no trace on a screen or on paper (Unicode: Default_Ignorable_Code_Point)."""
+
 
 class Moment(NamedTuple):
     """When something is decided: ledger time in microseconds, the district's date, the budget year."""
@@ -32,19 +37,40 @@ class Moment(NamedTuple):
     year: int
 
 
-def _named(text: str, what: str) -> str:
+def named(text: str, what: str) -> str:
     """A name or a reason as it is written down.
 
     Raises:
         AccessRefused: there is nothing in it, or it is no plain text.
     """
     found = " ".join(text.split())
-    if not found or not found.isprintable() or len(found) > TEXT_CHARACTERS_MAX:
+    if not _compared(found) or not found.isprintable() or len(found) > TEXT_CHARACTERS_MAX:
         message = f"{what} is missing, or is no plain text of at most {TEXT_CHARACTERS_MAX} characters."
         raise AccessRefused(
             "approval", message, accepted=f"{what.lower()} in plain words: it is written down and public"
         )
     return found
+
+
+def _read(text: str) -> str:
+    """A text as eyes read it: however its letters are composed, and without what leaves no trace.
+
+    >>> _read("STUDY\ufe0f") == "study", _read("a-1") == _read("a1")
+    (True, False)
+    """
+    folded = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", folded))
+
+
+def _compared(name: str) -> str:
+    """What of a name tells people apart: its letters, marks and digits, however they are written.
+
+    >>> _compared("A. Officer") == _compared("a officer"), _compared("Jose\u0301") == _compared("Jos\u00e9")
+    (True, True)
+    >>> _compared("A\u034f") == _compared("A\ufe0f") == "a"
+    True
+    """
+    return "".join(each for each in _read(name) if unicodedata.category(each)[0] in "LMN")
 
 
 def _two(by: Sequence[str]) -> tuple[str, str]:
@@ -53,8 +79,8 @@ def _two(by: Sequence[str]) -> tuple[str, str]:
     Raises:
         AccessRefused: not two names, or twice the same.
     """
-    names = [_named(name, "A name") for name in by]
-    if len({name.casefold() for name in names}) != len(names) or len(names) != 2:  # noqa: PLR2004 - two people
+    names = [named(name, "A name") for name in by]
+    if len({_compared(name) for name in names}) != len(names) or len(names) != 2:  # noqa: PLR2004 - two people
         message = "This takes two people, and names of two different ones are needed."
         raise AccessRefused("approval", message, accepted="the names of two different people who approve it")
     return names[0], names[1]
@@ -69,7 +95,7 @@ def open_district(database: Database, by: Sequence[str], signed_off_by: str, mom
     Raises:
         AccessRefused: it is open, not two people approve, or nobody signed off (`approval`).
     """
-    names, group = _two(by), _named(signed_off_by, "The group that signed off")
+    names, group = _two(by), named(signed_off_by, "The group that signed off")
     old = governance.policy(database).state
     if old is DistrictState.OPEN or not governance.move_state(database, old, DistrictState.OPEN):
         raise AccessRefused("approval", "The district is open already.", accepted="nothing more is needed")
@@ -83,7 +109,7 @@ def close_district(database: Database, by: str, reason: str, moment: Moment) -> 
     Raises:
         AccessRefused: it is closed, nobody is named or no reason given (`approval`).
     """
-    name, why = _named(by, "A name"), _named(reason, "The reason")
+    name, why = named(by, "A name"), named(reason, "The reason")
     old = governance.policy(database).state
     if old is DistrictState.CLOSED or not governance.move_state(database, old, DistrictState.CLOSED):
         raise AccessRefused("approval", "The district is closed already.", accepted="nothing more is needed")
@@ -104,7 +130,7 @@ def add_grant(database: Database, grant: Grant, moment: Moment) -> None:
     if grant.terms is None:
         raise ValueError("only the built-in grant has no terms")
     if len(grant.id) > NAME_CHARACTERS_MAX or any(
-        each.id.casefold() == grant.id.casefold() for each in governance.grants(database)
+        _read(each.id) == _read(grant.id) for each in governance.grants(database)
     ):
         message = f"The name {grant.id!r} is taken, or longer than {NAME_CHARACTERS_MAX} characters."
         raise AccessRefused("approval", message, accepted="a name that no grant has had")
@@ -142,7 +168,7 @@ def revoke_grant(database: Database, name: str, by: str, reason: str, moment: Mo
             no reason given (`approval`).
     """
     grant = find_grant(governance.grants(database), name)
-    who, why = _named(by, "A name"), _named(reason, "The reason")
+    who, why = named(by, "A name"), named(reason, "The reason")
     if grant.id == DISTRICT:
         message = "The district's own grant is not revoked: whoever holds the folder has it."
         raise AccessRefused("approval", message, accepted="`homeroom close`, which stops all answers")
@@ -161,6 +187,7 @@ def lower_caps(database: Database, cohorts: Sequence[int], lifetime_nanorho: int
 
     Raises:
         BudgetRefused: a cap would not fall, or would fall below what is spent (`budget_lifetime`).
+        AccessRefused: the name is no plain text (`approval`).
         ValueError: no cohort, one the ledger does not keep, no name, or a cap that is no whole number.
     """
     check_cap(lifetime_nanorho, least=0)
@@ -172,7 +199,7 @@ def lower_caps(database: Database, cohorts: Sequence[int], lifetime_nanorho: int
             raise _not_lower(cohort, before)
         for year in balances.years(database, cohort):
             _move_year(database, balances.LOWERED, cohort, year, lifetime_nanorho)
-    body = {"cohorts": sorted(set(cohorts)), "lifetime_nanorho": lifetime_nanorho, "by": by}
+    body = {"cohorts": sorted(set(cohorts)), "lifetime_nanorho": lifetime_nanorho, "by": named(by, "A name")}
     district.add_event(database, moment.at_us, "cap_lowered", body)
 
 
@@ -187,7 +214,7 @@ def raise_caps(
         ValueError: no cohort, one the ledger does not keep, or a cap that is no whole number.
     """
     check_cap(lifetime_nanorho, least=1)
-    names, why = _two(by), _named(reason, "The reason")
+    names, why = _two(by), named(reason, "The reason")
     if not cohorts or not set(cohorts) <= district.cohorts(database):
         raise ValueError("caps of known cohorts are raised")
     for cohort in sorted(set(cohorts)):
@@ -213,7 +240,7 @@ def unseal(database: Database, cohorts: Sequence[int], by: Sequence[str], reason
         AccessRefused: a cohort is not sealed, not two people approve, or no reason is given (`approval`).
         ValueError: no cohort, or one the ledger does not keep.
     """
-    names, why = _two(by), _named(reason, "The reason")
+    names, why = _two(by), named(reason, "The reason")
     if not cohorts or not set(cohorts) <= district.cohorts(database):
         raise ValueError("known cohorts are unsealed")
     for cohort in sorted(set(cohorts)):

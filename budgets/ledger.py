@@ -227,7 +227,8 @@ class Ledger:
         return grant
 
     def _grant(self, name: str) -> Grant:
-        return governance.grant(self._database, name) or find_grant(governance.grants(self._database), name)
+        known = governance.grant(self._database, name) if name.isprintable() else None
+        return known or find_grant(governance.grants(self._database), name)
 
     def now(self) -> datetime:
         """Ledger time in UTC: the clock's, never earlier than the newest row."""
@@ -267,14 +268,16 @@ class Ledger:
 
         Raises:
             ValueError: nobody vouches.
+            AccessRefused: the name is no plain text (`approval`).
         """
         if not by:
             raise ValueError("a clock is accepted by somebody")
+        name = decisions.named(by, "A name")
         with self._database.writing():
             now = self.now()
             if self._leap(now) is None:
                 return False
-            district.add_event(self._database, to_micros(now), "clock_accepted", {"by": by})
+            district.add_event(self._database, to_micros(now), "clock_accepted", {"by": name})
         return True
 
     def clock_behind(self) -> timedelta | None:

@@ -141,7 +141,7 @@ def _house(path: Path, declared: Catalog, ledger: Ledger) -> tuple[House, Catalo
     file = path / VAULT_FOLDER / epoch.file
     public, digest = file.with_name(beside.file_of(epoch.file)), epoch.catalog_digest
     known = beside.read(public, declared, digest) if public.is_file() else None
-    records = Later(lambda: Vault.open(file, declared))
+    records = Later(lambda: Vault.open(file, declared, epoch.id))
     invented = Later(lambda: rehearsal.invented(known or beside.read(public, declared, digest), epoch.id))
     house = House(records, invented, ledger, path / REPORTS_FOLDER / INCIDENTS_FILE)
     return house, known or house.catalog

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from budgets.clock import SystemClock
 from budgets.ledger import Ledger, Standstill
+from engine import beside
 from engine.catalog_file import read_catalog
 from engine.district import CATALOG_FILE, KEYS_FOLDER, LEDGER_FILE, VAULT_FOLDER, require_district
 from engine.founding import OWNER_KEY_BYTES, OWNER_KEY_FILE
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from budgets.clock import Clock
+    from budgets.ledger import Epoch
 
 FREE_BYTES_MIN = 500 * 2**20
 OTHERS_BITS = 0o077
@@ -65,17 +67,15 @@ def examine(path: Path, *, clock: Clock | None = None) -> tuple[Finding, ...]:
     require_district(path)
     path = path.resolve()
     found = [_rights(path), _key(path), _space(path)]
-    epoch_file = digest = None
+    epoch = None
     try:
         with Ledger.open(path / LEDGER_FILE, clock or SystemClock()) as ledger:
             found += _ledger(ledger)
             epoch = ledger.current_epoch()
-            if epoch is not None:
-                epoch_file, digest = epoch.file, epoch.catalog_digest
     except (LedgerDamaged, Refusal) as failure:
         remedy = getattr(failure, "accepted", None) or "stop asking, and keep a copy of the folder as it is"
         found.append(Finding("ledger", "wrong", str(failure), remedy))
-    return (*found, *_records(path, epoch_file, digest), *_versions())
+    return (*found, *_records(path, epoch), *_versions())
 
 
 def _rights(path: Path) -> Finding:
@@ -83,12 +83,20 @@ def _rights(path: Path) -> Finding:
     loose = [
         each.relative_to(path).as_posix()
         for each in (path, *sorted(path.rglob("*")))
-        if each.relative_to(path).as_posix() not in OPEN_TO_ALL and stat.S_IMODE(each.lstat().st_mode) & OTHERS_BITS
+        if each.relative_to(path).as_posix() not in OPEN_TO_ALL and _open_to_others(each)
     ]
     if loose:
         told = f"Others on this machine may read {', '.join(loose[:3])}" + (" and more." if loose[3:] else ".")
         return Finding("rights", "wrong", told, f"chmod -R go-rwx {path}")
     return Finding("rights", "good", "Only the owner of the folder may read it.")
+
+
+def _open_to_others(file: Path) -> bool:
+    """Whether others have a right on it; a file that has gone since it was listed is none."""
+    try:
+        return bool(stat.S_IMODE(file.lstat().st_mode) & OTHERS_BITS)
+    except FileNotFoundError:
+        return False
 
 
 def _key(path: Path) -> Finding:
@@ -136,16 +144,19 @@ def _unfinished(found: Standstill) -> Finding:
     return Finding("answers", "good", "Every question that was paid for was answered.")
 
 
-def _records(path: Path, epoch_file: str | None, digest: str | None) -> Iterator[Finding]:
+def _records(path: Path, epoch: Epoch | None) -> Iterator[Finding]:
     try:
         declared = read_catalog(path / CATALOG_FILE)
-        if epoch_file is None:
+        if epoch is None:
             return
-        vault = Vault.open(path / VAULT_FOLDER / epoch_file, declared)
+        file = path / VAULT_FOLDER / epoch.file
+        vault = Vault.open(file, declared, epoch.id)
         try:
-            same = vault.catalog.digest == digest
+            same = vault.catalog.digest == epoch.catalog_digest
         finally:
             vault.close()
+        if same:
+            beside.read(file.with_name(beside.file_of(epoch.file)), declared, epoch.catalog_digest)
     except Refusal as refused:
         yield Finding("records", "wrong", refused.message, refused.accepted)
         return
@@ -154,7 +165,7 @@ def _records(path: Path, epoch_file: str | None, digest: str | None) -> Iterator
         yield Finding("records", "wrong", told, "a new load")
         return
     yield Finding("records", "good", "Catalog, vault and ledger agree.")
-    others = [file.name for file in (path / VAULT_FOLDER).glob("*.duckdb") if file.name != epoch_file]
+    others = [file.name for file in (path / VAULT_FOLDER).glob("*.duckdb") if file.name != epoch.file]
     if others:
         told = f"{len(others)} older vaults lie beside the current one."
         yield Finding("epochs", "look", told, "remove them when their time is over")

@@ -12,6 +12,7 @@ who may ask and what is left, and neither writes to it nor takes a measurement f
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -34,7 +35,7 @@ from engine.release import CohortCharge, CohortLeftOut, Expected, Preview, Relea
 from engine.sharpening import combined, combined_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from typing import TypeVar
 
@@ -131,10 +132,16 @@ def _guarded(house: House, work: Callable[[], Result]) -> Result:
         failure = InternalFailure()
         frames = [f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
         note = {"incident": failure.incident, "frames": frames}
-    descriptor = os.open(house.incidents, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "a", encoding="utf-8") as log:
-        log.write(json.dumps(note) + "\n")
+    _noted(house.incidents, note)
     raise failure from None
+
+
+def _noted(incidents: Path, note: Mapping[str, object]) -> None:
+    """Append a note of what failed, where the folder still takes it: the answer is the same without."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(incidents, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "a", encoding="utf-8") as log:
+            log.write(json.dumps(note) + "\n")
 
 
 # -- before the charge

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from budgets.cohorts import years_text
+from budgets.cohorts import cohorts_text, years_text
 from budgets.grants import check_scope
 from budgets.loss import epsilon_of
 from budgets.policy import Standing, default_share_nanorho
@@ -185,10 +185,24 @@ def price(asked: Asked, prepared: Prepared, books: Books, stored: Mapping[str, t
         return accuracy.price_margins(plan, accuracy.targets(plan, moe, asked.moe_at_n), known)
     nanorho = asked.nanorho
     if nanorho is None:
-        nanorho = default_share_nanorho(books.balances[cohort].year_cap for cohort in plan.cohorts)
+        shares = {cohort: default_share_nanorho([books.balances[cohort].year_cap]) for cohort in plan.cohorts}
+        if not all(shares.values()):
+            raise _penniless(shares)
+        nanorho = min(shares.values())
         ceiling = books.grant.ceiling_nanorho
         nanorho = nanorho if ceiling is None else min(nanorho, ceiling)
     return accuracy.price(plan, nanorho, known)
+
+
+def _penniless(shares: Mapping[int, int]) -> BudgetRefused:
+    """The refusal where some classes have no budget year to share out, as after their lifetime was set to 0."""
+    without = [cohort for cohort, share in shares.items() if not share]
+    return BudgetRefused(
+        "budget_year",
+        f"Of classes {years_text(without)} no question can be asked this year: their budget is too small.",
+        accepted=cohorts_text(cohort for cohort, share in shares.items() if share)
+        or "a question about other classes",
+    )
 
 
 def charges(plan: Plan, priced: Priced) -> dict[int, int]:

@@ -168,15 +168,16 @@ class Vault:
         self.epoch = epoch
 
     @classmethod
-    def open(cls, path: Path, declared: Catalog) -> Self:
+    def open(cls, path: Path, declared: Catalog, epoch: str | None = None) -> Self:
         """Open a vault.
 
         Args:
             path: the file of an epoch.
             declared: the catalog beside the vault; it must be the one the records were verified against.
+            epoch: the epoch that the ledger knows the file by; any if none is given.
 
         Raises:
-            CatalogRefused: the file is missing or is no vault, or the catalogs differ.
+            CatalogRefused: the file is missing or is no vault, the catalogs differ, or it is of another epoch.
         """
         if not path.is_file():
             raise _refusal(path, "The vault file is missing.", "the file the ledger names, or a new load")
@@ -185,7 +186,7 @@ class Vault:
         except (duckdb.Error, OSError):
             raise _unreadable(path) from None
         try:
-            return cls(connection, *_own_catalog(connection, path, declared))
+            return cls(connection, *_own_catalog(connection, path, declared, epoch))
         except (duckdb.Error, ValueError, KeyError, TypeError):
             connection.close()
             raise _unreadable(path) from None
@@ -242,11 +243,15 @@ def _unreadable(path: Path) -> CatalogRefused:
     return _refusal(path, "The vault file cannot be read: it is damaged, or no vault.", "a new load")
 
 
-def _own_catalog(connection: duckdb.DuckDBPyConnection, path: Path, declared: Catalog) -> tuple[Catalog, str]:
+def _own_catalog(
+    connection: duckdb.DuckDBPyConnection, path: Path, declared: Catalog, epoch: str | None
+) -> tuple[Catalog, str]:
     """The resolved catalog and the epoch that a vault carries."""
     meta = dict(connection.execute(f"SELECT key, value FROM {META}").fetchall())
     if meta["format"] != str(FORMAT):
         raise _refusal(path, "The vault was written by another version of Homeroom.", "a new load")
+    if epoch not in (None, meta["epoch"]):
+        raise _refusal(path, "The vault file is of another load than the ledger's.", "the file of that load")
     if declared.document != meta["catalog"]:
         raise CatalogRefused(
             "The vault was verified against another catalog: the declaration has changed since the load.",

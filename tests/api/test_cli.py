@@ -338,3 +338,29 @@ def test_a_ledger_that_cannot_be_used_is_told_in_words(folder, homeroom, monkeyp
     assert done.returncode == 70
     assert "Another program" in done.stderr.decode()
     assert homeroom("ask", folder, COUNT).returncode == 0
+
+
+@pytest.mark.parametrize("place", ["ledger.sqlite", "reports/new.csv", "link/district.yaml"])
+def test_no_answer_is_written_into_the_district(homeroom, folder, place):
+    """Under the name of the ledger it would be the end of it; nothing is asked."""
+    (folder / "link").symlink_to(folder)
+    before = {path: path.read_bytes() for path in (folder / "ledger.sqlite", folder / "district.yaml")}
+    refused = homeroom("ask", folder, COUNT, "--format", "csv", "-o", folder / place)
+    assert (refused.returncode, b"in the folder of the district" in refused.stderr) == (2, True)
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (folder / "reports" / "new.csv").exists()
+
+
+def test_a_district_may_lie_in_a_folder_with_brackets(homeroom, tmp_path):
+    """They might be taken for markup, after the district was made."""
+    catalog, source, folder = tmp_path / "c.yaml", tmp_path / "pupil.csv", tmp_path / "[" / "b]"
+    catalog.write_text(
+        "district: {id: us-xx-b, name: B, time_zone: UTC}\n"
+        "privacy: {owner: id, cohort: class, cohorts: {from: 2026, to: 2030}, delta: 1e-7, max_students: 1000}\n"
+        "tables: {pupil: {unique: [id], columns: {class: {type: integer}}}}\n",
+        encoding="utf-8",
+    )
+    source.write_text("id,class\n1,2030\n", encoding="utf-8")
+    done = homeroom("init", folder, "--catalog", catalog, "--table", f"pupil={source}")
+    assert done.returncode == 0, done.stderr.decode()
+    assert str(folder) in done.stderr.decode().replace("\n", "")

@@ -104,6 +104,10 @@ def test_a_grant_is_given_listed_shown_and_revoked(folder, homeroom, give):
         ({"allowance": "101"}, 2, "percentage"),
         ({"allowance": "nan"}, 2, "percentage"),
         ({"allowance": "1e-400"}, 2, "percentage"),
+        ({"allowance": "1e-999999999"}, 2, "percentage"),
+        ({"allowance": "1e999999999"}, 2, "percentage"),
+        ({"allowance": "-inf"}, 2, "percentage"),
+        ({"cohorts": "9" * 5_000}, 2, "no class"),
         ({"expires": "30 June"}, 2, "2027-06-30"),
         ({"expires": "2020-06-30"}, 5, "last day"),
         ({"cohorts": "1999"}, 5, "1999"),
@@ -305,3 +309,29 @@ def test_a_budget_for_programs(folder, homeroom):
     assert of_2030["median_question_nanorho"] == of_2030["year_spent_nanorho"] > 0
     assert of_2030["more_questions"] == (of_2030["year_cap_nanorho"] // of_2030["year_spent_nanorho"]) - 1
     assert of_2030["dry_on"] is None
+
+
+def test_the_doctor_asks_for_no_name_it_does_not_need(folder, homeroom, monkeypatch):
+    """A user whom the machine has no name for looks over a district; to vouch for a clock takes a name."""
+
+    def nobody():
+        raise OSError
+
+    monkeypatch.setattr("api.office.getpass.getuser", nobody)
+    assert homeroom("doctor", folder).returncode == 0
+    refused = homeroom("doctor", folder, "--accept-clock")
+    assert (refused.returncode, b"--by" in refused.stderr) == (2, True)
+    assert homeroom("doctor", folder, "--accept-clock", "--by", "A. Officer").returncode == 0
+
+
+def test_brackets_are_brackets(folder, homeroom, give):
+    """A grant with brackets in its names, which might be taken for markup, is told as it was written."""
+    assert (
+        give(folder, "[/study]", organisation="[/State University]", purpose="[red]", approved_by="[/A]").returncode
+        == 0
+    )
+    told = homeroom("grant", "list", folder)
+    assert (told.returncode, b"[/study]" in told.stdout, b"[/State University]" in told.stdout) == (0, True, True)
+    for command in (("grant", "show", folder, "[/study]"), ("policy", folder)):
+        told = homeroom(*command)
+        assert (told.returncode, b"[red]" in told.stdout, b"[/A]" in told.stdout) == (0, True, True)

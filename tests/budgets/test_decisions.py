@@ -142,6 +142,8 @@ def test_a_grant_comes_back_as_it_was_given(ledger: Ledger, desk: Any, kit: Any)
     [
         ({"name": "district"}, "taken"),
         ({"name": "STUDY"}, "taken"),
+        ({"name": "stu\u034fdy"}, "taken"),
+        ({"name": "\uff53tudy"}, "taken"),
         ({"name": "x" * 61}, "longer"),
         ({"name": "late", "expires": date(2025, 2, 28)}, "ended"),
         ({"name": "far", "cohorts": (2025, 2050)}, "2050"),
@@ -261,6 +263,57 @@ def test_a_cap_is_not_raised_by_one_or_without_reason(ledger: Ledger, kit: Any) 
     with pytest.raises(sqlite3.IntegrityError, match="by a decision"):
         ledger._database.change("UPDATE cohorts SET cap_nanorho = cap_nanorho + 1 WHERE cohort = 2025")
     kit.pay(ledger, kit.question("r", kit.draw("a", YEAR_CAP)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("A. Officer", "a officer"),
+        ("Jos\u00e9", "Jose\u0301"),
+        ("A. Officer", "A. Off\u034ficer"),
+        ("A. Officer", "A. Officer\ufe0f"),
+        ("A. Officer", "\uff21. Officer"),
+        ("A. Officer", "\u3164"),
+        ("A. Officer", "-"),
+        ("A. Officer", "\udcff"),
+    ],
+)
+def test_one_person_is_not_two(ledger: Ledger, one: str, other: str) -> None:
+    """However a name is spelt, composed or padded with what nobody sees; and what is no name is nobody."""
+    before = ledger.events()
+    for decide in (
+        lambda: ledger.raise_cap((2025,), 200_000_000, (one, other), "why"),
+        lambda: ledger.unseal((2018,), (one, other), "why"),
+    ):
+        with pytest.raises(AccessRefused) as caught:
+            decide()
+        assert code_of(caught) == "approval"
+    assert ledger.events() == before
+
+
+def test_names_of_different_people_are_told_apart(ledger: Ledger) -> None:
+    """Marks are letters in many scripts."""
+    ledger.raise_cap((2025,), 200_000_000, ("\u0930\u093e\u092e", "\u0930\u092e\u093e"), "why")
+    ledger.raise_cap((2026,), 200_000_000, ("Jos\u00e9", "Jose"), "why")
+
+
+@pytest.mark.parametrize("by", ["\udcff", "A\x1b[31m", "\u034f", "A" * 1_001])
+def test_whoever_decides_has_a_name_in_plain_text(ledger: Ledger, by: str) -> None:
+    """It is written down and public."""
+    before = ledger.events()
+    for decide in (lambda: ledger.lower_cap((2025,), 10, by), lambda: ledger.accept_clock(by)):
+        with pytest.raises(AccessRefused) as caught:
+            decide()
+        assert code_of(caught) == "approval"
+    assert ledger.events() == before
+
+
+def test_no_grant_has_a_name_that_cannot_be_written(ledger: Ledger) -> None:
+    """As bytes of a command line that are no text."""
+    for ask in (ledger.grant, ledger.admit, ledger.balances):
+        with pytest.raises(AccessRefused) as caught:
+            ask("\udcff")
+        assert code_of(caught) == "grant_missing"
 
 
 def test_after_a_decision_caps_rise_no_further(ledger: Ledger, kit: Any) -> None:

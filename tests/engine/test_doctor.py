@@ -6,6 +6,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import duckdb
 import pytest
 
 from budgets.clock import FixedClock
@@ -78,6 +79,24 @@ def old_epoch(folder):
     (folder / "vault" / "epoch-old.duckdb").touch(mode=0o600)
 
 
+def public_of(folder):
+    return next((folder / "vault").glob("*.public.json"))
+
+
+def lose_public(folder):
+    public_of(folder).unlink()
+
+
+def damage_public(folder):
+    public_of(folder).write_text('{"format": 1, "tables": {}}', encoding="utf-8")
+
+
+def another_load(folder):
+    connection = duckdb.connect(str(vault_of(folder)))
+    connection.execute("UPDATE homeroom_meta SET value = 'another' WHERE key = 'epoch'")
+    connection.close()
+
+
 @pytest.mark.parametrize(
     ("harm", "what", "state"),
     [
@@ -86,6 +105,9 @@ def old_epoch(folder):
         (corrupt, "ledger", "wrong"),
         (overspend, "ledger", "wrong"),
         (lose_vault, "records", "wrong"),
+        (lose_public, "records", "wrong"),
+        (damage_public, "records", "wrong"),
+        (another_load, "records", "wrong"),
         (change_catalog, "records", "wrong"),
         (old_epoch, "epochs", "look"),
     ],
@@ -128,3 +150,11 @@ def test_a_full_disk_is_found(folder, monkeypatch):
     """Before it stops the first answer."""
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     assert wrong(folder)["disk"].state == "wrong"
+
+
+def test_a_file_that_goes_while_it_looks_is_no_finding(folder, monkeypatch):
+    """As the log of the ledger does when whoever asks is done."""
+    gone = folder / "ledger.sqlite-wal"
+    listed = type(folder).rglob
+    monkeypatch.setattr(type(folder), "rglob", lambda self, pattern: [*listed(self, pattern), gone])
+    assert wrong(folder) == {}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from engine import mechanisms, pipeline
 from engine.backends import duckdb as backend
 from engine.compile import compile_batch
 from engine.district import District
+from engine.office import Office
 from engine.preparation import planned
 from engine.refusals import AccessRefused, BudgetRefused, InternalFailure, QueryRefused
 
@@ -53,6 +55,20 @@ def test_the_default_share_is_a_sixtieth_of_the_year(district):
     district.ask("SELECT COUNT(*) AS n FROM student WHERE cohort_year IN (2023, 2031)")
     assert caps[2023] * 3 == pytest.approx(caps[2031], abs=3)
     assert caps[2023] // 60 - 3 <= spent(district)[2031] <= caps[2023] // 60
+
+
+def test_a_class_without_a_budget_is_named(folder):
+    """By every verb, with the classes that could be asked."""
+    with Office.open(folder) as office:
+        office.lower_cap([2031], 0, "A. Officer")
+    with District.open(folder) as district:
+        for verb, rehearse in ((district.ask, False), (district.ask, True), (district.preview, False)):
+            with pytest.raises(BudgetRefused, match="classes 2031") as caught:
+                verb("SELECT COUNT(*) AS n FROM student WHERE cohort_year IN (2030, 2031)", rehearse=rehearse)
+            assert caught.value.accepted == "cohorts=[2030]"
+        with pytest.raises(BudgetRefused) as caught:
+            district.ask("SELECT COUNT(*) AS n FROM student WHERE cohort_year = 2031")
+        assert caught.value.accepted == "a question about other classes"
 
 
 def test_avg_sum_and_count_of_one_column_cost_two_statistics(district):
@@ -389,6 +405,15 @@ def test_a_failure_is_opaque_and_keeps_its_charge(district, monkeypatch):
     release = district.ask(COUNT, request_id="r1")
     assert not release.replayed
     assert spent(district) == paid
+
+
+def test_an_incident_that_cannot_be_noted_is_told_all_the_same(district, folder, monkeypatch):
+    """Its folder is gone: the failure stays opaque, and no other takes its place."""
+    shutil.rmtree(folder / "reports")
+    monkeypatch.setattr(pipeline.backend, "run", lambda *_: 1 / 0)
+    with pytest.raises(InternalFailure) as caught:
+        district.ask(COUNT)
+    assert caught.value.__context__ is None
 
 
 def test_a_note_of_an_incident_says_where_and_nothing_of_what(district, folder, monkeypatch):

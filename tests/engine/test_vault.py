@@ -54,6 +54,13 @@ def refusal(path, declared):
     return caught.value.message
 
 
+def test_a_vault_of_another_load_refuses_to_open(loaded, declared, vault):
+    """The ledger says which load it answers from, whatever file stands under its name."""
+    Vault.open(loaded[0], declared, vault.epoch).close()
+    with pytest.raises(CatalogRefused, match="another load"):
+        Vault.open(loaded[0], declared, "another")
+
+
 def test_a_vault_carries_its_resolved_catalog_and_its_epoch(vault, loaded):
     """Value lists and ranges come from the public tables inside the file, in the columns' own units."""
     _, done = loaded
