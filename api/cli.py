@@ -137,7 +137,13 @@ def _margins(given: list[str] | None) -> float | dict[str, float] | None:
 
 
 def _fields(
-    grant: str | None, cohorts: str | None, epsilon: float | None, moe: list[str] | None, moe_at_n: int | None
+    grant: str | None,
+    cohorts: str | None,
+    epsilon: float | None,
+    moe: list[str] | None,
+    moe_at_n: int | None,
+    *,
+    rehearse: bool,
 ) -> dict[str, Any]:
     """The fields of a request that all commands share."""
     return {
@@ -146,6 +152,7 @@ def _fields(
         "epsilon": epsilon,
         "moe": _margins(moe),
         "moe_at_n": moe_at_n,
+        "rehearse": rehearse,
     }
 
 
@@ -221,7 +228,7 @@ def preview(  # noqa: PLR0913, PLR0917 - one for each option of the command
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say what a question would cost and how sharp it would be. Free."""
-    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n) | {"rehearse": rehearse}
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
 
     def work() -> None:
         with District.open(folder) as district:
@@ -247,7 +254,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one for each option of the command
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say why a question would cost what it costs, and what would make it sharper. Free."""
-    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n) | {"rehearse": rehearse}
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
 
     def work() -> None:
         with District.open(folder) as district:
@@ -277,7 +284,7 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
 ) -> None:
     """Answer a question, charging the classes of students it touches."""
-    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n) | {"rehearse": rehearse}
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
         raise typer.BadParameter("parquet is binary: name a file with --output", param_hint="--format")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from rich.syntax import Syntax
 
 from api import present
 from budgets.clock import FixedClock
+from budgets.grants import DEMO_YEAR_FRACTION
 from engine.district import District
 from engine.founding import INVENTED, Terms, found, require_new
 from engine.intake.demo import generate
@@ -80,7 +80,7 @@ def make(console: Console, folder: Path, students: int, seed: int) -> None:
             catalog,
             tables,
             clock=FixedClock(AS_OF),
-            terms=Terms(Fraction(1), AS_OF, policy=INVENTED),
+            terms=Terms(DEMO_YEAR_FRACTION, AS_OF, policy=INVENTED),
             progress=lambda what, part: step(f"loading {what}", 0.5 + part / 2),
         )
         step("done", 1.0)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from budgets.policy import Standing
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -27,13 +25,6 @@ if TYPE_CHECKING:
 NAME = "homeroom"
 REHEARSAL = "REHEARSAL: invented records, not this district's"
 BAR_WIDTH = 24
-SHORT_BAR_WIDTH = 12
-STANDING_WORDS = {
-    Standing.OPEN: "open",
-    Standing.MANDATED_ONLY: "mandated statistics only",
-    Standing.NOT_YET: "not open yet",
-    Standing.SEALED: "sealed",
-}
 
 
 def plain(text: str) -> str:

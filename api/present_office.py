@@ -237,9 +237,7 @@ def standing_of(grant: Grant, today: date) -> str:
     """Whether a grant is in force."""
     if grant.revoked is not None:
         return "revoked"
-    if grant.terms is not None and today > grant.terms.expires:
-        return "ended"
-    return "in force"
+    return "ended" if grant.is_over(today) else "in force"
 
 
 def grant(console: Console, found: Grant, balances: Mapping[int, Balance], today: date) -> None:
@@ -251,7 +249,7 @@ def grant(console: Console, found: Grant, balances: Mapping[int, Balance], today
             ("kind", terms.kind),
             ("organisation", terms.organisation),
             ("purpose", terms.purpose),
-            ("tables", "; ".join(_scope_text(name, columns) for name, columns in sorted(terms.scope.items()))),
+            ("tables", "; ".join(_scope_text(name, columns) for name, columns in terms.listed().items())),
             ("classes", years_text(terms.cohorts)),
             ("a question", "no ceiling" if terms.ceiling_nanorho is None else _at_most(terms.ceiling_nanorho)),
             ("last day", terms.expires.isoformat()),
@@ -267,8 +265,8 @@ def grant(console: Console, found: Grant, balances: Mapping[int, Balance], today
         console.print(Text(f"{name:<14}{plain(text)}"), soft_wrap=True)
 
 
-def _scope_text(table: str, columns: frozenset[str] | None) -> str:
-    return table if columns is None else f"{table} ({', '.join(sorted(columns))})"
+def _scope_text(table: str, columns: list[str] | None) -> str:
+    return table if columns is None else f"{table} ({', '.join(columns)})"
 
 
 def _at_most(nanorho: int) -> str:
@@ -277,7 +275,6 @@ def _at_most(nanorho: int) -> str:
 
 def grant_json(found: Grant, balances: Mapping[int, Balance], today: date) -> dict[str, Any]:
     """The same for programs."""
-    terms = found.terms
     body: dict[str, Any] = {
         "grant": found.id,
         "state": standing_of(found, today),
@@ -294,18 +291,7 @@ def grant_json(found: Grant, balances: Mapping[int, Balance], today: date) -> di
             if each.allowance_spent
         ],
     }
-    if terms is not None:
-        body |= {
-            "kind": terms.kind,
-            "organisation": terms.organisation,
-            "purpose": terms.purpose,
-            "scope": {name: None if columns is None else sorted(columns) for name, columns in terms.scope.items()},
-            "cohorts": list(terms.cohorts),
-            "ceiling_nanorho": terms.ceiling_nanorho,
-            "expires": terms.expires.isoformat(),
-            "approved_by": terms.approved_by,
-        }
-    return body
+    return body if found.terms is None else body | found.terms.body()
 
 
 # -- findings

@@ -143,21 +143,8 @@ def add_grant(database: Database, grant: Grant, moment: Moment) -> None:
         message = f"The district keeps no class of {years_text(unknown)}."
         raise AccessRefused("approval", message, accepted=f"classes of {years_text(kept)}")
     governance.add_grant(database, grant, moment.at_us)
-    terms = grant.terms
-    body = {
-        "grant": grant.id,
-        "kind": terms.kind,
-        "organisation": terms.organisation,
-        "purpose": terms.purpose,
-        "population": grant.population,
-        "year_fraction": str(grant.year_fraction),
-        "scope": {table: None if names is None else sorted(names) for table, names in sorted(terms.scope.items())},
-        "cohorts": sorted(terms.cohorts),
-        "ceiling_nanorho": terms.ceiling_nanorho,
-        "expires": terms.expires.isoformat(),
-        "approved_by": terms.approved_by,
-    }
-    district.add_event(database, moment.at_us, "grant_added", body)
+    body = {"grant": grant.id, "population": grant.population, "year_fraction": str(grant.year_fraction)}
+    district.add_event(database, moment.at_us, "grant_added", body | grant.terms.body())
 
 
 def revoke_grant(database: Database, name: str, by: str, reason: str, moment: Moment) -> None:
@@ -191,15 +178,16 @@ def lower_caps(database: Database, cohorts: Sequence[int], lifetime_nanorho: int
         ValueError: no cohort, one the ledger does not keep, no name, or a cap that is no whole number.
     """
     check_cap(lifetime_nanorho, least=0)
-    if not by or not cohorts or not set(cohorts) <= district.cohorts(database):
-        raise ValueError("caps of known cohorts are lowered by somebody")
-    before = {cohort: balances.lifetime(database, cohort) for cohort in sorted(set(cohorts))}
+    if not by:
+        raise ValueError("caps are lowered by somebody")
+    decided = _kept(database, cohorts)
+    before = {cohort: balances.lifetime(database, cohort) for cohort in decided}
     for cohort in before:
         if not balances.lower_lifetime(database, cohort, lifetime_nanorho):
             raise _not_lower(cohort, before)
         for year in balances.years(database, cohort):
             _move_year(database, balances.LOWERED, cohort, year, lifetime_nanorho)
-    body = {"cohorts": sorted(set(cohorts)), "lifetime_nanorho": lifetime_nanorho, "by": named(by, "A name")}
+    body = {"cohorts": decided, "lifetime_nanorho": lifetime_nanorho, "by": named(by, "A name")}
     district.add_event(database, moment.at_us, "cap_lowered", body)
 
 
@@ -215,9 +203,8 @@ def raise_caps(
     """
     check_cap(lifetime_nanorho, least=1)
     names, why = _two(by), named(reason, "The reason")
-    if not cohorts or not set(cohorts) <= district.cohorts(database):
-        raise ValueError("caps of known cohorts are raised")
-    for cohort in sorted(set(cohorts)):
+    decided = _kept(database, cohorts)
+    for cohort in decided:
         before, _ = balances.lifetime(database, cohort)
         governance.add_decision(
             database, "cap_raised", cohort, moment.year, lifetime_nanorho, names, why, moment.at_us
@@ -229,7 +216,7 @@ def raise_caps(
             raise BudgetRefused("budget_lifetime", message, accepted=f"ε above {epsilon_above(before):g}")
         if moment.year in balances.years(database, cohort):
             _move_year(database, balances.RAISED, cohort, moment.year, lifetime_nanorho)
-    body = {"cohorts": sorted(set(cohorts)), "lifetime_nanorho": lifetime_nanorho, "by": list(names), "reason": why}
+    body = {"cohorts": decided, "lifetime_nanorho": lifetime_nanorho, "by": list(names), "reason": why}
     district.add_event(database, moment.at_us, "cap_raised", body)
 
 
@@ -241,17 +228,27 @@ def unseal(database: Database, cohorts: Sequence[int], by: Sequence[str], reason
         ValueError: no cohort, or one the ledger does not keep.
     """
     names, why = _two(by), named(reason, "The reason")
-    if not cohorts or not set(cohorts) <= district.cohorts(database):
-        raise ValueError("known cohorts are unsealed")
-    for cohort in sorted(set(cohorts)):
+    decided = _kept(database, cohorts)
+    for cohort in decided:
         open_already = governance.unsealed(database, cohort, moment.year)
         if standing(cohort, moment.year, unsealed=open_already) is not Standing.SEALED:
             message = f"Class {cohort} is not sealed in the budget year {moment.year}."
             raise AccessRefused("approval", message, accepted="classes that are sealed")
         cap, _ = balances.lifetime(database, cohort)
         governance.add_decision(database, "unsealed", cohort, moment.year, cap, names, why, moment.at_us)
-    body = {"cohorts": sorted(set(cohorts)), "year": moment.year, "by": list(names), "reason": why}
+    body = {"cohorts": decided, "year": moment.year, "by": list(names), "reason": why}
     district.add_event(database, moment.at_us, "unsealed", body)
+
+
+def _kept(database: Database, cohorts: Sequence[int]) -> list[int]:
+    """The cohorts that are decided about, each once, in order.
+
+    Raises:
+        ValueError: none, or one the ledger does not keep.
+    """
+    if not cohorts or not set(cohorts) <= district.cohorts(database):
+        raise ValueError("caps and seals are those of known cohorts")
+    return sorted(set(cohorts))
 
 
 def _move_year(database: Database, how: str, cohort: int, year: int, lifetime_nanorho: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from budgets.policy import POPULATIONS, Population
 from budgets.refusals import AccessRefused
@@ -28,9 +28,6 @@ DEMO_YEAR_FRACTION = Fraction(1)
 NAME_CHARACTERS_MAX = 60
 
 Kind = Literal["researcher", "agency"]
-
-Reads = "Mapping[str, Collection[str]]"
-"""The private tables a question reads, each with its columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +68,23 @@ class Terms:
             raise ValueError("a grant names cohorts, each once")
         if self.ceiling_nanorho is not None and self.ceiling_nanorho < 1:
             raise ValueError("a ceiling is at least one nano-rho")
+
+    def listed(self) -> dict[str, list[str] | None]:
+        """The tables in their order, each with its columns in theirs; None for all columns."""
+        return {table: None if names is None else sorted(names) for table, names in sorted(self.scope.items())}
+
+    def body(self) -> dict[str, Any]:
+        """The terms as they are told to everybody."""
+        return {
+            "kind": self.kind,
+            "organisation": self.organisation,
+            "purpose": self.purpose,
+            "scope": self.listed(),
+            "cohorts": sorted(self.cohorts),
+            "ceiling_nanorho": self.ceiling_nanorho,
+            "expires": self.expires.isoformat(),
+            "approved_by": self.approved_by,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +131,10 @@ class Grant:
         """Whether it may ask about a cohort."""
         return self.terms is None or cohort in self.terms.cohorts
 
+    def is_over(self, today: date) -> bool:
+        """Whether its last day is over."""
+        return self.terms is not None and today > self.terms.expires
+
 
 def district_grant(year_fraction: Fraction = DISTRICT_YEAR_FRACTION) -> Grant:
     """The built-in grant; it counts the mandated population."""
@@ -147,7 +165,7 @@ def check_standing(grant: Grant, today: date) -> None:
         raise AccessRefused(
             "grant_expired", f"The grant {grant.id!r} was revoked: {grant.revoked}", accepted=accepted
         )
-    if grant.terms is not None and today > grant.terms.expires:
+    if grant.terms is not None and grant.is_over(today):
         message = f"The last day of the grant {grant.id!r} was {grant.terms.expires.isoformat()}."
         raise AccessRefused("grant_expired", message, accepted=accepted)
 
@@ -171,8 +189,10 @@ def check_scope(grant: Grant, reads: Mapping[str, Collection[str]], cohorts: Ite
             message = f"The grant {grant.id!r} does not cover the table {table}."
             raise AccessRefused("grant_scope", message, accepted=f"tables: {', '.join(sorted(grant.terms.scope))}")
         allowed = grant.terms.scope[table]
-        outside = sorted(set(columns) - (allowed if allowed is not None else set(columns)))
-        if outside and allowed is not None:
+        if allowed is None:
+            continue
+        outside = sorted(set(columns) - allowed)
+        if outside:
             message = f"The grant {grant.id!r} does not cover {', '.join(f'{table}.{name}' for name in outside)}."
             accepted = f"columns of {table}: {', '.join(sorted(allowed))}"
             raise AccessRefused("grant_scope", message, accepted=accepted)

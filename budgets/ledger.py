@@ -232,9 +232,7 @@ class Ledger:
 
     def now(self) -> datetime:
         """Ledger time in UTC: the clock's, never earlier than the newest row."""
-        with self._database.reading():
-            newest = from_micros(district.newest_us(self._database))
-        return max(in_utc(self._clock.now()), newest)
+        return max(in_utc(self._clock.now()), self._newest())
 
     def year(self) -> int:
         """The budget year of this moment."""
@@ -253,8 +251,9 @@ class Ledger:
         Raises:
             AccessRefused: the clock leapt (`clock`).
         """
-        self._check_clock(self.now())
-        return Moment(to_micros(self.now()), self.today(), self.year())
+        now = self.now()
+        self._check_clock(now)
+        return Moment(to_micros(now), self._date(now), budget_year(now, self._identity.time_zone))
 
     def clock_leap(self) -> Leap | None:
         """How the clock leapt ahead of the newest row, into another budget year; None if it did not.
@@ -282,9 +281,7 @@ class Ledger:
 
     def clock_behind(self) -> timedelta | None:
         """How far the clock is behind the newest row, in whole minutes; None if it is not."""
-        with self._database.reading():
-            newest = from_micros(district.newest_us(self._database))
-        minutes = (newest - in_utc(self._clock.now())) // timedelta(minutes=1)
+        minutes = (self._newest() - in_utc(self._clock.now())) // timedelta(minutes=1)
         return timedelta(minutes=minutes) if minutes > 0 else None
 
     def faults(self) -> tuple[str, ...]:
@@ -303,9 +300,11 @@ class Ledger:
     def _leap(self, now: datetime) -> Leap | None:
         if self._identity.as_of is not None:
             return None
+        return leap(now, self._newest(), self._identity.time_zone)
+
+    def _newest(self) -> datetime:
         with self._database.reading():
-            newest = from_micros(district.newest_us(self._database))
-        return leap(now, newest, self._identity.time_zone)
+            return from_micros(district.newest_us(self._database))
 
     def _check_clock(self, now: datetime) -> None:
         found = self._leap(now)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 from budgets.loss import NANO, odds
-from budgets.policy import DEFAULT_SHARE
+from budgets.policy import DEFAULT_SHARE, default_share_nanorho
 
-Z90 = 1.6448536269514722
+Z90 = NormalDist().inv_cdf(0.95)
 """Standard deviations that hold 90 % of a normal law."""
 
 SUBSTITUTION = 4
@@ -50,7 +51,7 @@ def bought(year_nanorho: int) -> str:
     >>> bought(15_312_203)
     'A year buys about 60 questions of one count, each good to ± 73 students (90 %).'
     """
-    share = year_nanorho * DEFAULT_SHARE.numerator // DEFAULT_SHARE.denominator
+    share = default_share_nanorho([year_nanorho])
     if share == 0:
         return "A year buys no question."
     questions = DEFAULT_SHARE.denominator // DEFAULT_SHARE.numerator

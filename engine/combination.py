@@ -19,7 +19,7 @@ from engine import postprocess, tree
 from engine.forms import Computed
 from engine.refusals import QueryRefused
 from engine.released import HIDDEN
-from engine.vault import locks
+from engine.vault import ARROW, locks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,6 @@ ONE_DRAW = "margin null where both estimates are made of one draw, or have no ma
 COMPUTED = "no margin: computed from estimates by more than arithmetic"
 EXACT_MAX = 2**53
 
-_ARROW = {"exact": pa.int64(), "boolean": pa.bool_(), "text": pa.string(), "null": pa.int64()}
 _LOCK = threading.Lock()
 _KEPT: dict[int, duckdb.DuckDBPyConnection] = {}
 
@@ -130,7 +129,7 @@ def _table(query: tree.Query, part: Plan, columns: Sequence[Estimated] | None) -
     for position, item in enumerate(query.items):
         cells = [] if columns is None else columns[position].cells
         if isinstance(item.value, tree.KeyRef):
-            found[f"c{position}"] = pa.array(cells, _ARROW[part.keys.columns[item.value.index].type.kind])
+            found[f"c{position}"] = pa.array(cells, ARROW[part.keys.columns[item.value.index].type.kind])
             continue
         whole = isinstance(item.value, tree.Aggregate) and item.value.function in ("count", "students")
         numbers = cells if whole else [None if cell is None else _float(cell) for cell in cells]

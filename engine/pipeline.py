@@ -27,7 +27,7 @@ from budgets.ledger import Draw, Question, StaleBasis, State
 from budgets.loss import PrivacyLoss, epsilon_of
 from engine import accuracy, combination, explanation, mechanisms, postprocess, preparation
 from engine.backends import duckdb as backend
-from engine.compile import batches, compile_batch, reads
+from engine.compile import batches, compile_batch
 from engine.mechanisms import Gaussian, d_in_of
 from engine.preparation import Books, Prepared
 from engine.refusals import AccessRefused, InternalFailure, LedgerDamaged, Refusal
@@ -297,7 +297,7 @@ def _question(house: House, asked: Asked, prepared: Prepared, priced: Priced) ->
             for position, noise in priced.drawn
         ),
         reused={prepared.digests[position]: found.id for position, found in priced.reused.items()},
-        reads=reads(house.catalog, plan.statistics),
+        reads=prepared.reads,
         cohorts=plan.cohorts,
     )
 
@@ -326,7 +326,7 @@ def _resume(house: House, asked: Asked, entry: Entry, deadline: float) -> Releas
         )
     left_out = tuple((cohort, reason) for cohort, reason in stored["left_out"])
     digests = preparation.digests(plan, entry.epoch, entry.population)
-    prepared = Prepared(plan, entry.population, tuple(stored["askable"]), left_out, digests)
+    prepared = Prepared(plan, entry.population, tuple(stored["askable"]), left_out, digests, {})
     return _complete(house, asked, prepared, entry, deadline)
 
 

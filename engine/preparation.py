@@ -87,6 +87,7 @@ class Prepared:
         askable: the cohorts that could be asked when it was planned.
         left_out: touched cohorts it is not asked of, and why.
         digests: by which the ledger knows the plan's statistics.
+        reads: the private tables it reads, each with its columns; nothing for what was charged already.
         compiled: the statements written before the charge, with the digests of what they measure.
     """
 
@@ -95,6 +96,7 @@ class Prepared:
     askable: tuple[int, ...]
     left_out: tuple[tuple[int, str], ...]
     digests: tuple[str, ...]
+    reads: Mapping[str, frozenset[str]]
     compiled: tuple[tuple[str, ...], Statements] | None = None
 
 
@@ -109,7 +111,8 @@ def prepare(asked: Asked, books: Books) -> Prepared:
     reasons = _reasons(asked, books)
     askable = tuple(cohort for cohort in books.catalog.cohorts if cohort not in reasons)
     plan = planned(books.catalog, asked.sql, askable)
-    check_scope(books.grant, reads(books.catalog, plan.statistics), plan.cohorts)
+    read = reads(books.catalog, plan.statistics)
+    check_scope(books.grant, read, plan.cohorts)
     if plan.touched and not plan.cohorts:
         raise BudgetRefused(
             "cohort_sealed",
@@ -117,7 +120,8 @@ def prepare(asked: Asked, books: Books) -> Prepared:
             accepted="a question about other classes",
         )
     left_out = tuple((cohort, reasons[cohort]) for cohort in plan.left_out)
-    return Prepared(plan, books.population, askable, left_out, digests(plan, books.epoch, books.population))
+    names = digests(plan, books.epoch, books.population)
+    return Prepared(plan, books.population, askable, left_out, names, read)
 
 
 def planned(catalog: Catalog, sql: str, askable: Sequence[int]) -> Plan:

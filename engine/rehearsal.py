@@ -28,7 +28,7 @@ from engine.analysis.intervals import assume, declared_environment, evaluate, ho
 from engine.compile import OWNER
 from engine.expressions import MAGNITUDE_MAX
 from engine.sql import quoted, sql
-from engine.vault import Vault, create_statement, locks, scaled, stored_columns
+from engine.vault import ARROW, Vault, create_statement, locks, scaled, stored_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +55,6 @@ NARROWED_MAX = 1_000
 DRAWN = 2**64 - 1
 """Numbers are made of draws below it."""
 
-_ARROW = {"exact": pa.int64(), "double": pa.float64(), "boolean": pa.bool_(), "text": pa.string()}
 _TEXTS = tuple(f"invented {number}" for number in range(1, 10))
 _ROW = "homeroom_row"
 _CANDIDATES = "homeroom_candidates"
@@ -325,7 +324,7 @@ def _write(
     connection: duckdb.DuckDBPyConnection, table: Table, cells: Mapping[str, Sequence[Any]], statement: str
 ) -> None:
     """Make a table of the vault of rows in memory."""
-    types = {name: _ARROW[column.type.kind] for name, column in table.columns.items()}
+    types = {name: ARROW[column.type.kind] for name, column in table.columns.items()}
     arrays = {name: pa.array(values, types.get(name, pa.string())) for name, values in cells.items()}
     size = len(next(iter(cells.values())))
     arrays[_ROW] = pa.array(np.arange(size), pa.int64())

@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
+import pyarrow as pa
 
 from engine import tree
 from engine.catalog_file import catalog_of_document, resolve
@@ -72,6 +73,15 @@ def locks() -> dict[str, str | bool | int | float | list[str]]:
     others = ",".join(name for name in known if name not in _OPTIMIZERS)
     return {**_LOCKS, "disabled_optimizers": others, "lock_configuration": "true"}
 
+
+ARROW = {
+    "exact": pa.int64(),
+    "double": pa.float64(),
+    "boolean": pa.bool_(),
+    "text": pa.string(),
+    "null": pa.int64(),
+}
+"""By which a value goes into the database, as it is stored there; of a column of NULLs any does."""
 
 _STORAGE = {"exact": "BIGINT", "double": "DOUBLE", "boolean": "BOOLEAN", "text": "VARCHAR"}
 

@@ -63,8 +63,8 @@ def add_grant(database: Database, grant: Grant, at_us: int) -> None:
     terms = grant.terms
     if terms is None:
         return
-    scope = {table: None if columns is None else sorted(columns) for table, columns in sorted(terms.scope.items())}
-    written = (terms.kind, terms.organisation, terms.purpose, json.dumps(scope), json.dumps(sorted(terms.cohorts)))
+    lists = json.dumps(terms.listed()), json.dumps(sorted(terms.cohorts))
+    written = (terms.kind, terms.organisation, terms.purpose, *lists)
     ends = (terms.ceiling_nanorho, terms.expires.isoformat(), terms.approved_by)
     database.change(INSERT_TERMS, (grant.id, *written, *ends, at_us))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.compile import KEYS_TABLE
+from engine.vault import ARROW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from engine.compile import Compiled
     from engine.keysets import KeyList
-
-_ARROW = {"exact": pa.int64(), "boolean": pa.bool_(), "text": pa.string(), "null": pa.int64()}
 
 
 def run(
@@ -96,5 +95,5 @@ def _second_opinion(cursor: duckdb.DuckDBPyConnection, compiled: Compiled) -> No
 def _arrow(keys: KeyList) -> pa.Table:
     columns = {"i": pa.array(np.arange(len(keys.rows)), pa.int64())}
     for position, column in enumerate(keys.columns):
-        columns[f"k{position}"] = pa.array([row[position] for row in keys.rows], _ARROW[column.type.kind])
+        columns[f"k{position}"] = pa.array([row[position] for row in keys.rows], ARROW[column.type.kind])
     return pa.table(columns)
