@@ -17,6 +17,7 @@ from budgets.promise import bought, promise, times
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
+    from fractions import Fraction
 
     from rich.console import Console
 
@@ -173,8 +174,14 @@ def policy(console: Console, found: Policy, balances: Mapping[int, Balance], eve
         )
 
 
-def _percent(share: Any) -> str:
-    return f"{float(share):.0%}"
+def _percent(share: Fraction) -> str:
+    """A part of a year in percent, with as many digits as it has.
+
+    >>> from fractions import Fraction
+    >>> _percent(Fraction(3, 10)), _percent(Fraction(1, 200))
+    ('30%', '0.5%')
+    """
+    return f"{float(100 * share):g}%"
 
 
 def _told(event: Event) -> str:
