@@ -46,6 +46,27 @@ class TableReport:
 
 
 @dataclass(frozen=True, slots=True)
+class FileReport:
+    """What was done with one file of a bundle or mapping, before its rows became those of tables.
+
+    Attributes:
+        file: its name.
+        rows: rows it has.
+        read: columns that were read.
+        left_behind: columns that were not.
+        repaired: what was put right → how many cells, rows or names.
+        dropped: why rows were left out → how many.
+    """
+
+    file: str
+    rows: int
+    read: tuple[str, ...]
+    left_behind: tuple[str, ...]
+    repaired: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """One load, table by table."""
 

@@ -1,0 +1,165 @@
+"""From text to values: what the text of a cell means for a declared column.
+
+No type is guessed from records; every cell is text until it is cleaned, by expressions that are total and see one
+cell.
+"""
+
+# ruff: noqa: S608 - statements are made of the expressions below and of `engine.sql`; texts never stand in them
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from engine import tree
+from engine.expressions import MAGNITUDE_MAX
+from engine.sql import sql
+from engine.vault import storage_type
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from engine.catalog import Column
+
+ACCEPTED, BLANK, WRONG = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One column, cleaned.
+
+    Attributes:
+        values: stored values; where a cell is not accepted, the column's default, or NULL.
+        statuses: for each cell ACCEPTED, BLANK or WRONG.
+    """
+
+    values: Any
+    statuses: Any
+
+
+def clean(connection: duckdb.DuckDBPyConnection, column: Column, cells: Any) -> Cells:
+    """Clean a column: trim, type, hold against list and bounds, fill in the default. Ranges come later.
+
+    Args:
+        connection: a database in which `MACROS` have been run.
+        column: what is accepted.
+        cells: a chunked Arrow array of any plain type.
+
+    Raises:
+        pyarrow.ArrowException: the array is of no plain type, or holds broken text.
+    """
+    accepted, lists = _accepted(column)
+    instead = "NULL" if column.default is None else literal(column.default, column.type)
+    blank = f"NULLIF(homeroom_text(cell), '{'' if column.type == tree.TEXT else 'NA'}')"
+    statement = (
+        f"SELECT CAST(CASE WHEN status = {ACCEPTED} THEN value ELSE {instead} END AS {storage_type(column.type)}) "
+        "AS value, status FROM (SELECT position, value, CAST(CASE "
+        f"WHEN text IS NULL THEN {BLANK} WHEN {accepted} THEN {ACCEPTED} ELSE {WRONG} END AS UTINYINT) AS status "
+        f"FROM (SELECT position, text, {_value_of('text', column.type)} AS value "
+        f"FROM (SELECT position, {blank} AS text FROM homeroom_cells))) ORDER BY position"
+    )
+    return Cells(*_by_distinct_text(connection, cells, statement, {"homeroom_list": lists}))
+
+
+def clean_ids(connection: duckdb.DuckDBPyConnection, cells: Any) -> Any:
+    """Source ids without space around them; NULL where blank, or with a NUL in it."""
+    statement = "SELECT homeroom_clean(homeroom_text(cell)) AS id FROM homeroom_cells ORDER BY position"
+    return _by_distinct_text(connection, cells, statement, {})[0]
+
+
+def _by_distinct_text(
+    connection: duckdb.DuckDBPyConnection, cells: Any, statement: str, relations: dict[str, pa.Table]
+) -> list[Any]:
+    """What a statement makes of each cell, run once for each distinct one; the last one is NULL."""
+    encoded = _plain(cells).dictionary_encode().unify_dictionaries()
+    texts = (encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], pa.string())).cast(pa.string())
+    texts.validate(full=True)
+    relations |= {
+        "homeroom_cells": pa.table(
+            {
+                "position": pa.array(range(len(texts) + 1), pa.int64()),
+                "cell": pa.chunked_array([texts, pa.nulls(1, pa.string())]),
+            }
+        )
+    }
+    for name, relation in relations.items():
+        connection.register(name, relation)
+    made = connection.sql(statement).to_arrow_table().combine_chunks()
+    for name in relations:
+        connection.unregister(name)
+    places = pa.chunked_array([chunk.indices.fill_null(len(texts)) for chunk in encoded.chunks], pa.int32())
+    return [column.take(places) for column in made.columns]
+
+
+def _plain(cells: Any) -> Any:
+    if pa.types.is_dictionary(cells.type):
+        return cells.cast(cells.type.value_type)
+    return cells.cast(pa.string()) if pa.types.is_null(cells.type) else cells
+
+
+def literal(value: Any, of: tree.Type) -> str:
+    """A catalog value as SQL, in stored units."""
+    if of.kind == "exact":
+        value = Fraction(str(value))
+    elif of == tree.DOUBLE:
+        value = float(value) or 0.0
+    return sql(tree.Constant(value, of))
+
+
+def _accepted(column: Column) -> tuple[str, pa.Table]:
+    """SQL: whether a typed value is on the column's list and within its bounds; and the list, as a relation."""
+    of, values, terms = column.type, pa.table({"value": []}), ["value IS NOT NULL"]
+    if column.values is not None and of != tree.BOOLEAN:
+        values = pa.table({"value": list(column.values)})
+        terms.append("value IN (SELECT value FROM homeroom_list)")
+    if column.low is not None:
+        terms.append(f"value >= {literal(column.low, of)}")
+    if column.high is not None:
+        terms.append(f"value <= {literal(column.high, of)}")
+    return f"COALESCE({' AND '.join(terms)}, FALSE)", values
+
+
+def _value_of(text: str, of: tree.Type) -> str:
+    """SQL: the stored value a text stands for; NULL where it stands for none. Total, and never rounded."""
+    if of.kind == "exact":
+        return f"homeroom_exact({text}, {of.scale})"
+    return f"{_MACRO_OF[of.kind]}({text})"
+
+
+_MACRO_OF = {"text": "homeroom_clean", "boolean": "homeroom_boolean", "double": "homeroom_double"}
+_SPACE = "chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(32) || chr(160)"
+_WHOLE = "[+-]?[0-9]{1,18}"
+_NUMBER = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?"
+_PARTS = "^([+-]?)([0-9]*)[.]?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$"
+_TRUE, _FALSE = "'true', 't', 'yes', 'y', '1'", "'false', 'f', 'no', 'n', '0'"
+_LONGEST = len(str(MAGNITUDE_MAX))
+
+# Every CAST is a TRY_CAST: the database may evaluate a branch of CASE on rows of another branch.
+MACROS = f"""
+CREATE TEMP MACRO homeroom_text(x) AS NULLIF(trim(x, {_SPACE}), '');
+CREATE TEMP MACRO homeroom_clean(x) AS CASE WHEN NOT contains(x, chr(0)) THEN x END;
+CREATE TEMP MACRO homeroom_boolean(x) AS
+    CASE WHEN lower(x) IN ({_TRUE}) THEN TRUE WHEN lower(x) IN ({_FALSE}) THEN FALSE END;
+CREATE TEMP MACRO homeroom_finite(d) AS CASE WHEN d = 0 THEN 0::DOUBLE WHEN isfinite(d) THEN d END;
+CREATE TEMP MACRO homeroom_double(x) AS
+    CASE WHEN regexp_full_match(x, '{_NUMBER}') THEN homeroom_finite(TRY_CAST(x AS DOUBLE)) END;
+CREATE TEMP MACRO homeroom_fitting(w) AS
+    CASE WHEN w > -{MAGNITUDE_MAX} AND w < {MAGNITUDE_MAX} THEN TRY_CAST(w AS BIGINT) END;
+CREATE TEMP MACRO homeroom_shifted(digits, shift) AS CASE
+    WHEN digits = '' THEN '0'
+    WHEN length(digits) + shift NOT BETWEEN 1 AND {_LONGEST} THEN NULL
+    WHEN shift >= 0 THEN digits || repeat('0', shift)
+    WHEN rtrim(right(digits, -shift), '0') = '' THEN left(digits, length(digits) + shift) END;
+CREATE TEMP MACRO homeroom_units(x, scale) AS list_transform(list_transform(
+    [regexp_extract(x, '{_PARTS}', ['sign', 'whole', 'places', 'power'])],
+    lambda p: {{'sign': p.sign, 'digits': ltrim(p.whole || p.places, '0'),
+        'shift': scale - length(p.places) + COALESCE(TRY_CAST(NULLIF(p.power, '') AS INTEGER), 0)}}),
+    lambda p: homeroom_fitting(TRY_CAST(p.sign || homeroom_shifted(p.digits, p.shift) AS HUGEINT)))[1];
+CREATE TEMP MACRO homeroom_exact(x, scale) AS CASE
+    WHEN scale = 0 AND regexp_full_match(x, '{_WHOLE}') THEN TRY_CAST(x AS BIGINT)
+    WHEN regexp_full_match(x, '{_NUMBER}') THEN homeroom_units(x, scale) END;
+"""
+"""What `clean` calls, to be created once in a database; each sees one text and is total."""
