@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from budgets.policy import Population
+
 
 class State(StrEnum):
     """How far the answer to a paid question has come.
@@ -123,7 +125,7 @@ class Question:
     plan_hash: str
     plan: str
     epoch: str
-    population: str
+    population: Population
     year: int
     draws: tuple[Draw, ...]
     reused: Mapping[str, int]
@@ -171,7 +173,7 @@ class Entry:
     plan_hash: str
     plan: str
     epoch: str
-    population: str
+    population: Population
     year: int
     state: State
     holder: str | None

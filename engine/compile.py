@@ -16,6 +16,7 @@ from engine.sql import bounded, double, quoted, sql, units, whole
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from budgets.policy import Population
     from engine.catalog import Catalog
     from engine.early import Early
     from engine.keysets import KeyList
@@ -25,8 +26,29 @@ KEYS_TABLE = "homeroom_keys"
 OWNER = "homeroom_owner"
 """The owner column as every private table of the vault has it."""
 
+RESEARCH = "homeroom_research"
+"""Whether a student is in research statistics, as every private table of the vault has it: false after an opt-out."""
+
 PLACED_GROUPS_MAX = 1_000
 """Up to so many groups are put in their places after the rows are fetched, which saves the database a join."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose rows a statement may read.
+
+    Attributes:
+        cohorts: those that are charged, in order.
+        population: `research`, or `mandated` for everybody.
+    """
+
+    cohorts: tuple[int, ...]
+    population: Population
+
+    def condition(self, catalog: Catalog) -> str:
+        """SQL: whether a row of a private table is within it."""
+        everybody = self.population == "mandated"
+        return _in_cohorts(catalog.cohort, self.cohorts) + ("" if everybody else f" AND {RESEARCH}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +79,21 @@ def batches(statistics: Sequence[Statistic]) -> list[tuple[int, ...]]:
     return [tuple(positions) for positions in found.values()]
 
 
-def compile_batch(catalog: Catalog, statistics: Sequence[Statistic]) -> Compiled:
+def compile_batch(catalog: Catalog, statistics: Sequence[Statistic], population: Population = "research") -> Compiled:
     """The statement that computes the exact integers of some statistics of one relation in the same groups.
 
-    Every scan is restricted to the cohorts its statistics touch, which are those that are charged for them.
+    Every scan is restricted to the cohorts its statistics touch, which are those that are charged for them, and to
+    the students of the population.
     """
     relation, keys = statistics[0].relation, statistics[0].keys
     common = _common(statistics)
-    cohorts = sorted({cohort for statistic in statistics for cohort in statistic.cohorts})
+    scope = Scope(tuple(sorted({cohort for statistic in statistics for cohort in statistic.cohorts})), population)
     read = _read(relation, keys, statistics)
     first = early(catalog, statistics, common)
     if first is None:
-        aggregated = _joined(catalog, statistics, common, cohorts, read)
+        aggregated = _joined(catalog, statistics, common, scope, read)
     else:
-        aggregated = _counted(catalog, statistics, common, cohorts, read, first)
+        aggregated = _counted(catalog, statistics, common, scope, read, first)
     layout: Literal["one", "placed", "loose"] = "one"
     if keys.columns:
         aggregated += f" GROUP BY {', '.join(f'k{i}' for i in range(len(keys.columns)))}"
@@ -83,19 +106,19 @@ def _joined(
     catalog: Catalog,
     statistics: Sequence[Statistic],
     common: tuple[tree.Expr, ...],
-    cohorts: list[int],
+    scope: Scope,
     read: frozenset[str],
 ) -> str:
     """Rows are joined, then aggregated; GROUP BY is still to come."""
     relation, keys = statistics[0].relation, statistics[0].keys
     inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
-    own, measured = _measured(catalog, statistics, common, cohorts)
+    own, measured = _measured(catalog, statistics, common, scope.cohorts)
     outer = [*(f"k{i}" for i in range(len(keys.columns))), *(f"{text} AS s{p}" for p, text in enumerate(measured))]
     inner += own
     if any(statistic.students for statistic in statistics):
         inner.append(f"{owner_of(catalog, relation)} AS owner")
-    conditions = [_in_cohorts(catalog.cohort, cohorts), *(sql(condition) for condition in common)]
-    source = from_clause(catalog, relation, cohorts, read)
+    conditions = [scope.condition(catalog), *(sql(condition) for condition in common)]
+    source = from_clause(catalog, relation, scope, read)
     scan = f"SELECT {', '.join(inner) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
     return f"SELECT {', '.join(outer)} FROM ({scan}) AS scan"
 
@@ -104,21 +127,21 @@ def _counted(
     catalog: Catalog,
     statistics: Sequence[Statistic],
     common: tuple[tree.Expr, ...],
-    cohorts: list[int],
+    scope: Scope,
     read: frozenset[str],
     first: Early,
 ) -> str:
     """Rows are counted by the students' own columns, and the counts joined; GROUP BY is still to come."""
     keys = statistics[0].keys
     by = [quoted(name) for name in first.by]
-    own, measured = _measured(catalog, statistics, common, cohorts)
-    conditions = [_in_cohorts(catalog.cohort, cohorts), *(sql(condition) for condition in first.within)]
-    source = from_clause(catalog, first.owned, cohorts, read)
+    own, measured = _measured(catalog, statistics, common, scope.cohorts)
+    conditions = [scope.condition(catalog), *(sql(condition) for condition in first.within)]
+    source = from_clause(catalog, first.owned, scope, read)
     scan = f"SELECT {', '.join([*by, *own]) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
     counts = [*by, *(f"{text} AS n{position}" for position, text in enumerate(measured))]
     grouped = f" GROUP BY {', '.join(by)}" if by else ""
     counted = f"(SELECT {', '.join(counts)} FROM ({scan}) AS scan{grouped}) AS counted"
-    public = [_scan(catalog, first.owned, scan, cohorts, read) for scan in first.public]
+    public = [_scan(catalog, first.owned, scan, scope, read) for scan in first.public]
     inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
     inner += [f"n{position}" for position in range(len(statistics))]
     above = " AND ".join(sql(condition) for condition in first.above) or "TRUE"
@@ -129,7 +152,7 @@ def _counted(
 
 
 def _measured(
-    catalog: Catalog, statistics: Sequence[Statistic], common: tuple[tree.Expr, ...], cohorts: list[int]
+    catalog: Catalog, statistics: Sequence[Statistic], common: tuple[tree.Expr, ...], cohorts: tuple[int, ...]
 ) -> tuple[list[str], list[str]]:
     """What is computed of each row, and the aggregate of it for each statistic."""
     inner: list[str] = []
@@ -200,24 +223,22 @@ def _read_inside(relation: tree.Relation, above: frozenset[str]) -> frozenset[st
     return found
 
 
-def from_clause(
-    catalog: Catalog, relation: tree.Relation, cohorts: Sequence[int], read: Collection[str] | None = None
-) -> str:
-    """The FROM of a relation, every private table of it restricted to some cohorts.
+def from_clause(catalog: Catalog, relation: tree.Relation, scope: Scope, read: Collection[str] | None = None) -> str:
+    """The FROM of a relation, every private table of it restricted to a scope, but for one that stands alone.
 
     Columns have the names that expressions know them by. Of inner joins only the owner's equality stands here.
 
     Args:
         catalog: declares the tables.
         relation: what is read.
-        cohorts: those that are charged.
+        scope: whose rows are read.
         read: names of the columns that are used; all if not given.
     """
     if not relation.scans[0].prefix:
         return quoted(relation.scans[0].table)
     parts: list[str] = []
     for scan in _owned_first(catalog, relation):
-        own = _scan(catalog, relation, scan, cohorts, read)
+        own = _scan(catalog, relation, scan, scope, read)
         if not parts:
             parts.append(own)
         elif catalog.tables[scan.table].public:
@@ -226,7 +247,7 @@ def from_clause(
             parts.append(f"JOIN {own} ON {quoted(f'{scan.name}.{OWNER}')} = {owner_of(catalog, relation)}")
     for position, left in enumerate(relation.lefts):
         on = _on(left, owner_of(catalog, relation))
-        parts.append(f"LEFT JOIN {_right(catalog, left, cohorts, read)} AS right{position} ON {on}")
+        parts.append(f"LEFT JOIN {_right(catalog, left, scope, read)} AS right{position} ON {on}")
     return " ".join(parts)
 
 
@@ -249,7 +270,7 @@ def _scan(
     catalog: Catalog,
     relation: tree.Relation,
     scan: tree.Scan,
-    cohorts: Sequence[int],
+    scope: Scope,
     read: Collection[str] | None,
 ) -> str:
     """One table with its columns under their names in the question."""
@@ -261,19 +282,19 @@ def _scan(
     if not table.public:
         first = scan == _home(catalog, relation)
         names |= {OWNER: f"{scan.name}.{OWNER}"} | ({catalog.cohort: relation.cohort} if first else {})
-        where = f" WHERE {_in_cohorts(catalog.cohort, cohorts)}"
+        where = f" WHERE {scope.condition(catalog)}"
     columns = ", ".join(f"{quoted(name)} AS {quoted(full)}" for name, full in names.items())
     return f"(SELECT {columns or '1 AS one'} FROM {quoted(table.name)}{where}) AS {quoted(scan.name)}"
 
 
-def _right(catalog: Catalog, left: tree.Left, cohorts: Sequence[int], read: Collection[str] | None) -> str:
+def _right(catalog: Catalog, left: tree.Left, scope: Scope, read: Collection[str] | None) -> str:
     """The right side of a LEFT JOIN, with what is visible of it above."""
     visible = [(name, expr) for name, expr in left.columns if read is None or name in read]
     columns = [f"{sql(expr)} AS {quoted(name)}" for name, expr in visible]
     if left.presence is not None:
         columns.append(f"{owner_of(catalog, left.relation)} AS {quoted(left.presence)}")
     where = " AND ".join(sql(condition) for condition in left.where) or "TRUE"
-    source = from_clause(catalog, left.relation, cohorts, read)
+    source = from_clause(catalog, left.relation, scope, read)
     return f"(SELECT {', '.join(columns) or '1 AS one'} FROM {source} WHERE {where})"
 
 
@@ -307,11 +328,11 @@ def _common(statistics: Iterable[Statistic]) -> tuple[tree.Expr, ...]:
     return tuple((shared or {}).values())
 
 
-def _flag(statistic: Statistic, common: tuple[tree.Expr, ...], cohorts: list[int], cohort: str) -> str | None:
+def _flag(statistic: Statistic, common: tuple[tree.Expr, ...], cohorts: tuple[int, ...], cohort: str) -> str | None:
     """What else a row must fulfil to count for this statistic; None where that is nothing."""
     shared = {tree.canonical(condition) for condition in common}
     own = [sql(condition) for condition in statistic.conditions if tree.canonical(condition) not in shared]
-    if list(statistic.cohorts) != cohorts:
+    if tuple(statistic.cohorts) != cohorts:
         own.insert(0, _in_cohorts(cohort, statistic.cohorts))
     return " AND ".join(own) if own else None
 

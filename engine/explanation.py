@@ -114,7 +114,10 @@ def explain(catalog: Catalog, plan: Plan, priced: Priced, preview: Preview, term
         for position, (statistic, scale) in enumerate(zip(plan.statistics, priced.scales, strict=True))
     ]
     drawn = [plan.statistics[position] for position in losses]
-    statements = [compiling.compile_batch(catalog, [drawn[p] for p in batch]) for batch in compiling.batches(drawn)]
+    statements = [
+        compiling.compile_batch(catalog, [drawn[p] for p in batch], preview.population)
+        for batch in compiling.batches(drawn)
+    ]
     parts = plan.parts or (plan,)
     return Explanation(
         preview=preview,

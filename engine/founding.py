@@ -19,6 +19,7 @@ from budgets.policy import STANDARD, DistrictState, Policy, Preset
 from engine.catalog_file import read_catalog
 from engine.district import CATALOG_FILE, KEYS_FOLDER, LEDGER_FILE, REPORTS_FOLDER, VAULT_FOLDER
 from engine.intake.load import load
+from engine.intake.rules import Standing
 from engine.refusals import CatalogRefused
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ def _build(
     for name in (VAULT_FOLDER, KEYS_FOLDER, REPORTS_FOLDER):
         (folder / name).mkdir(mode=0o700)
     owner_key = _new_key(folder / KEYS_FOLDER / OWNER_KEY_FILE)
-    loaded = load(catalog, sources, folder / VAULT_FOLDER, owner_key=owner_key, known_cohorts={}, progress=progress)
+    loaded = load(
+        catalog, sources, folder / VAULT_FOLDER, owner_key=owner_key, standing=Standing({}), progress=progress
+    )
     loaded.report.write(folder / REPORTS_FOLDER)
     founding = Founding(
         district_id=catalog.district_id,
@@ -142,7 +145,7 @@ def _build(
     )
     ledger = Ledger.create(folder / LEDGER_FILE, founding, clock)
     try:
-        ledger.open_epoch(Epoch(loaded.epoch, loaded.file, loaded.catalog.digest), loaded.persons)
+        ledger.open_epoch(Epoch(loaded.epoch, loaded.file, loaded.catalog.digest), loaded.newcomers)
     finally:
         ledger.close()
 

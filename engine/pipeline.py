@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from budgets.grants import Grant
     from budgets.ledger import Entry, Ledger, Measurement
+    from budgets.policy import Population
     from engine.accuracy import Priced
     from engine.catalog import Catalog
     from engine.explanation import Explanation
@@ -257,12 +258,16 @@ def _compiled(house: House, prepared: Prepared, priced: Priced) -> tuple[tuple[s
     """The statements for what is drawn, and its statistics: what cannot be written out is refused before a charge."""
     combination.check(prepared.plan)
     statistics = [prepared.plan.statistics[position] for position, _ in priced.drawn]
-    return tuple(prepared.digests[position] for position, _ in priced.drawn), _statements(house.catalog, statistics)
+    return tuple(prepared.digests[position] for position, _ in priced.drawn), _statements(
+        house.catalog, statistics, prepared.population
+    )
 
 
-def _statements(catalog: Catalog, statistics: Sequence[Statistic]) -> Statements:
-    """The statements that compute some statistics, each with the positions of its own."""
-    return tuple((batch, compile_batch(catalog, [statistics[p] for p in batch])) for batch in batches(statistics))
+def _statements(catalog: Catalog, statistics: Sequence[Statistic], population: Population) -> Statements:
+    """The statements that compute some statistics of a population, each with the positions of its own."""
+    return tuple(
+        (batch, compile_batch(catalog, [statistics[p] for p in batch], population)) for batch in batches(statistics)
+    )
 
 
 def _wait(deadline: float) -> None:
@@ -366,7 +371,7 @@ def _measure(house: House, prepared: Prepared, entry: Entry) -> Entry | None:
         _assert_paid(entry, statistics, noises)
         names, statements = prepared.compiled or ((), ())
         if names != tuple(draw.statistic for draw in entry.draws):
-            statements = _statements(house.catalog, statistics)
+            statements = _statements(house.catalog, statistics, prepared.population)
         exact = _exact(house, statements, statistics)
     except BaseException:
         house.ledger.let_go(entry.id)

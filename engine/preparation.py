@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from budgets.grants import Grant
     from budgets.ledger import Balance, Measurement
+    from budgets.policy import Population
     from engine.accuracy import Priced
     from engine.catalog import Catalog
     from engine.compile import Compiled
@@ -58,7 +59,7 @@ class Books:
     balances: Mapping[int, Balance]
 
     @property
-    def population(self) -> str:
+    def population(self) -> Population:
         """Whose records are counted."""
         return self.grant.population
 
@@ -92,7 +93,7 @@ class Prepared:
     """
 
     plan: Plan
-    population: str
+    population: Population
     askable: tuple[int, ...]
     left_out: tuple[tuple[int, str], ...]
     digests: tuple[str, ...]

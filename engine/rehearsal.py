@@ -317,7 +317,7 @@ def _kept(catalog: Catalog, table: Table) -> str:
         place = f"ROW_NUMBER() OVER (PARTITION BY {group} ORDER BY {_ROW})"
         text = f"SELECT * FROM ({text}) AS tried QUALIFY {place} <= {most}"
     names = ", ".join(quoted(column.name) for column in columns)
-    return f"SELECT CAST({OWNER} AS UUID), {names} FROM ({text}) AS kept ORDER BY {_ROW}"
+    return f"SELECT CAST({OWNER} AS UUID), TRUE, {names} FROM ({text}) AS kept ORDER BY {_ROW}"
 
 
 def _write(

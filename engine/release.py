@@ -13,6 +13,7 @@ from engine.forms import Linear
 from engine.margins import margin
 
 if TYPE_CHECKING:
+    from budgets.policy import Population
     from engine.postprocess import Cell
 
 REHEARSAL = "rehearsal"
@@ -104,7 +105,7 @@ class Preview:
     plan_hash: str
     engine_version: str
     epoch: str
-    population: str
+    population: Population
     grant: str
     rehearsal: bool
     columns: list[ReleaseColumn]
@@ -156,7 +157,7 @@ class Release:
     plan_hash: str
     engine_version: str
     epoch: str
-    population: str
+    population: Population
     grant: str
     rehearsal: bool
     replayed: bool

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from engine import tree
 from engine.catalog_file import catalog_of_document, resolve
-from engine.compile import OWNER
+from engine.compile import OWNER, RESEARCH
 from engine.expressions import MAGNITUDE_MAX
 from engine.refusals import CatalogRefused
 from engine.sql import quoted, sql
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from engine.catalog import Catalog, Column, Table
 
-FORMAT = 1
+FORMAT = 2
 META = "homeroom_meta"
 MEMORY_LIMIT = "4GB"
 THREADS = 2
@@ -119,7 +119,7 @@ def create_statement(table: Table, schema: str) -> str:
 
 def _layout(table: Table) -> list[tuple[str, str, bool]]:
     """Quoted name, type and whether NULL may stand there, of every stored column."""
-    owner = [] if table.public else [(OWNER, "UUID", False)]
+    owner = [] if table.public else [(OWNER, "UUID", False), (RESEARCH, "BOOLEAN", False)]
     return owner + [(quoted(c.name), storage_type(c.type), c.nullable) for c in stored_columns(table)]
 
 
@@ -287,7 +287,7 @@ def _described(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[st
     ).fetchall()
     for table, column, of, nullable in rows:
         if table != META:
-            name = column if column == OWNER else quoted(column)
+            name = column if column in (OWNER, RESEARCH) else quoted(column)
             found.setdefault(table, []).append((name, of, nullable))
     return found
 
@@ -383,14 +383,14 @@ def _in_ranges(connection: duckdb.DuckDBPyConnection, table: Table, column: Colu
 
 
 def _broken_cohorts(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> Iterator[str]:
-    """One cohort per student over all tables; nobody without a row in the cohort table; not too many."""
+    """One cohort and population per student in all tables; nobody without a row in the cohort table; not too many."""
     cohort = quoted(catalog.cohort)
-    home = f"SELECT DISTINCT {OWNER}, {cohort} FROM {quoted(catalog.cohort_table)}"
+    home = f"SELECT DISTINCT {OWNER}, {cohort}, {RESEARCH} FROM {quoted(catalog.cohort_table)}"
     if _number(connection, f"SELECT COUNT(*) - COUNT(DISTINCT {OWNER}) FROM ({home})"):
-        yield "one cohort per student"
+        yield "one cohort and population per student"
     for table in catalog.private_tables:
-        others = f"SELECT DISTINCT {OWNER}, {cohort} FROM {quoted(table.name)} EXCEPT ({home})"
+        others = f"SELECT DISTINCT {OWNER}, {cohort}, {RESEARCH} FROM {quoted(table.name)} EXCEPT ({home})"
         if _number(connection, f"SELECT COUNT(*) FROM ({others})"):
-            yield f"{table.name}: every row of a student in the student's cohort"
+            yield f"{table.name}: every row of a student in the student's cohort and population"
     if _number(connection, f"SELECT COUNT(*) FROM (SELECT DISTINCT {OWNER} FROM ({home}))") > catalog.max_students:
         yield "max_students"

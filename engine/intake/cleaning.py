@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from engine import tree
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from engine.catalog import Column
 
 ACCEPTED, BLANK, WRONG = 0, 1, 2
+OWNER_BYTES = 16
+_BLOCK_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,30 @@ def clean(connection: duckdb.DuckDBPyConnection, column: Column, cells: Any) -> 
     return Cells(*_by_distinct_text(connection, cells, statement, {"homeroom_list": lists}))
 
 
-def clean_ids(connection: duckdb.DuckDBPyConnection, cells: Any) -> Any:
-    """Source ids without space around them; NULL where blank, or with a NUL in it."""
-    statement = "SELECT homeroom_clean(homeroom_text(cell)) AS id FROM homeroom_cells ORDER BY position"
+def hashed(connection: duckdb.DuckDBPyConnection, cells: Any, key: bytes) -> Any:
+    """The owner of each source id: half of its HMAC-SHA-256 under a key (RFC 2104), as the text of a UUID.
+
+    Space around an id does not count; NULL where it is blank or has a NUL in it.
+
+    Args:
+        connection: a database in which `MACROS` have been run.
+        cells: a chunked Arrow array of any plain type.
+        key: at most one block of the hash.
+
+    Raises:
+        ValueError: the key is longer.
+        pyarrow.ArrowException: the array is of no plain type, or holds broken text.
+    """
+    if len(key) > _BLOCK_BYTES:
+        raise ValueError
+    padded = key.ljust(_BLOCK_BYTES, b"\0")
+    for name, mask in (("homeroom_inner", 0x36), ("homeroom_outer", 0x5C)):
+        connection.execute(f"SET VARIABLE {name} = ?::BLOB", [bytes(byte ^ mask for byte in padded)])
+    inner = "sha256(getvariable('homeroom_inner') || encode(id))"
+    statement = (
+        f"SELECT left(sha256(getvariable('homeroom_outer') || unhex({inner})), {2 * OWNER_BYTES}) AS owner FROM "
+        "(SELECT position, homeroom_clean(homeroom_text(cell)) AS id FROM homeroom_cells) ORDER BY position"
+    )
     return _by_distinct_text(connection, cells, statement, {})[0]
 
 
@@ -80,7 +104,7 @@ def _by_distinct_text(
     relations |= {
         "homeroom_cells": pa.table(
             {
-                "position": pa.array(range(len(texts) + 1), pa.int64()),
+                "position": pa.array(np.arange(len(texts) + 1)),
                 "cell": pa.chunked_array([texts, pa.nulls(1, pa.string())]),
             }
         )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OUTSIDE = "no cohort, or no row in the cohort table"
+RETIRED = "the class is sealed: its records are no longer kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Report:
 
     epoch: str
     tables: dict[str, TableReport] = field(default_factory=dict)
+    files: list[FileReport] = field(default_factory=list)
 
     def write(self, folder: Path) -> Path:
         """Write `load-<epoch>.json`, readable by its owner alone, into a folder only its owner can enter.

@@ -1,9 +1,9 @@
-"""Where a load takes its tables from: plain files and frames here, OneRoster and mapped files in rooms of their own."""
+"""Where a load takes its tables from: plain files and frames here; other kinds have rooms of their own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.intake.rows import rows_of
 
@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
     import duckdb
     import pandas as pd
-    import pyarrow as pa
 
     from engine.catalog import Catalog
     from engine.intake.report import FileReport
     from engine.intake.rows import Rows
 
     Progress = Callable[[str, float], None]
-    Given = Path | pa.Table | pd.DataFrame | Rows
+    Given = Path | pd.DataFrame | Rows | Any  # Any: a pyarrow.Table, which has no types
 
 
 class Sources(Protocol):
@@ -66,6 +65,6 @@ class Plain:
         """As `Sources.tables`."""
         return {name: rows_of(source, name) for name, source in self.given.items()}
 
-    def files(self) -> tuple[FileReport, ...]:  # noqa: PLR6301 - as `Sources.files`
+    def files(self) -> tuple[FileReport, ...]:
         """As `Sources.files`."""
         return ()

@@ -7,6 +7,7 @@ import pytest
 
 from engine.catalog_file import catalog_of, read_catalog, resolve
 from engine.intake.load import load
+from engine.intake.rules import Standing
 from engine.vault import Vault
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def canonical() -> Catalog:
 def loaded(tables, starter, tmp_path_factory):
     """A vault of the small invented district: its path, and what the load said."""
     folder = tmp_path_factory.mktemp("vault")
-    done = load(read_catalog(starter), tables, folder, owner_key=b"k" * 32, known_cohorts={})
+    done = load(read_catalog(starter), tables, folder, owner_key=b"k" * 32, standing=Standing({}))
     return folder / done.file, done
 
 

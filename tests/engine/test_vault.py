@@ -12,6 +12,7 @@ import pytest
 
 from engine.catalog_file import catalog_of, read_catalog
 from engine.intake.load import load
+from engine.intake.rules import Standing
 from engine.refusals import CatalogRefused
 from engine.vault import OWNER, Vault, audit, locks, public_rows
 
@@ -124,7 +125,7 @@ def test_comments_and_layout_of_the_declaration_do_not_matter(loaded, starter):
         ("UPDATE scale_range SET high = high + 1",),
         ("DELETE FROM school WHERE school_id = (SELECT MAX(school_id) FROM school)",),
         ("UPDATE homeroom_meta SET value = 'x' WHERE key = 'digest'",),
-        ("UPDATE homeroom_meta SET value = '2' WHERE key = 'format'",),
+        ("UPDATE homeroom_meta SET value = '1' WHERE key = 'format'",),
         ("UPDATE homeroom_meta SET value = '{}' WHERE key = 'catalog'",),
         ("DELETE FROM homeroom_meta",),
         ("DROP TABLE homeroom_meta",),
@@ -281,9 +282,9 @@ TAMPERED = {
     "student_year: check school_year BETWEEN cohort_year - 13 AND cohort_year + 3": (
         "UPDATE student_year SET school_year = 2026, cohort_year = 2020 WHERE rowid = 0"
     ),
-    "program: every row of a student in the student's cohort": "UPDATE program SET cohort_year = cohort_year + 1",
-    "graduation: every row of a student in the student's cohort": f"UPDATE graduation SET {OWNER} = gen_random_uuid()",
-    "one cohort per student": (
+    "program: every row of a student in the student's cohort and population": "UPDATE program SET cohort_year = cohort_year + 1",
+    "graduation: every row of a student in the student's cohort and population": f"UPDATE graduation SET {OWNER} = gen_random_uuid()",
+    "one cohort and population per student": (
         "INSERT INTO student SELECT * REPLACE (cohort_year - 1 AS cohort_year) FROM student LIMIT 1"
     ),
 }
@@ -327,7 +328,7 @@ def test_a_public_column_that_may_be_null_and_never_is(tmp_path):
         "rate": pa.table({"low": ["2.5"], "label": ["b"]}),
         "pupil": pa.table({"sid": ["a"], "cls": ["2024"], "x": ["1"], "n": ["1"], "t": ["t"]}),
     }
-    done = load(catalog_of(text, "c"), given, tmp_path, owner_key=KEY, known_cohorts={})
+    done = load(catalog_of(text, "c"), given, tmp_path, owner_key=KEY, standing=Standing({}))
     opened = Vault.open(tmp_path / done.file, catalog_of(text, "c"))
     assert not opened.catalog.tables["rate"].columns["label"].nullable
     opened.close()
@@ -340,7 +341,7 @@ def test_the_audit_sees_what_no_list_or_bound_forbids(tmp_path):
         "rate": pa.table({"low": ["2.5", "3.0"], "label": ["🎒", "b"]}),
         "pupil": pa.table({"sid": ["a"], "cls": ["2024"], "x": ["1"], "n": ["1"], "t": ["t"]}),
     }
-    done = load(catalog, given, tmp_path, owner_key=KEY, known_cohorts={})
+    done = load(catalog, given, tmp_path, owner_key=KEY, standing=Standing({}))
     opened = Vault.open(tmp_path / done.file, catalog)
     rows = opened.cursor().execute("SELECT low, label FROM rate ORDER BY low").fetchall()
     assert rows == [(25, "🎒"), (30, "b")]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from engine.catalog import Column
-from engine.intake.files import ACCEPTED, BLANK, MACROS, WRONG, clean
+from engine.intake.cleaning import ACCEPTED, BLANK, MACROS, WRONG, clean
 from engine.tree import DOUBLE, Type
 
 

@@ -3,13 +3,16 @@ from __future__ import annotations
 import csv
 import io
 import random
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
 from engine.catalog_file import catalog_of, owner_source
-from engine.intake import files
+from engine.intake import rows as reading
+from engine.intake.header import SOURCE, header_of
+from engine.intake.rows import CsvRows, rows_of
 from engine.refusals import CatalogRefused
 
 CATALOG = """\
@@ -33,8 +36,28 @@ def csv_file(tmp_path, text, name="pupil.csv"):
     return path
 
 
+def read(source, declared=DECLARED):
+    """The catalogued columns of a source under their names, and the names of the others."""
+    rows = rows_of(source, "pupil")
+    header = header_of(rows, declared, declared.tables["pupil"])
+    batches = list(rows.batches(list(header.places.values())))
+    columns = [pa.chunked_array([batch.column(i) for batch in batches], pa.string() if not batches else None)
+               for i in range(len(header.places))]  # fmt: skip
+    return Read(pa.table(dict(zip(header.places, columns, strict=True))), header.left_behind)
+
+
+class Read(NamedTuple):
+    rows: pa.Table
+    left_behind: tuple[str, ...]
+
+
 def pupil_of(tmp_path, text):
-    return files.read_source(csv_file(tmp_path, text), DECLARED, PUPIL)
+    return read(csv_file(tmp_path, text))
+
+
+def cells(batches, width):
+    batches = list(batches)
+    return [[cell for batch in batches for cell in batch.column(i).to_pylist()] for i in range(width)]
 
 
 @pytest.mark.parametrize(
@@ -129,13 +152,13 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path):
     """Without a traceback of the system."""
     for path in (tmp_path, tmp_path / "nowhere.csv"):
         with pytest.raises(CatalogRefused, match="cannot be read"):
-            files.read_source(path, DECLARED, PUPIL)
+            read(path)
 
 
 def test_both_ways_of_reading_csv_agree(tmp_path, monkeypatch):
     """Whichever reader a file gets, because of whatever line in it, all other lines are read the same."""
     rng = random.Random(5)
-    monkeypatch.setattr(files, "_CHUNK_BYTES", 7)
+    monkeypatch.setattr(reading, "_CHUNK_BYTES", 7)
     for _ in range(40):
         rows = [
             [rng.choice(("a", "", " b", "x,y", 'q"', '""', "n\nl", "r\r\nl", "é", "🎒")) for _ in range(3)]
@@ -145,14 +168,10 @@ def test_both_ways_of_reading_csv_agree(tmp_path, monkeypatch):
         writer = csv.writer(text, lineterminator="\r\n", quoting=rng.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)))
         writer.writerows([["h0", "h1", "h2"], *rows])
         path = csv_file(tmp_path, text.getvalue())
-        strict = files._Reader("f")._strict_csv(path, 3, range(3))
-        assert files._well_quoted(path)
-        fast = files._arrow_csv(path, 3, range(3))
-        assert (
-            [c.to_pylist() for c in fast]
-            == [c.to_pylist() for c in strict]
-            == [list(c) for c in zip(*rows, strict=True)]
-        )
+        source = CsvRows(path)
+        assert source._well_quoted
+        strict, fast = cells(source._strict(range(3), 0), 3), cells(source._arrow(range(3)), 3)
+        assert fast == strict == [list(c) for c in zip(*rows, strict=True)]
 
 
 def test_quotes_are_well_placed_only_where_both_readers_agree(tmp_path, monkeypatch):
@@ -160,18 +179,22 @@ def test_quotes_are_well_placed_only_where_both_readers_agree(tmp_path, monkeypa
     rng = random.Random(6)
     passed = 0
     for chunk in (3, 1 << 20):
-        monkeypatch.setattr(files, "_CHUNK_BYTES", chunk)
+        monkeypatch.setattr(reading, "_CHUNK_BYTES", chunk)
         for _ in range(120):
             body = "".join(rng.choice('"""a,,\n') for _ in range(rng.randrange(14)))
             path = csv_file(tmp_path, f"h0,h1\n{body}")
-            if not files._well_quoted(path):
+            try:
+                source = CsvRows(path)
+            except CatalogRefused:
+                continue
+            if not source._well_quoted:
                 continue
             lines = list(csv.reader(io.StringIO(f"h0,h1\n{body}"), strict=True))[1:]
             if all(len(line) in (0, 2) for line in lines):
                 passed += 1
-                cells = [line for line in lines if line]
-                fast = files._arrow_csv(path, 2, range(2))
-                assert [c.to_pylist() for c in fast] == [[row[i] for row in cells] for i in range(2)], body
+                filled = [line for line in lines if line]
+                fast = cells(source._arrow(range(2)), 2) if filled else [[], []]
+                assert fast == [[row[i] for row in filled] for i in range(2)], body
     assert passed > 5
 
 
@@ -180,7 +203,7 @@ def test_the_owner_may_have_another_name_in_the_sources():
     other = catalog_of(CATALOG.replace("owner: sid,", "owner: sid, owner_source: rownames,"), "f")
     assert (owner_source(other), owner_source(DECLARED)) == ("rownames", "sid")
     given = pa.table({"rownames": ["a"], "cls": ["2024"], "Gender": [""]})
-    assert files.read_source(given, other, other.tables["pupil"]).rows.column(files.SOURCE).to_pylist() == ["a"]
+    assert read(given, other).rows.column(SOURCE).to_pylist() == ["a"]
 
 
 def test_parquet_is_read_as_the_same_table_in_memory(tmp_path):
@@ -188,6 +211,6 @@ def test_parquet_is_read_as_the_same_table_in_memory(tmp_path):
     given = pa.table({"sid": ["a"], "cls": pa.array([2024], pa.int16()), "gender": ["F"], "nickname": ["x"]})
     path = tmp_path / "pupil.parquet"
     pyarrow.parquet.write_table(given, path)
-    one, other = (files.read_source(source, DECLARED, PUPIL) for source in (given, path))
+    one, other = (read(source) for source in (given, path))
     assert one.rows.equals(other.rows)
     assert one.left_behind == other.left_behind == ("nickname",)

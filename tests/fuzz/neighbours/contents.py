@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from engine import tree
-from engine.intake.files import source_columns
+from engine.intake.header import source_columns
 
 if TYPE_CHECKING:
     import random

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from engine.intake.load import OWNER_BYTES, load
+from engine.intake.cleaning import OWNER_BYTES
+from engine.intake.load import load
+from engine.intake.rules import Standing
 from engine.vault import OWNER, Vault
 
 from . import contents
@@ -67,7 +69,7 @@ def owner_of(source: str) -> uuid.UUID:
 
 def vault_of(catalog: Catalog, tables: Mapping[str, Any], folder: Path) -> Vault:
     """Load tables, and open what was made of them."""
-    loaded = load(catalog, tables, folder, owner_key=KEY, known_cohorts={}, threads=1)
+    loaded = load(catalog, tables, folder, owner_key=KEY, standing=Standing({}), threads=1)
     return Vault.open(folder / loaded.file, catalog)
 
 
