@@ -73,7 +73,7 @@ def _compared(name: str) -> str:
     return "".join(each for each in _read(name) if unicodedata.category(each)[0] in "LMN")
 
 
-def _two(by: Sequence[str]) -> tuple[str, str]:
+def two_people(by: Sequence[str]) -> tuple[str, str]:
     """Two different people.
 
     Raises:
@@ -95,7 +95,7 @@ def open_district(database: Database, by: Sequence[str], signed_off_by: str, mom
     Raises:
         AccessRefused: it is open, not two people approve, or nobody signed off (`approval`).
     """
-    names, group = _two(by), named(signed_off_by, "The group that signed off")
+    names, group = two_people(by), named(signed_off_by, "The group that signed off")
     old = governance.policy(database).state
     if old is DistrictState.OPEN or not governance.move_state(database, old, DistrictState.OPEN):
         raise AccessRefused("approval", "The district is open already.", accepted="nothing more is needed")
@@ -202,7 +202,7 @@ def raise_caps(
         ValueError: no cohort, one the ledger does not keep, or a cap that is no whole number.
     """
     check_cap(lifetime_nanorho, least=1)
-    names, why = _two(by), named(reason, "The reason")
+    names, why = two_people(by), named(reason, "The reason")
     decided = _kept(database, cohorts)
     for cohort in decided:
         before, _ = balances.lifetime(database, cohort)
@@ -227,7 +227,7 @@ def unseal(database: Database, cohorts: Sequence[int], by: Sequence[str], reason
         AccessRefused: a cohort is not sealed, not two people approve, or no reason is given (`approval`).
         ValueError: no cohort, or one the ledger does not keep.
     """
-    names, why = _two(by), named(reason, "The reason")
+    names, why = two_people(by), named(reason, "The reason")
     decided = _kept(database, cohorts)
     for cohort in decided:
         open_already = governance.unsealed(database, cohort, moment.year)

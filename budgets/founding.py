@@ -1,12 +1,8 @@
-"""How a ledger begins, and how records come in.
-
-Each runs inside one write transaction and leaves an event. Events never count students.
-"""
+"""How a ledger begins: inside one write transaction, with an event. Events never count students."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,11 +13,9 @@ from budgets.stores.district import IdentityRow
 from budgets.stores.times import to_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
     from fractions import Fraction
 
-    from budgets.entries import Epoch
     from budgets.policy import Policy
     from budgets.stores.sqlite import Database
 
@@ -105,30 +99,3 @@ def write_founding(database: Database, terms: Founding, ledger_id: str, at_us: i
         "as_of": None if terms.as_of is None else terms.as_of.isoformat(),
     }
     district.add_event(database, at_us, "init", body)
-
-
-def open_epoch(database: Database, epoch: Epoch, persons: Iterable[tuple[bytes, int]], at_us: int) -> None:
-    """Append an epoch, which makes it current, and the persons the register does not know.
-
-    Raises:
-        ValueError: the epoch is known, a person has another cohort in the register, or a cohort is not kept.
-    """
-    if district.epoch(database, epoch.id) is not None:
-        raise ValueError("an epoch is opened once")
-    district.add_persons(database, _unknown(database, persons))
-    district.add_epoch(database, epoch)
-    body = {"epoch": epoch.id, "file": epoch.file, "catalog_digest": epoch.catalog_digest}
-    district.add_event(database, at_us, "load", body)
-
-
-def _unknown(database: Database, persons: Iterable[tuple[bytes, int]]) -> list[tuple[bytes, int]]:
-    """Who is not in the register, by key. A dict keeps its order, so the new stand behind the known."""
-    register = district.known_cohorts(database)
-    registered = len(register)
-    for person, cohort in persons:
-        if register.setdefault(person, cohort) != cohort:
-            raise ValueError("a person keeps the cohort of the first sight")
-    fresh = sorted(islice(register.items(), registered, None))
-    if not {cohort for _, cohort in fresh} <= district.cohorts(database):
-        raise ValueError("a person has a cohort that the ledger does not keep")
-    return fresh

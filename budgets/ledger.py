@@ -19,7 +19,8 @@ from budgets.clock import Clock, FixedClock, in_utc
 from budgets.cohorts import Balance, balance_of, short_refusal, standing_refusal
 from budgets.decisions import Moment
 from budgets.entries import Charge, Draw, Entry, Epoch, Measurement, Question, State, charges_of
-from budgets.founding import Founding, open_epoch, write_founding
+from budgets.epochs import SwitchedOn, note_opt_outs, open_epoch
+from budgets.founding import Founding, write_founding
 from budgets.grants import DISTRICT, check_scope, check_standing, find_grant
 from budgets.holders import Holder
 from budgets.leaps import leap
@@ -343,16 +344,47 @@ class Ledger:
         with self._database.reading():
             return district.known_cohorts(self._database, persons)
 
-    def open_epoch(self, epoch: Epoch, persons: Iterable[tuple[bytes, int]]) -> None:
+    def open_epoch(
+        self,
+        epoch: Epoch,
+        persons: Iterable[tuple[bytes, int]],
+        *,
+        cohorts: Iterable[int] = (),
+        switched_on: SwitchedOn | None = None,
+    ) -> None:
         """Make `epoch` the current one and register its persons, in one transaction.
+
+        Args:
+            epoch: of the records.
+            persons: keyed hash and cohort; those whom the register knows already may be left out.
+            cohorts: all that the catalog has; the new ones begin now.
+            switched_on: what is sensitive and new in it.
 
         Raises:
             ValueError: the epoch is known, a person has another cohort in the register, or a cohort is not
                 kept.
-            AccessRefused: the clock leapt (`clock`).
+            AccessRefused: the clock leapt, or what is sensitive was not approved (`clock`, `approval`).
         """
         with self._database.writing():
-            open_epoch(self._database, epoch, persons, self._moment().at_us)
+            open_epoch(self._database, epoch, persons, cohorts, switched_on, self._moment().at_us)
+
+    def note_opt_outs(self, persons: Sequence[bytes], *, out: bool) -> None:
+        """Note that persons opted out of research, or that they take part again; from the next load on.
+
+        Args:
+            persons: keyed hashes, known to the register or not.
+            out: whether they are out.
+
+        Raises:
+            AccessRefused: nobody is named (`approval`).
+        """
+        with self._database.writing():
+            note_opt_outs(self._database, persons, out=out)
+
+    def opted_out(self) -> frozenset[bytes]:
+        """Keyed hashes of those who are in no research statistic from the next load on."""
+        with self._database.reading():
+            return district.opted_out(self._database)
 
     def current_epoch(self) -> Epoch | None:
         """The epoch questions are answered from; None before the first load."""

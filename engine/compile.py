@@ -281,7 +281,8 @@ def _scan(
     where = ""
     if not table.public:
         first = scan == _home(catalog, relation)
-        names |= {OWNER: f"{scan.name}.{OWNER}"} | ({catalog.cohort: relation.cohort} if first else {})
+        names |= {OWNER: f"{scan.name}.{OWNER}"}
+        names |= {catalog.cohort: relation.cohort, RESEARCH: RESEARCH} if first else {}
         where = f" WHERE {scope.condition(catalog)}"
     columns = ", ".join(f"{quoted(name)} AS {quoted(full)}" for name, full in names.items())
     return f"(SELECT {columns or '1 AS one'} FROM {quoted(table.name)}{where}) AS {quoted(scan.name)}"

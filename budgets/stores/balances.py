@@ -24,6 +24,12 @@ LEFT JOIN population_years p ON p.cohort = c.cohort AND p.year = :year AND p.pop
 ORDER BY c.cohort
 """
 
+NEWCOMERS_CAPS = """
+SELECT min(max(c.cap_nanorho), json_extract(e.body, '$.lifetime_nanorho')),
+  min(max(c.cap_attodelta), json_extract(e.body, '$.lifetime_attodelta'))
+FROM cohorts c CROSS JOIN (SELECT body FROM events WHERE kind = 'init') e
+"""
+
 OPEN_YEAR = """
 INSERT INTO cohort_years (cohort, year, cap_nanorho) VALUES (?, ?, ?) ON CONFLICT (cohort, year) DO NOTHING
 """
@@ -128,6 +134,11 @@ def add_cohorts(database: Database, cohorts: Iterable[int], nanorho: int, attode
     """Enter cohorts with their lifetime caps, nothing spent."""
     sql = "INSERT INTO cohorts (cohort, cap_nanorho, cap_attodelta) VALUES (?, ?, ?)"
     database.change_each(sql, [(cohort, nanorho, attodelta) for cohort in cohorts])
+
+
+def newcomers_caps(database: Database) -> tuple[int, int]:
+    """The lifetime caps of a class that comes later: the founding's, and no more than the greatest of any class now."""
+    return tuple(database.rows(NEWCOMERS_CAPS)[0])  # type: ignore[return-value]  # two whole numbers
 
 
 def select(database: Database, payer: Payer, year: int) -> list[BalanceRow]:

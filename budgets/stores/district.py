@@ -19,6 +19,12 @@ SELECT max(at_us) FROM (
 """
 
 
+OPTED_OUT = """
+SELECT person FROM opt_outs o WHERE is_out
+  AND NOT EXISTS (SELECT 1 FROM opt_outs later WHERE later.person = o.person AND later.seq > o.seq)
+"""
+
+
 class IdentityRow(NamedTuple):
     """Who this ledger is, as stored."""
 
@@ -87,6 +93,16 @@ def known_cohorts(database: Database, persons: Sequence[bytes] | None = None) ->
     sql = "SELECT cohort FROM register WHERE person = ?"
     found = ((person, database.rows(sql, (person,))) for person in persons)
     return {person: rows[0][0] for person, rows in found if rows}
+
+
+def add_opt_outs(database: Database, persons: Iterable[bytes], *, out: bool) -> None:
+    """Append that persons opted out, or took it back."""
+    database.change_each("INSERT INTO opt_outs (person, is_out) VALUES (?, ?)", [(each, int(out)) for each in persons])
+
+
+def opted_out(database: Database) -> frozenset[bytes]:
+    """Who is out of research, as last noted."""
+    return frozenset(person for (person,) in database.rows(OPTED_OUT))
 
 
 def add_persons(database: Database, persons: Iterable[tuple[bytes, int]]) -> None:

@@ -185,6 +185,7 @@ def lived(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(founded, path)
     with Ledger.open(path, MovableClock()) as ledger:
         ledger.open_epoch(Epoch("epoch-2", "f", "d"), [(bytes(32), 2030)])
+        ledger.note_opt_outs([bytes(32)], out=True)
         first = answer(ledger, question("r1", draw("a", 500, (2025,)), epoch="epoch-2"))
         pay(ledger, question("r2", reused=first.measurements, epoch="epoch-2"), first.measurements)
         ledger.add_grant(grant("ended"))

@@ -27,6 +27,7 @@ TABLES = (
     "grant_terms",
     "revocations",
     "decisions",
+    "opt_outs",
 )
 BALANCES = ("cohorts", "cohort_years", "population_years", "allowances")
 IMMUTABLE = tuple(table for table in TABLES if table not in (*BALANCES, "progress", "policy"))

@@ -2,17 +2,20 @@
 
 import json
 import re
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
+from budgets.epochs import SwitchedOn
 from budgets.ledger import Epoch, Founding, Ledger
 from budgets.loss import nanorho_for
 from budgets.policy import DistrictState, Policy, Standing
 from budgets.refusals import AccessRefused, BudgetRefused, Refusal
 
+LIFETIME = 100_000_000
 NIGHT = timedelta(hours=12)
 
 
@@ -177,6 +180,49 @@ def test_events_do_not_count_students(ledger: Ledger) -> None:
     ledger.open_epoch(Epoch("epoch-x", "f", "d"), [(person(n), 2030) for n in range(7)])
     kind, body = events(ledger)[-1]
     assert (kind, body) == ("load", {"epoch": "epoch-x", "file": "f", "catalog_digest": "d"})
+
+
+def test_a_class_that_comes_later_begins_with_what_the_founding_gave(ledger: Ledger) -> None:
+    """Nothing spent, no more than the classes of the founding had, and no more than any class has now."""
+    ledger.open_epoch(Epoch("epoch-2", "f", "d"), [(person(1), 2040)], cohorts=(2030, 2040, 2041))
+    found = ledger.balances("district")
+    assert {(found[c].lifetime_cap, found[c].lifetime_spent) for c in (2040, 2041)} == {(LIFETIME, 0)}
+    assert ("classes_added", {"cohorts": [2040, 2041], "lifetime_nanorho": LIFETIME}) in events(ledger)
+    ledger.lower_cap(tuple(found), LIFETIME // 2, "A. Officer")
+    ledger.raise_cap((2030,), 2 * LIFETIME, ("A. Officer", "B. Officer"), "a study")
+    ledger.open_epoch(Epoch("epoch-3", "f", "d"), [], cohorts=(2042,))
+    assert ledger.balances("district")[2042].lifetime_cap == LIFETIME, "a raise is of the classes it names"
+    ledger.lower_cap((2030, 2042), LIFETIME // 2, "A. Officer")
+    ledger.open_epoch(Epoch("epoch-4", "f", "d"), [], cohorts=(2043,))
+    assert ledger.balances("district")[2043].lifetime_cap == LIFETIME // 2
+    for cap, spent in ((LIFETIME + 1, 0), (LIFETIME, 1)):
+        with pytest.raises(sqlite3.IntegrityError, match="founding"):
+            ledger._database.change(
+                "INSERT INTO cohorts (cohort, cap_nanorho, spent_nanorho, cap_attodelta) VALUES (2050, ?, ?, 0)", (cap, spent)
+            )
+
+
+def test_what_is_sensitive_comes_with_two_people_and_a_reason(ledger: Ledger) -> None:
+    """Or the load changes nothing at all."""
+    for by, reason in ((("A. Officer",), "why"), (("A. Officer", "a officer"), "why"), (("A", "B"), " ")):
+        with pytest.raises(AccessRefused):
+            ledger.open_epoch(Epoch("epoch-2", "f", "d"), [], switched_on=SwitchedOn(("discipline",), by, reason))
+    assert ledger.current_epoch() == Epoch("epoch-1", "epoch-1.duckdb", "digest")
+    ledger.open_epoch(Epoch("epoch-2", "f", "d"), [], switched_on=SwitchedOn(("discipline",), ("A", "B"), "why"))
+    assert ("sensitive_on", {"names": ["discipline"], "approved_by": ["A", "B"], "reason": "why"}) in events(ledger)
+
+
+def test_an_opt_out_holds_until_it_is_taken_back_and_leaves_no_event(ledger: Ledger) -> None:
+    """The newest word of a person counts; nobody needs to be known for it."""
+    ledger.note_opt_outs([person(1), person(2), person(1)], out=True)
+    assert ledger.opted_out() == {person(1), person(2)}
+    ledger.note_opt_outs([person(2)], out=False)
+    assert ledger.opted_out() == {person(1)}
+    ledger.note_opt_outs([person(2)], out=True)
+    assert ledger.opted_out() == {person(1), person(2)}
+    with pytest.raises(AccessRefused):
+        ledger.note_opt_outs([], out=True)
+    assert [kind for kind, _ in events(ledger)] == ["init", "load"]
 
 
 def test_founding_is_written_down(ledger: Ledger) -> None:

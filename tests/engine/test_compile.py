@@ -77,9 +77,10 @@ def counted(canonical):
     ]
     with duckdb.connect() as connection:
         connection.execute(
-            "CREATE TABLE student_year (cohort_year BIGINT, school_year BIGINT, schools_attended BIGINT, gpa BIGINT)"
+            "CREATE TABLE student_year (cohort_year BIGINT, school_year BIGINT, schools_attended BIGINT, "
+            "gpa BIGINT, homeroom_research BOOLEAN DEFAULT TRUE)"
         )
-        connection.executemany("INSERT INTO student_year VALUES (?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO student_year VALUES (?, ?, ?, ?, TRUE)", rows)
 
         def run(sql, cohorts):
             plan = planned(canonical, sql, cohorts)

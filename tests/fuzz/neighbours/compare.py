@@ -15,7 +15,7 @@ from engine import tree
 from engine.analysis.frames import frame_of
 from engine.analysis.intervals import assume, evaluate
 from engine.backends import duckdb as backend
-from engine.compile import OWNER, Compiled, compile_batch, from_clause, owner_of
+from engine.compile import OWNER, Compiled, Scope, compile_batch, from_clause, owner_of
 from engine.preparation import planned
 from engine.refusals import QueryRefused
 from engine.sql import sql
@@ -316,7 +316,7 @@ def ranges(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) ->
     """Every value on record lies in the range the analysis gives its expression."""
     frame = frame_of(catalog, asked.statistics[0].relation)
     known = frame.known
-    source = from_clause(catalog, asked.statistics[0].relation, catalog.cohorts)
+    source = from_clause(catalog, asked.statistics[0].relation, Scope(catalog.cohorts, "mandated"))
     parts = {
         tree.canonical(part): part
         for statistic in asked.statistics
