@@ -25,7 +25,8 @@ from api.terminal import Folder, PresetName, TextFormat, classes, guarded, refus
 from budgets.clock import SystemClock
 from budgets.policy import PRESETS
 from engine.catalog_file import read_catalog
-from engine.district import CATALOG_FILE, LEDGER_FILE, District
+from engine.district import District
+from engine.folder import CATALOG_FILE, LEDGER_FILE
 from engine.founding import Terms, found
 from engine.refusals import (
     InternalFailure,

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Self
 
 from budgets.clock import SystemClock
 from budgets.ledger import Ledger
-from engine import beside, pipeline, rehearsal
-from engine.catalog_file import read_catalog
+from engine import pipeline
+from engine.epochs import Epochs
+from engine.folder import INCIDENTS_FILE, LEDGER_FILE, REPORTS_FOLDER, require_district
 from engine.pipeline import House
-from engine.refusals import CatalogRefused
 from engine.request import Request
-from engine.vault import Later, Vault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,28 +22,6 @@ if TYPE_CHECKING:
     from engine.explanation import Explanation
     from engine.release import Preview, Release
 
-CATALOG_FILE = "district.yaml"
-LEDGER_FILE = "ledger.sqlite"
-VAULT_FOLDER = "vault"
-REPORTS_FOLDER = "reports"
-KEYS_FOLDER = "keys"
-INCIDENTS_FILE = "incidents.jsonl"
-
-
-def require_district(path: Path) -> None:
-    """Make sure that a folder has a district.
-
-    Raises:
-        CatalogRefused: it has none.
-    """
-    if not (path / LEDGER_FILE).is_file():
-        raise CatalogRefused(
-            "There is no district in this folder.",
-            file=str(path),
-            accepted="a folder made by `homeroom demo` or `homeroom init`",
-            load=True,
-        )
-
 
 class District:
     """An open district.
@@ -53,9 +30,9 @@ class District:
         `with District.open(Path("homeroom-demo")) as district: district.ask("SELECT COUNT(*) FROM student")`
     """
 
-    def __init__(self, house: House, catalog: Catalog) -> None:
+    def __init__(self, house: House, epochs: Epochs) -> None:
         self._house = house
-        self._catalog = catalog
+        self._epochs = epochs
 
     @classmethod
     def open(cls, path: Path, *, clock: Clock | None = None) -> Self:
@@ -71,18 +48,20 @@ class District:
             LedgerDamaged: the ledger contradicts itself.
         """
         require_district(path)
-        declared = read_catalog(path / CATALOG_FILE)
         ledger = Ledger.open(path / LEDGER_FILE, clock or SystemClock())
         try:
-            return cls(*_house(path, declared, ledger))
+            epochs = Epochs(path, ledger)
+            epochs.catalog()  # refused now, not at the first question
+            house = House(epochs.records, epochs.invented, ledger, path / REPORTS_FOLDER / INCIDENTS_FILE)
+            return cls(house, epochs)
         except BaseException:
             ledger.close()
             raise
 
     @property
     def catalog(self) -> Catalog:
-        """The catalog the records were verified against."""
-        return self._catalog
+        """The catalog the present records were verified against."""
+        return self._epochs.catalog()
 
     def preview(self, sql: str, **fields: object) -> Preview:
         """What a question would cost and how sharp it would be; free. Takes what `ask` takes."""
@@ -116,8 +95,7 @@ class District:
 
     def close(self) -> None:
         """Close records and ledger."""
-        self._house.records.close()
-        self._house.invented.close()
+        self._epochs.close()
         self._house.ledger.close()
 
     def __enter__(self) -> Self:
@@ -131,17 +109,3 @@ class District:
 
 def _request(sql: str, fields: dict[str, object]) -> Request:
     return Request(sql, **fields)  # type: ignore[arg-type]  # Request.checked judges every field
-
-
-def _house(path: Path, declared: Catalog, ledger: Ledger) -> tuple[House, Catalog]:
-    """The house, and the catalog the records were verified against: the one beside them, or else their own."""
-    epoch = ledger.current_epoch()
-    if epoch is None:
-        raise CatalogRefused("No records have been loaded.", file=str(path), accepted="homeroom init", load=True)
-    file = path / VAULT_FOLDER / epoch.file
-    public, digest = file.with_name(beside.file_of(epoch.file)), epoch.catalog_digest
-    known = beside.read(public, declared, digest) if public.is_file() else None
-    records = Later(lambda: Vault.open(file, declared, epoch.id))
-    invented = Later(lambda: rehearsal.invented(known or beside.read(public, declared, digest), epoch.id))
-    house = House(records, invented, ledger, path / REPORTS_FOLDER / INCIDENTS_FILE)
-    return house, known or house.catalog

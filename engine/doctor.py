@@ -16,9 +16,16 @@ from typing import TYPE_CHECKING, Literal
 from budgets.clock import SystemClock
 from budgets.ledger import Ledger, Standstill
 from engine import beside
-from engine.catalog_file import read_catalog
-from engine.district import CATALOG_FILE, KEYS_FOLDER, LEDGER_FILE, VAULT_FOLDER, require_district
-from engine.founding import OWNER_KEY_BYTES, OWNER_KEY_FILE
+from engine.epochs import declared
+from engine.folder import (
+    CATALOG_FILE,
+    KEYS_FOLDER,
+    LEDGER_FILE,
+    OWNER_KEY_BYTES,
+    OWNER_KEY_FILE,
+    VAULT_FOLDER,
+    require_district,
+)
 from engine.refusals import LedgerDamaged, Refusal
 from engine.vault import Vault
 
@@ -146,17 +153,17 @@ def _unfinished(found: Standstill) -> Finding:
 
 def _records(path: Path, epoch: Epoch | None) -> Iterator[Finding]:
     try:
-        declared = read_catalog(path / CATALOG_FILE)
+        known = declared(path, epoch)
         if epoch is None:
             return
         file = path / VAULT_FOLDER / epoch.file
-        vault = Vault.open(file, declared, epoch.id)
+        vault = Vault.open(file, known, epoch.id)
         try:
             same = vault.catalog.digest == epoch.catalog_digest
         finally:
             vault.close()
         if same:
-            beside.read(file.with_name(beside.file_of(epoch.file)), declared, epoch.catalog_digest)
+            beside.read(file.with_name(beside.file_of(epoch.file)), known, epoch.catalog_digest)
     except Refusal as refused:
         yield Finding("records", "wrong", refused.message, refused.accepted)
         return

@@ -13,26 +13,31 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from budgets.grants import DISTRICT_YEAR_FRACTION
-from budgets.ledger import Epoch, Founding, Ledger
+from budgets.ledger import Founding, Ledger
 from budgets.loss import nanorho_for
 from budgets.policy import STANDARD, DistrictState, Policy, Preset
 from engine.catalog_file import read_catalog
-from engine.district import CATALOG_FILE, KEYS_FOLDER, LEDGER_FILE, REPORTS_FOLDER, VAULT_FOLDER
-from engine.intake.load import load
-from engine.intake.rules import Standing
+from engine.folder import (
+    CATALOG_FILE,
+    KEYS_FOLDER,
+    LEDGER_FILE,
+    OWNER_KEY_BYTES,
+    OWNER_KEY_FILE,
+    REPORTS_FOLDER,
+    VAULT_FOLDER,
+)
+from engine.loading import AS_BEFORE, bring
 from engine.refusals import CatalogRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
-    import pyarrow as pa
-
     from budgets.clock import Clock
-
-OWNER_KEY_FILE = "owner.key"
-OWNER_KEY_BYTES = 32
+    from engine.intake.load import Loaded
+    from engine.intake.sources import Given, Progress, Sources
+    from engine.loading import Wishes
 
 
 PILOT = Policy(DistrictState.PILOT)
@@ -63,24 +68,27 @@ INVENTED = Policy(DistrictState.OPEN, research=Fraction(1), mandated=Fraction(1)
 def found(
     path: Path,
     catalog_file: Path,
-    sources: Mapping[str, Path | pa.Table],
+    sources: Sources | Mapping[str, Given],
     *,
     clock: Clock,
     terms: Terms | None = None,
-    progress: Callable[[str, float], None] | None = None,
-) -> None:
+    wishes: Wishes = AS_BEFORE,
+    progress: Progress | None = None,
+) -> Loaded:
     """Make a district in a new folder.
 
     Args:
         path: the folder; it must not exist yet, or be empty.
         catalog_file: the declared catalog.
-        sources: table name → CSV or Parquet file, or a table in memory.
+        sources: they bring every table of the catalog; a mapping of files and tables in memory is one.
         clock: tells the time of founding.
         terms: the terms; the ordinary ones if none are given.
+        wishes: what else is to be; the catalog stands beside it.
         progress: called with what is being done and how much of it, 0 to 1.
 
     Raises:
         CatalogRefused: the catalog, a source or the folder cannot be used; nothing is left behind.
+        AccessRefused: something sensitive was not approved; likewise.
     """
     require_new(path)
     read_catalog(catalog_file)  # refused before anything is made
@@ -92,13 +100,14 @@ def found(
             "The folder cannot be made.", file=str(path), accepted="a place that can be written to", load=True
         ) from None
     try:
-        _build(building, catalog_file, sources, clock, terms or Terms(), progress)
+        loaded = _build(building, catalog_file, sources, clock, terms or Terms(), wishes, progress)
         if path.exists():
             path.rmdir()
         building.rename(path)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+    return loaded
 
 
 def require_new(path: Path) -> None:
@@ -119,20 +128,17 @@ def require_new(path: Path) -> None:
 def _build(
     folder: Path,
     catalog_file: Path,
-    sources: Mapping[str, Path | pa.Table],
+    sources: Sources | Mapping[str, Given],
     clock: Clock,
     terms: Terms,
-    progress: Callable[[str, float], None] | None,
-) -> None:
+    wishes: Wishes,
+    progress: Progress | None,
+) -> Loaded:
     shutil.copyfile(catalog_file, folder / CATALOG_FILE)
     catalog = read_catalog(folder / CATALOG_FILE, str(catalog_file))
     for name in (VAULT_FOLDER, KEYS_FOLDER, REPORTS_FOLDER):
         (folder / name).mkdir(mode=0o700)
-    owner_key = _new_key(folder / KEYS_FOLDER / OWNER_KEY_FILE)
-    loaded = load(
-        catalog, sources, folder / VAULT_FOLDER, owner_key=owner_key, standing=Standing({}), progress=progress
-    )
-    loaded.report.write(folder / REPORTS_FOLDER)
+    _new_key(folder / KEYS_FOLDER / OWNER_KEY_FILE)
     founding = Founding(
         district_id=catalog.district_id,
         time_zone=catalog.time_zone,
@@ -143,18 +149,13 @@ def _build(
         policy=terms.policy,
         as_of=terms.as_of,
     )
-    ledger = Ledger.create(folder / LEDGER_FILE, founding, clock)
-    try:
-        ledger.open_epoch(Epoch(loaded.epoch, loaded.file, loaded.catalog.digest), loaded.newcomers)
-    finally:
-        ledger.close()
+    with Ledger.create(folder / LEDGER_FILE, founding, clock) as ledger:
+        return bring(folder, ledger, frozenset(), catalog, sources, wishes, progress)
 
 
-def _new_key(path: Path) -> bytes:
-    key = secrets.token_bytes(OWNER_KEY_BYTES)
+def _new_key(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
+        file.write(secrets.token_bytes(OWNER_KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
-    return key

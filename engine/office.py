@@ -8,8 +8,8 @@ from budgets.clock import SystemClock
 from budgets.cohorts import years_text
 from budgets.grants import DISTRICT, Grant
 from budgets.ledger import Ledger
-from engine.catalog_file import read_catalog
-from engine.district import CATALOG_FILE, LEDGER_FILE, require_district
+from engine.epochs import declared
+from engine.folder import LEDGER_FILE, require_district
 from engine.refusals import AccessRefused
 
 if TYPE_CHECKING:
@@ -43,8 +43,12 @@ class Office:
             LedgerDamaged: the ledger contradicts itself.
         """
         require_district(path)
-        catalog = read_catalog(path / CATALOG_FILE)
-        return cls(Ledger.open(path / LEDGER_FILE, clock or SystemClock()), catalog)
+        ledger = Ledger.open(path / LEDGER_FILE, clock or SystemClock())
+        try:
+            return cls(ledger, declared(path, ledger.current_epoch()))
+        except BaseException:
+            ledger.close()
+            raise
 
     # -- what is so
 

@@ -47,11 +47,12 @@ if TYPE_CHECKING:
     from budgets.policy import Population
     from engine.accuracy import Priced
     from engine.catalog import Catalog
+    from engine.epochs import Following
     from engine.explanation import Explanation
     from engine.plan import Plan, Statistic
     from engine.preparation import Statements
     from engine.request import Asked, Request
-    from engine.vault import Later, Vault
+    from engine.vault import Vault
 
     Result = TypeVar("Result")
 
@@ -65,19 +66,25 @@ class House:
     """What a question needs: records, the ledger, and where incidents are noted.
 
     Attributes:
-        records: the vault that is asked; opened by the first question that needs it.
+        records: the vault of the current epoch, which is asked; opened by the first question that needs it.
         invented: the vault of invented records that rehearsals ask instead.
+        kept: the vault of the question that is answered, from its beginning to its end.
     """
 
-    records: Later
-    invented: Later
+    records: Following
+    invented: Following
     ledger: Ledger
     incidents: Path
+    kept: Vault | None = None
 
     @property
     def vault(self) -> Vault:
         """The vault that is asked."""
-        return self.records.opened()
+        return self.records.opened() if self.kept is None else self.kept
+
+    def at_now(self) -> House:
+        """The same house for one question: its records are those of this moment, whatever is loaded meanwhile."""
+        return replace(self, kept=self.records.opened())
 
     def rehearsing(self) -> House:
         """The same house with invented records alone; the district's cannot be reached from it."""
@@ -168,10 +175,11 @@ def _stored(house: House, asked: Asked, prepared: Prepared) -> dict[str, tuple[M
 
 
 def _preview(house: House, asked: Asked) -> Preview:
-    return _foretold(house, asked)[2]
+    return _foretold(house.at_now(), asked)[2]
 
 
 def _explain(house: House, asked: Asked) -> Explanation:
+    house = house.at_now()
     plan, priced, foretold = _foretold(house, asked)
     books = _books(house, house.ledger.grant(foretold.grant))
     left = min((books.left(charge.cohort) for charge in foretold.charges), default=0)
@@ -233,6 +241,7 @@ def _ask(house: House, asked: Asked) -> Release:
     grant = ledger.admit(asked.grant)
     deadline = time.monotonic() + WAIT_S
     while True:
+        house = house.at_now()
         entry = ledger.find(grant.id, asked.request_id)
         if entry is not None:
             return _resume(house, asked, entry, deadline)
@@ -474,7 +483,9 @@ def _rehearse(house: House, asked: Asked) -> Release:
         house: the one that rehearses.
         asked: the question; its request id binds nothing.
     """
-    books = _books(house, house.ledger.grant(asked.grant))
+    grant = house.ledger.grant(asked.grant)
+    house = house.at_now()
+    books = _books(house, grant)
     prepared = preparation.prepare(asked, books)
     plan = prepared.plan
     priced = preparation.price(asked, prepared, books, _stored(house, asked, prepared))

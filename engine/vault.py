@@ -27,7 +27,7 @@ from engine.refusals import CatalogRefused
 from engine.sql import quoted, sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from engine.catalog import Catalog, Column, Table
@@ -213,36 +213,6 @@ class Vault:
         """Close the file; cursors that are still open keep it until they are closed."""
         with self._lock:
             self._connection.close()
-
-
-class Later:
-    """A vault that is opened when it is first needed: once, by whichever thread comes first."""
-
-    def __init__(self, make: Callable[[], Vault]) -> None:
-        self._lock = threading.Lock()
-        self._make: Callable[[], Vault] | None = make
-        self._vault: Vault | None = None
-
-    def opened(self) -> Vault:
-        """The vault.
-
-        Raises:
-            CatalogRefused: it cannot be opened; it is tried again the next time.
-            RuntimeError: it was closed.
-        """
-        with self._lock:
-            if self._make is None:
-                raise RuntimeError
-            if self._vault is None:
-                self._vault = self._make()
-            return self._vault
-
-    def close(self) -> None:
-        """Close the vault, if it was opened, and never open it again."""
-        with self._lock:
-            self._make = None
-            if self._vault is not None:
-                self._vault.close()
 
 
 def _refusal(path: Path, message: str, accepted: str) -> CatalogRefused:

@@ -138,7 +138,8 @@ def add_cohorts(database: Database, cohorts: Iterable[int], nanorho: int, attode
 
 def newcomers_caps(database: Database) -> tuple[int, int]:
     """The lifetime caps of a class that comes later: the founding's, and no more than the greatest of any class now."""
-    return tuple(database.rows(NEWCOMERS_CAPS)[0])  # type: ignore[return-value]  # two whole numbers
+    nanorho, attodelta = database.rows(NEWCOMERS_CAPS)[0]
+    return int(nanorho), int(attodelta)
 
 
 def select(database: Database, payer: Payer, year: int) -> list[BalanceRow]:

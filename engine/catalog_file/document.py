@@ -109,6 +109,17 @@ def every_column(document: Document) -> Iterator[tuple[str, str, ColumnSpec]]:
             yield table, name, column
 
 
+def sensitive_on(structure: str) -> frozenset[str]:
+    """The sensitive tables that are switched on, and columns of tables that are on, as `table.column`."""
+    found = set()
+    for name, table in document_of(structure).tables.items():
+        if not (not table.sensitive if table.on is None else table.on):
+            continue
+        found |= {name} if table.sensitive else set()
+        found |= {f"{name}.{column}" for column, spec in table.columns.items() if spec.sensitive and is_on(spec)}
+    return frozenset(found)
+
+
 def structure_of(document: Document) -> str:
     """The document as canonical JSON."""
     return json.dumps(document.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)

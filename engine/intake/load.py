@@ -64,6 +64,7 @@ class Loaded:
         epoch: its id.
         file: its name in the vault folder.
         catalog: the resolved catalog it was verified against.
+        persons: how many there are in it.
         newcomers: owner hash (16 bytes) and cohort of everybody in it whom the register does not know.
         report: what was done with the sources.
     """
@@ -71,6 +72,7 @@ class Loaded:
     epoch: str
     file: str
     catalog: Catalog
+    persons: int
     newcomers: tuple[tuple[bytes, int], ...]
     report: Report
 
@@ -214,6 +216,7 @@ class _Load:
         self._work = work
         self._owner_key = owner_key
         self._standing = standing
+        self._persons = 0
 
     def run(self, connection: duckdb.DuckDBPyConnection, sources: Sources, progress: Progress) -> Loaded:
         """Write the vault's file and the one beside it, and verify them."""
@@ -234,7 +237,7 @@ class _Load:
         progress("verification", len(tables) / (len(tables) + 1))
         self._verify(declared)
         progress("done", 1.0)
-        return Loaded(self.report.epoch, self.path.name, self.catalog, newcomers, self.report)
+        return Loaded(self.report.epoch, self.path.name, self.catalog, self._persons, newcomers, self.report)
 
     def _private_tables(self) -> list[Table]:
         """The private tables, the cohort table first: it tells who has rows at all."""
@@ -322,7 +325,9 @@ class _Load:
         dropped |= rules.apply_rules(connection, self.catalog, table)
         progress(0.75)
         kept = rules.write_rows(connection, self.catalog, table)
-        if home and rules.settle(connection, self.catalog) > self.catalog.max_students:
+        if home:
+            self._persons = rules.settle(connection, self.catalog)
+        if self._persons > self.catalog.max_students:
             message = f"There are more students than the declared max_students, {self.catalog.max_students:,}."
             raise _refusal(self.catalog, message, "a greater max_students, declared before the load")
         found = {reason: rows for reason, rows in dropped.items() if rows}
