@@ -7,6 +7,7 @@ year B runs from 1 July B-1 to 30 June B in the district's time zone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
@@ -163,6 +164,15 @@ def year_cap_nanorho(lifetime_nanorho: int, cohort: int, year: int, *, unsealed:
     """
     share = year_share(cohort, year, unsealed=unsealed)
     return lifetime_nanorho * share.numerator // share.denominator
+
+
+def last_day(cohort: int) -> date:
+    """The last day of a cohort's last budget year; then it is sealed, and no load keeps its records.
+
+    >>> last_day(2026).isoformat()
+    '2032-06-30'
+    """
+    return date(cohort + LAST_YEAR, JULY - 1, 30)
 
 
 def standing(cohort: int, year: int, *, unsealed: bool = False) -> Standing:

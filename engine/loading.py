@@ -1,6 +1,6 @@
 """The next load: records of a district are replaced whole, in one step, while questions go on.
 
-    lock ─ catalog checked ─ new vault beside the old ─ report ─ ledger: epoch, persons, classes ─ catalog in place ─ old gone
+    lock ─ new vault beside the old ─ report ─ ledger: epoch, persons, classes ─ catalog in place ─ old vault gone
 
 Until the ledger's transaction the old records answer; from it on the new ones do. Whenever the process dies, one of
 the two is whole. Budgets are not touched.
@@ -20,6 +20,7 @@ from budgets.epochs import SwitchedOn
 from budgets.grants import DISTRICT
 from budgets.ledger import Epoch, Ledger
 from budgets.policy import Standing as MayBeAsked
+from budgets.policy import last_day
 from engine.beside import file_of
 from engine.catalog_file import read_catalog, sensitive_on
 from engine.epochs import declared, pending_file
@@ -169,6 +170,7 @@ def bring(
         _check_strangers(loaded, standing, wishes)
         if wishes.catalog is not None:
             _keep(wishes.catalog, path / VAULT_FOLDER / pending_file(loaded.file))
+        loaded.report.kept_until = {c: last_day(c).isoformat() for c in catalog.cohorts if c not in standing.retired}
         loaded.report.write(path / REPORTS_FOLDER)
         ledger.open_epoch(epoch, loaded.newcomers, cohorts=catalog.cohorts, switched_on=switched_on)
     except BaseException:

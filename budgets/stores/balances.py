@@ -137,7 +137,7 @@ def add_cohorts(database: Database, cohorts: Iterable[int], nanorho: int, attode
 
 
 def newcomers_caps(database: Database) -> tuple[int, int]:
-    """The lifetime caps of a class that comes later: the founding's, and no more than the greatest of any class now."""
+    """The lifetime caps of a class that comes later: the founding's, but at most the greatest of any class now."""
     nanorho, attodelta = database.rows(NEWCOMERS_CAPS)[0]
     return int(nanorho), int(attodelta)
 

@@ -97,7 +97,8 @@ def known_cohorts(database: Database, persons: Sequence[bytes] | None = None) ->
 
 def add_opt_outs(database: Database, persons: Iterable[bytes], *, out: bool) -> None:
     """Append that persons opted out, or took it back."""
-    database.change_each("INSERT INTO opt_outs (person, is_out) VALUES (?, ?)", [(each, int(out)) for each in persons])
+    rows = [(each, int(out)) for each in persons]
+    database.change_each("INSERT INTO opt_outs (person, is_out) VALUES (?, ?)", rows)
 
 
 def opted_out(database: Database) -> frozenset[bytes]:

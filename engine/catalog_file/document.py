@@ -120,6 +120,16 @@ def sensitive_on(structure: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def sensitive_off(structure: str) -> frozenset[str]:
+    """The sensitive tables and columns that are declared and not switched on, columns as `table.column`."""
+    found = set()
+    for name, table in document_of(structure).tables.items():
+        if table.sensitive and not table.on:
+            found.add(name)
+        found |= {f"{name}.{column}" for column, spec in table.columns.items() if spec.sensitive and not spec.on}
+    return frozenset(found)
+
+
 def structure_of(document: Document) -> str:
     """The document as canonical JSON."""
     return json.dumps(document.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)

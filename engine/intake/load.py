@@ -22,9 +22,9 @@ import duckdb
 
 from engine import beside
 from engine.analysis import intervals
-from engine.catalog_file import resolve
+from engine.catalog_file import resolve, sensitive_off
 from engine.intake import rules
-from engine.intake.report import Report, TableReport
+from engine.intake.report import Report, Students, TableReport
 from engine.intake.sources import Plain
 from engine.intake.staging import ROW, STAGED, Staged, prepare
 from engine.refusals import CatalogRefused, QueryRefused, Refusal
@@ -210,7 +210,7 @@ class _Load:
 
     def __init__(self, catalog: Catalog, work: Path, owner_key: bytes, standing: Standing) -> None:
         self.catalog = catalog
-        self.report = Report(work.name.removeprefix(_WORK))
+        self.report = Report(work.name.removeprefix(_WORK), catalog.district_name)
         self.path = work / f"epoch-{self.report.epoch}.duckdb"
         self.beside = work / beside.file_of(self.path.name)
         self._work = work
@@ -232,7 +232,10 @@ class _Load:
             step = _part(progress, table.name, position / (len(tables) + 1), 1 / (len(tables) + 1))
             self.report.tables[table.name] = self._private(connection, table, given[table.name], owners, step)
         self.report.files.extend(sources.files())
+        self.report.taken = {table.name: _taken(table) for table in stored_tables(self.catalog)}
+        self.report.off = tuple(sorted(sensitive_off(self.catalog.document)))
         newcomers = rules.newcomers(connection)
+        self.report.students = Students(self._persons, len(newcomers), rules.opted_out(connection))
         self._write_meta(connection)
         progress("verification", len(tables) / (len(tables) + 1))
         self._verify(declared)
@@ -337,6 +340,11 @@ class _Load:
 def _part(progress: Progress, what: str, start: float, size: float) -> Callable[[float], None]:
     """Progress of one step, from its own share."""
     return lambda share: progress(what, start + size * share)
+
+
+def _taken(table: Table) -> tuple[str, ...]:
+    """The columns a vault has of a table, as declared, and not those that every row has alike."""
+    return tuple(name for name, column in table.columns.items() if column.on and column.constant is None)
 
 
 def _prove_checks(catalog: Catalog, table: Table) -> None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import jinja2
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 OUTSIDE = "no cohort, or no row in the cohort table"
@@ -35,16 +38,6 @@ class TableReport:
     replaced: dict[str, dict[str, int]]
     left_behind: tuple[str, ...]
 
-    def document(self) -> dict[str, Any]:
-        """The report as plain values."""
-        return {
-            "rows_read": self.rows_read,
-            "rows_kept": self.rows_kept,
-            "dropped": self.dropped,
-            "replaced": self.replaced,
-            "left_behind": list(self.left_behind),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
@@ -68,25 +61,81 @@ class FileReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Students:
+    """Of whom the records are.
+
+    Attributes:
+        all: everybody in the vault.
+        new: those the district had never seen.
+        opted_out: those of them who are in no research statistic.
+    """
+
+    all: int = 0
+    new: int = 0
+    opted_out: int = 0
+
+
+@dataclass(slots=True)
 class Report:
-    """One load, table by table."""
+    """One load, table by table.
+
+    Attributes:
+        epoch: its id.
+        district: the district's name.
+        students: of whom the records are.
+        tables: what was done with each table.
+        files: what was done with each file before.
+        taken: table → the columns the vault has.
+        off: sensitive tables and columns, as `table.column`, that the catalog declares and does not switch on.
+        kept_until: class → the last day of its last budget year, after which no load keeps its records.
+    """
 
     epoch: str
+    district: str = ""
+    students: Students = field(default_factory=Students)
     tables: dict[str, TableReport] = field(default_factory=dict)
     files: list[FileReport] = field(default_factory=list)
+    taken: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    off: tuple[str, ...] = ()
+    kept_until: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def left_behind(self) -> dict[str, tuple[str, ...]]:
+        """File or table → the columns of its source that nobody read; those without any are left out."""
+        found = {file.file: file.left_behind for file in self.files}
+        found |= {name: table.left_behind for name, table in self.tables.items()}
+        return {name: columns for name, columns in found.items() if columns}
+
+    def document(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return asdict(self)
+
+    def page(self) -> str:
+        """The report as a page that needs nothing beside it."""
+        loader = jinja2.PackageLoader("engine.intake", ".")
+        environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+        environment.filters["count"] = lambda number: f"{number:,}"
+        return environment.get_template("report.html").render(report=self)
 
     def write(self, folder: Path) -> Path:
-        """Write `load-<epoch>.json`, readable by its owner alone, into a folder only its owner can enter.
+        """Write `load-<epoch>.json` and `.html`, readable by their owner alone, into a folder only the owner enters.
+
+        Returns:
+            The page.
 
         Raises:
-            OSError: the file cannot be written, or is there already.
+            OSError: a file cannot be written, or is there already.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / f"load-{self.epoch}.json"
-        tables = {name: table.document() for name, table in self.tables.items()}
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump({"epoch": self.epoch, "tables": tables}, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return path
+        text = json.dumps(self.document(), indent=2, ensure_ascii=False) + "\n"
+        _write(folder / f"load-{self.epoch}.json", text)
+        page = folder / f"load-{self.epoch}.html"
+        _write(page, self.page())
+        return page
+
+
+def _write(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

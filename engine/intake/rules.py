@@ -169,6 +169,11 @@ def settle(connection: duckdb.DuckDBPyConnection, catalog: Catalog) -> int:
     return number(connection, f"SELECT COUNT(*) FROM {PERSONS}")
 
 
+def opted_out(connection: duckdb.DuckDBPyConnection) -> int:
+    """How many persons in the vault are in no research statistic."""
+    return number(connection, f"SELECT COUNT(*) FROM {PERSONS} WHERE NOT {RESEARCH}")
+
+
 def newcomers(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[bytes, int], ...]:
     """Owner hash and cohort of everybody in the vault whom the register does not know, in the order of the hashes."""
     text = f"SELECT CAST({OWNER} AS VARCHAR), {COHORT} FROM {PERSONS} WHERE NOT {_REGISTERED} ORDER BY {OWNER}"

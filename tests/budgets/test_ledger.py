@@ -198,7 +198,8 @@ def test_a_class_that_comes_later_begins_with_what_the_founding_gave(ledger: Led
     for cap, spent in ((LIFETIME + 1, 0), (LIFETIME, 1)):
         with pytest.raises(sqlite3.IntegrityError, match="founding"):
             ledger._database.change(
-                "INSERT INTO cohorts (cohort, cap_nanorho, spent_nanorho, cap_attodelta) VALUES (2050, ?, ?, 0)", (cap, spent)
+                "INSERT INTO cohorts (cohort, cap_nanorho, spent_nanorho, cap_attodelta) VALUES (2050, ?, ?, 0)",
+                (cap, spent),
             )
 
 
