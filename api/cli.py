@@ -20,14 +20,10 @@ import typer
 from rich.console import Console
 
 from api import demo as demonstration
-from api import office, present
-from api.terminal import Folder, PresetName, TextFormat, classes, guarded, refused, write_json
-from budgets.clock import SystemClock
-from budgets.policy import PRESETS
-from engine.catalog_file import read_catalog
+from api import intake, office, present
+from api.terminal import Folder, TextFormat, classes, guarded, refused, write_json
 from engine.district import District
-from engine.folder import CATALOG_FILE, LEDGER_FILE
-from engine.founding import Terms, found
+from engine.folder import LEDGER_FILE
 from engine.refusals import (
     InternalFailure,
     LedgerDamaged,
@@ -46,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Private answers to SQL questions about students.",
 )
+app.add_typer(intake.app)
 app.add_typer(office.app)
 
 
@@ -175,43 +172,6 @@ def demo(
         else:
             demonstration.make(console, folder, students, seed)
         demonstration.show(console, folder)
-
-    guarded(None, work)
-
-
-@app.command()
-def init(
-    folder: Folder,
-    catalog: Annotated[Path, typer.Option(help="The district's catalog (YAML).")],
-    table: Annotated[list[str], typer.Option(metavar="NAME=PATH", help="A table's CSV or Parquet file; repeat.")],
-    preset: Annotated[PresetName, typer.Option(help="What a class may lose in its lifetime.")] = PresetName.STANDARD,
-) -> None:
-    """Start a district from its own files; records stay in the folder."""
-    console = Console(stderr=True)
-    sources: dict[str, Path] = {}
-    for given in table:
-        name, separator, path = given.partition("=")
-        if not separator or not name or not path or name in sources:
-            raise typer.BadParameter(f"{given!r} is not NAME=PATH, each name once")
-        sources[name] = Path(path)
-    terms = Terms(preset=PRESETS[preset.value])
-
-    def work() -> None:
-        with demonstration.progress_bar(console) as step:
-            found(folder, catalog, sources, clock=SystemClock(), terms=terms, progress=step)
-        told = f"The district is in {folder}. What was taken and what was not: {folder / 'reports'}"
-        console.print(told, markup=False)
-        home = read_catalog(folder / CATALOG_FILE).cohort_table
-        question = f"SELECT COUNT(*) AS students FROM {home}"  # noqa: S608 - shown, not run
-        console.print(
-            "It is in its pilot: under its own grant you may ask it; every other grant gets rehearsals until "
-            f"{present.command('open', str(folder))} with two names.",
-            markup=False,
-        )
-        console.print("What a first question would cost, for free:")
-        console.print(
-            present.command("preview", str(folder), question), markup=False, highlight=False, soft_wrap=True
-        )
 
     guarded(None, work)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from engine.district import District
 from engine.founding import INVENTED, Terms, found, require_new
 from engine.intake.demo import generate
 from engine.refusals import Refusal
+from engine.starter import starter_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,10 +70,9 @@ def make(console: Console, folder: Path, students: int, seed: int) -> None:
         CatalogRefused: the folder is not empty; nothing was invented.
     """
     require_new(folder)
-    starter = files("engine").joinpath("starter.yaml")
     with progress_bar(console) as step, tempfile.TemporaryDirectory() as scratch:
         catalog = Path(scratch) / "district.yaml"
-        catalog.write_bytes(starter.read_bytes())
+        catalog.write_text(starter_text(), encoding="utf-8")
         tables = generate(students, seed, progress=lambda what, part: step(f"inventing {what}", part / 2))
         found(
             folder,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CATALOG_FILE = "district.yaml"
+MAPPING_FILE = "mapping.yaml"
 LEDGER_FILE = "ledger.sqlite"
 VAULT_FOLDER = "vault"
 REPORTS_FOLDER = "reports"
@@ -33,3 +34,20 @@ def require_district(path: Path) -> None:
             accepted="a folder made by `homeroom demo` or `homeroom init`",
             load=True,
         )
+
+
+def owner_key(path: Path) -> bytes:
+    """The key by which a district tells its students apart.
+
+    Raises:
+        CatalogRefused: it is missing or damaged.
+    """
+    file = path / KEYS_FOLDER / OWNER_KEY_FILE
+    try:
+        key = file.read_bytes()
+    except OSError:
+        key = b""
+    if len(key) != OWNER_KEY_BYTES:
+        message = "The key of the persons' hashes is missing or damaged: nobody could tell who was here before."
+        raise CatalogRefused(message, file=str(file), accepted="the key from a backup", load=True)
+    return key

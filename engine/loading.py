@@ -26,13 +26,11 @@ from engine.catalog_file import read_catalog, sensitive_on
 from engine.epochs import declared, pending_file
 from engine.folder import (
     CATALOG_FILE,
-    KEYS_FOLDER,
     LEDGER_FILE,
     LOCKS_FOLDER,
-    OWNER_KEY_BYTES,
-    OWNER_KEY_FILE,
     REPORTS_FOLDER,
     VAULT_FOLDER,
+    owner_key,
     require_district,
 )
 from engine.intake.load import load
@@ -41,7 +39,7 @@ from engine.intake.rules import Standing
 from engine.refusals import AccessRefused, CatalogRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from budgets.clock import Clock
@@ -162,7 +160,9 @@ def bring(
     """
     switched_on = wishes.switched_on(before, catalog)
     key = owner_key(path)
-    opt_out(ledger, wishes.opted_out, key)
+    opted_out = [person for hashes in owner_hashes(wishes.opted_out, key).values() for person in hashes]
+    if opted_out:
+        ledger.note_opt_outs(opted_out, out=True)
     standing = Standing(ledger.known_cohorts(), ledger.opted_out(), _retired(ledger))
     loaded = load(catalog, sources, path / VAULT_FOLDER, owner_key=key, standing=standing, progress=progress)
     epoch = Epoch(loaded.epoch, loaded.file, loaded.catalog.digest)
@@ -178,30 +178,6 @@ def bring(
         raise
     settle(path, epoch)
     return loaded
-
-
-def owner_key(path: Path) -> bytes:
-    """The key by which a district tells its students apart.
-
-    Raises:
-        CatalogRefused: it is missing or damaged.
-    """
-    file = path / KEYS_FOLDER / OWNER_KEY_FILE
-    try:
-        key = file.read_bytes()
-    except OSError:
-        key = b""
-    if len(key) != OWNER_KEY_BYTES:
-        message = "The key of the persons' hashes is missing or damaged: nobody could tell who was here before."
-        raise CatalogRefused(message, file=str(file), accepted="the key from a backup", load=True)
-    return key
-
-
-def opt_out(ledger: Ledger, ids: Iterable[str], key: bytes, *, out: bool = True) -> None:
-    """Note that students opted out of research, or that they take part again; from the next load on."""
-    persons = [person for hashes in owner_hashes(ids, key).values() for person in hashes]
-    if persons:
-        ledger.note_opt_outs(persons, out=out)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,8 @@ from budgets.cohorts import years_text
 from budgets.grants import DISTRICT, Grant
 from budgets.ledger import Ledger
 from engine.epochs import declared
-from engine.folder import LEDGER_FILE, require_district
+from engine.folder import LEDGER_FILE, owner_key, require_district
+from engine.intake.persons import owner_hashes
 from engine.refusals import AccessRefused
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Office:
         `with Office.open(Path("homeroom-demo")) as office: office.close_district("A. Officer", "a complaint")`
     """
 
-    def __init__(self, ledger: Ledger, catalog: Catalog) -> None:
+    def __init__(self, path: Path, ledger: Ledger, catalog: Catalog) -> None:
+        self._path = path
         self._ledger = ledger
         self.catalog = catalog
 
@@ -45,7 +47,7 @@ class Office:
         require_district(path)
         ledger = Ledger.open(path / LEDGER_FILE, clock or SystemClock())
         try:
-            return cls(ledger, declared(path, ledger.current_epoch()))
+            return cls(path, ledger, declared(path, ledger.current_epoch()))
         except BaseException:
             ledger.close()
             raise
@@ -115,6 +117,25 @@ class Office:
     def revoke_grant(self, name: str, by: str, reason: str) -> None:
         """End a grant before its last day."""
         self._ledger.revoke_grant(name, by, reason)
+
+    def opt_out(self, ids: Iterable[str], *, out: bool = True) -> tuple[str, ...]:
+        """Note that students opted out of research, or that they take part again; from the next load on.
+
+        Args:
+            ids: of students, as the source has them.
+            out: whether they are out.
+
+        Returns:
+            The ids of whom no load has brought; they are noted like the others.
+
+        Raises:
+            AccessRefused: nobody is named (`approval`).
+            CatalogRefused: the district's key is missing.
+        """
+        persons = owner_hashes(ids, owner_key(self._path))
+        self._ledger.note_opt_outs([one for hashes in persons.values() for one in hashes], out=out)
+        known = self._ledger.known_cohorts([one for hashes in persons.values() for one in hashes])
+        return tuple(name for name, hashes in persons.items() if known.keys().isdisjoint(hashes))
 
     def open_district(self, by: Sequence[str], signed_off_by: str) -> None:
         """End the pilot, or open again after a closing: two people, and the group that signed off."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 BATCH_ROWS = 50_000
+TABLE_ROWS = 500_000
 _BLOCK_BYTES = 1 << 25
 _CHUNK_BYTES = 1 << 22
 _PARQUET = b"PAR1"
@@ -113,9 +114,10 @@ class TableRows:
 
     def batches(self, places: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """As `Rows.batches`."""
-        self.share = 0.0
         chosen = pa.table([self._table.column(place) for place in places], names=[f"c{place}" for place in places])
-        yield from chosen.to_batches(max_chunksize=10 * BATCH_ROWS)
+        for start in range(0, chosen.num_rows, TABLE_ROWS):
+            self.share = start / chosen.num_rows
+            yield from chosen.slice(start, TABLE_ROWS).combine_chunks().to_batches()
         self.share = 1.0
 
 
@@ -137,7 +139,7 @@ class ParquetRows:
         names = [self.names[place] for place in places]
         try:
             with pyarrow.parquet.ParquetFile(self._path) as file:
-                for batch in file.iter_batches(batch_size=10 * BATCH_ROWS, columns=names):
+                for batch in file.iter_batches(batch_size=TABLE_ROWS, columns=names):
                     read += batch.num_rows
                     self.share = read / max(1, file.metadata.num_rows)
                     yield batch.select(names)

@@ -18,8 +18,9 @@ from engine.backends import duckdb as backend
 from engine.compile import OWNER, RESEARCH, compile_batch
 from engine.district import District
 from engine.epochs import pending_file
+from engine.folder import owner_key
 from engine.intake.persons import owner_hashes
-from engine.loading import Wishes, load_next, opt_out, owner_key
+from engine.loading import Wishes, load_next
 from engine.office import Office
 from engine.parse import parse
 from engine.plan import make_plan
@@ -195,7 +196,7 @@ def test_who_leaves_and_comes_back_has_the_old_class_and_its_budget(pilot, table
         assert person(pilot, one) in owners(district, where="cohort_year = 2031")
         assert person(pilot, one) not in owners(district, where=RESEARCH)
         with Office.open(pilot) as office:
-            opt_out(office._ledger, [one], owner_key(pilot), out=False)
+            office.opt_out([one], out=False)
         brought(later)
         assert person(pilot, one) in owners(district, where=f"cohort_year = 2031 AND {RESEARCH}")
         assert owners(district, "student_year", f"cohort_year = 2032 AND {OWNER} IS NOT NULL") >= set()
@@ -222,7 +223,7 @@ def test_an_opt_out_leaves_research_and_stays_in_what_the_law_demands(pilot, tab
     with District.open(pilot) as district:
         before = {sql: exact(district, sql) for sql in (COUNT, JOINED, LEFT)}
         with Office.open(pilot) as office:
-            opt_out(office._ledger, gone, owner_key(pilot))
+            office.opt_out(gone)
         assert exact(district, COUNT, "research") == before[COUNT], "the records are still those of before"
         brought(tables)
         assert {sql: exact(district, sql) for sql in before} == before
@@ -236,7 +237,7 @@ def test_a_grant_counts_its_population(pilot, tables, brought):
     """Research questions read nobody who opted out, whatever the class they ask about."""
     gone = ids_of(tables)
     with Office.open(pilot) as office:
-        opt_out(office._ledger, gone, owner_key(pilot))
+        office.opt_out(gone)
         office.add_grant(STUDY)
         office.open_district(("A. Officer", "B. Officer"), "the board")
     brought(tables)
