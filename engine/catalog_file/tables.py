@@ -9,6 +9,7 @@ from engine import tree
 from engine.catalog import Cap, Column, Table
 from engine.catalog_file.columns import read_column, require_name
 from engine.catalog_file.document import ColumnSpec, TableSpec
+from engine.catalog_file.never import never_taken, taken_as_sensitive
 from engine.parse import parse_check
 from engine.refusals import QueryRefused
 
@@ -72,6 +73,7 @@ def _carries(reader: Reader, path: Sequence[str | int], columns: Mapping[str, Co
 def _private(
     reader: Reader, path: tuple[str, str], spec: TableSpec, columns: dict[str, Column], privacy: PrivacySpec
 ) -> Table:
+    _minimal(reader, path, spec, columns)
     known = {*columns, privacy.owner}
     unique = _unique(reader, path, spec, known)
     for key in unique:
@@ -104,6 +106,19 @@ def _private(
         keep_highest=None if spec.keep is None else spec.keep.highest,
         on=not spec.sensitive if spec.on is None else spec.on,
     )
+
+
+def _minimal(reader: Reader, path: tuple[str, str], spec: TableSpec, columns: Mapping[str, Column]) -> None:
+    """No column that is on is called as what is never loaded, or as what is sensitive without being declared so."""
+    for name, column in columns.items():
+        place, said = (*path, "columns", name), (name, column.source or name)
+        if not column.on or name not in spec.columns:  # the cohort comes with every table
+            continue
+        if any(map(never_taken, said)):
+            message = "what identifies a student, or is refused for ever, is never loaded."
+            raise reader.refusal(place, message, "the catalog without this column")
+        if not (spec.sensitive or spec.columns[name].sensitive) and any(map(taken_as_sensitive, (path[1], *said))):
+            raise reader.refusal(place, "this is sensitive.", "sensitive: true, and on: true where it is approved")
 
 
 def _unique(

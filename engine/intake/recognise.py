@@ -1,4 +1,4 @@
-"""What kind of source somebody points at: OneRoster bundles, mapped files, or a folder of files named after tables."""
+"""What kind of source somebody points at: OneRoster bundles, mapped files, or a folder of tables' files."""
 
 from __future__ import annotations
 
