@@ -6,7 +6,7 @@ this room: what cannot be read is refused in our own words.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import itertools
 import warnings
 import zipfile
@@ -215,13 +215,13 @@ class ExcelRows:
 
 
 _WHOLE_MAX = 1e15
-_MIDNIGHT = datetime.time()
+_MIDNIGHT = dt.time()
 
 
 def cell_text(value: Any) -> str | None:
     """The value of a cell as text; None where it is blank or an error.
 
-    >>> [cell_text(value) for value in (12.0, 0.1, True, "#N/A", datetime.datetime(2025, 6, 30), float("inf"))]
+    >>> [cell_text(value) for value in (12.0, 0.1, True, "#N/A", dt.datetime(2025, 6, 30), float("inf"))]
     ['12', '0.1', 'true', None, '2025-06-30', None]
     """
     match value:
@@ -230,17 +230,22 @@ def cell_text(value: Any) -> str | None:
         case str():
             return None if value in ERROR_CODES else value.encode("utf-8", "replace").decode()
         case float():
-            return _number_text(value)
-        case datetime.datetime() if value.time() == _MIDNIGHT:
+            return number_text(value)
+        case dt.datetime() if value.time() == _MIDNIGHT:
             return value.date().isoformat()
-        case datetime.datetime() | datetime.date() | datetime.time():
+        case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()
         case _:
             return None if value is None else str(value)
 
 
-def _number_text(value: float) -> str | None:
-    if not np.isfinite(value):
+def number_text(value: float | None) -> str | None:
+    """A number as text, whole ones without a decimal point or power of ten; None where it is no finite one.
+
+    >>> number_text(12.0), number_text(0.5), number_text(float("nan")), number_text(-0.0)
+    ('12', '0.5', None, '0')
+    """
+    if value is None or not np.isfinite(value):
         return None
     return str(int(value)) if value == int(value) and abs(value) < _WHOLE_MAX else repr(float(value))
 
@@ -300,5 +305,5 @@ class StataRows:
 def _stata_number(value: Any) -> str | None:
     """A number as text; of a float with four bytes as many digits as it has, so that 0.1 stays 0.1."""
     if not np.isfinite(value) or (value == int(value) and abs(value) < _WHOLE_MAX):
-        return _number_text(float(value))
+        return number_text(float(value))
     return str(value)

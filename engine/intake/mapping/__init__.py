@@ -4,10 +4,7 @@ What a mapping says is read from its own file and from headers; rows come in thr
 cleaned by `engine.intake.cleaning`, and no rule here sees the rows of two students at once.
 """
 
-
-
-
-__all__ = ["Mapped", "draft"]
+from engine.intake.mapping.draft import draft
 from engine.intake.mapping.mapped import Mapped
 
-__all__ = ["Mapped"]
+__all__ = ["Mapped", "draft"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from engine.intake.kinds import number_text
 from engine.intake.mapping.document import folded
 
 if TYPE_CHECKING:
@@ -92,20 +93,6 @@ def plain_text(values: Any) -> Any:
     return found
 
 
-_WHOLE_MAX = 1e15
-
-
-def number_text(value: float | None) -> str | None:
-    """A number as text; None where it is no finite one.
-
-    >>> number_text(12.0), number_text(0.5), number_text(float("nan")), number_text(-0.0)
-    ('12', '0.5', None, '0')
-    """
-    if value is None or value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN
-        return None
-    return str(int(value)) if value == int(value) and abs(value) < _WHOLE_MAX else repr(value)
-
-
 Made = tuple[list[str | None], list[bool]]
 
 
@@ -126,7 +113,7 @@ def _coded(codes: Mapping[str, str], otherwise: str | None, texts: Sequence[str]
 
 
 def _dates(connection: duckdb.DuckDBPyConnection, cell: Cell, texts: Sequence[str]) -> Made:
-    """A part of each text's date; the one function is TRY_STRPTIME, which sees one text and is NULL where it fails."""
+    """A part of each text's date: TRY_STRPTIME sees one text, and is NULL where it fails."""
     given = pa.table({"position": pa.array(range(len(texts)), pa.int64()), "cell": pa.array(texts, pa.string())})
     tried = ", ".join("try_strptime(text, ?)" for _ in cell.dates)
     connection.register(_GIVEN, given)

@@ -73,7 +73,8 @@ def _fit(part: Part, catalog: Catalog) -> Fitted:
     missing = [name for name in wanted if name not in part.targets]
     if missing:
         raise part.place.at("columns").refusal(
-            f"nothing is said of {', '.join(missing)}.", f"a line for each; {missing[0]}: {{blank: true}} if there is none"
+            f"nothing is said of {', '.join(missing)}.",
+            f"a line for each; {missing[0]}: {{blank: true}} if there is none",
         )
     return Fitted(part, table, {name: _fill(part.targets[name], column) for name, column in wanted.items()})
 
@@ -112,7 +113,8 @@ def _fill(target: Target, column: Column) -> Filled:
         raise target.place.at("take").refusal(f"the column is {of}.", "count and distinct of an integer column")
     if target.take == "sum" and of.kind != "exact":
         raise target.place.at("take").refusal(
-            f"the column is {of}, and such a sum would depend on the order of its rows.", "sum of integers or decimals"
+            f"the column is {of}, and such a sum would depend on the order of its rows.",
+            "sum of integers or decimals",
         )
     return Filled(target, column, _cleaned(target, column))
 

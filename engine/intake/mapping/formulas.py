@@ -69,7 +69,7 @@ def worked_out(
     made = ", ".join(f"{_text(formula.expr)} AS f{place}" for place, formula in enumerate(formulas.values()))
     connection.register(_TYPED, given)
     try:
-        found = connection.execute(f"SELECT {made} FROM {_TYPED} ORDER BY {_POSITION}").to_arrow_table()
+        found = connection.sql(f"SELECT {made} FROM {_TYPED} ORDER BY {_POSITION}").to_arrow_table()
     finally:
         connection.unregister(_TYPED)
     return dict(zip(formulas, found.columns, strict=True))

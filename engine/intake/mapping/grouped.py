@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from engine import tree
 from engine.intake.cleaning import MACROS
 from engine.intake.mapping.document import Fixed
 from engine.intake.mapping.formulas import unit_text
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from engine import tree
     from engine.intake.mapping.fit import Filled
     from engine.intake.mapping.opened import Opened
     from engine.intake.sources import Progress
@@ -88,8 +88,8 @@ class GroupedRows:
         chosen = ", ".join(f"{every[place]} AS c{place}" for place in places)
         group = ", ".join([_OWNER, *map(quoted, per)])
         with self._connection.cursor() as cursor:
-            cursor.execute(f"SELECT {chosen} FROM {quoted(self._table)} GROUP BY {group}")
-            yield from cursor.to_arrow_reader(BATCH_ROWS)
+            made = cursor.sql(f"SELECT {chosen} FROM {quoted(self._table)} GROUP BY {group}")
+            yield from made.to_arrow_reader(BATCH_ROWS)
         self.share = 1.0
 
 

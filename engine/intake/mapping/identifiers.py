@@ -10,16 +10,19 @@ import re
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
-_WORDS = frozenset(
-    "address addresses birthdate birthday citizenship dob email emails father fingerprint guardian guardians "
-    "immigration login mail mobile mother parent parents passport password phone phones photo religion residence "
-    "signature sms ssn street surname telephone username zip zipcode".split()
-)
-_NAMES = frozenset(
-    "alias bdate fname forename lname mname name names nickname pupilname "
-    "socialsecurity socialsecuritynumber studentname studentnames".split()
-)
-_KINDS_OF_NAME = frozenset("family first full given last legal maiden middle nick preferred student user".split())
+_WORDS = frozenset((
+    "address", "addresses", "birthdate", "birthday", "citizenship", "dob", "email", "emails", "father", "fingerprint",
+    "guardian", "guardians", "immigration", "login", "mail", "mobile", "mother", "parent", "parents", "passport",
+    "password", "phone", "phones", "photo", "religion", "residence", "signature", "sms", "ssn", "street", "surname",
+    "telephone", "username", "zip", "zipcode",
+))  # fmt: skip
+_NAMES = frozenset((
+    "alias", "bdate", "fname", "forename", "lname", "mname", "name", "names", "nickname", "pupilname",
+    "socialsecurity", "socialsecuritynumber",
+))  # fmt: skip
+_KINDS_OF_NAME = frozenset((
+    "family", "first", "full", "given", "last", "legal", "maiden", "middle", "nick", "preferred", "student", "user",
+))  # fmt: skip
 
 
 def words_of(header: str) -> tuple[str, ...]:

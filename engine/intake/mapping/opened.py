@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -111,7 +112,7 @@ class Opened:
     def _counting(self, columns: Mapping[str, Any], rows: int) -> Batch:
         """The rows that have an accepted text in each column of `only`."""
         for name, accepted in self.part.only.items():
-            flags = self._plainly(name, lambda name=name, accepted=accepted: among(columns[name], accepted))
+            flags = self._plainly(name, partial(among, columns[name], accepted))
             columns = {other: values.filter(flags) for other, values in columns.items()}
             left = int(flags.true_count)
             if left < rows:
@@ -151,7 +152,9 @@ class Opened:
         """The stored values of some texts; NULL where they are not accepted, which is counted."""
         chunks = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
         cells = self._plainly(name, lambda: clean(connection, column, chunks))
-        self.tally.met(f"{name}: {NOT_ACCEPTED}", pa.compute.sum(pa.compute.equal(cells.statuses, WRONG)).as_py() or 0)
+        self.tally.met(
+            f"{name}: {NOT_ACCEPTED}", pa.compute.sum(pa.compute.equal(cells.statuses, WRONG)).as_py() or 0
+        )
         return cells.values
 
     def ids(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> Any:

@@ -45,7 +45,10 @@ class Place:
     def at(self, part: str | int) -> Place:
         """The place below this one that is called `part`, whether or not anything stands there."""
         value = self.value
-        found = value[part] if isinstance(value, list) or (isinstance(value, dict) and part in value) else None
+        if isinstance(value, list) and isinstance(part, int):
+            found = value[part]
+        else:
+            found = value.get(part) if isinstance(value, dict) else None
         return Place(self.reader, (*self.path, part), found)
 
     def names(self) -> Iterator[tuple[str, Place]]:
@@ -113,7 +116,8 @@ def opened(file: str, text: str) -> Place:
         raise _refused(file, None, "The file is too large for a mapping.", f"at most {BYTES_MAX:,} bytes")
     if "\0" not in text:
         _hold_plain(file, text)
-    return Place(Reader.of_yaml(file, text), (), Reader.of_yaml(file, text).root)
+    reader = Reader.of_yaml(file, text)
+    return Place(reader, (), reader.root)
 
 
 def _refused(file: str, line: int | None, message: str, accepted: str = _PLAIN) -> CatalogRefused:

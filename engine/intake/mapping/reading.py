@@ -73,9 +73,7 @@ def _part(table: str, place: Place) -> Part:
     private = owner is not None
     only = {name: _accepted(at, name, private=private) for name, at in _names(found.get("only"))}
     reads = {name: _read(at, name, private=private) for name, at in _names(found.get("read"))}
-    targets = {
-        name: _target(at, name, reads, per, private=private) for name, at in found["columns"].names()
-    }
+    targets = {name: _target(at, name, reads, per, private=private) for name, at in found["columns"].names()}
     for name in per or ():
         if name not in targets:
             raise found["one_row_per"].refusal(f"{name} is not among the columns.", ", ".join((STUDENT, *targets)))
@@ -191,7 +189,9 @@ def _read(place: Place, name: str, *, private: bool) -> Read:
     try:
         spec = ColumnSpec(**declared, nullable=True)
     except ValidationError:
-        raise place.at("type").refusal("this is not a type.", "integer, decimal(4,1), boolean, text or double") from None
+        raise place.at("type").refusal(
+            "this is not a type.", "integer, decimal(4,1), boolean, text or double"
+        ) from None
     return Read(cell, dataclasses.replace(read_column(place.reader, place.path, name, spec), default=None))
 
 
@@ -254,6 +254,7 @@ def _grouped(target: Target, reads: Mapping[str, Read], per: tuple[str, ...] | N
     if (target.take in ORDERED) != (target.by is not None):
         raise place.refusal(f"{' and '.join(ORDERED)} need `by`, and nothing else does.", "by: a name under read")
     if target.by is not None and target.by not in reads:
-        raise place.at("by").refusal(f"{target.by} is not declared.", f"a name under read: {', '.join(reads) or 'none'}")
+        raise place.at("by").refusal(
+            f"{target.by} is not declared.", f"a name under read: {', '.join(reads) or 'none'}"
+        )
     return target
-
