@@ -117,7 +117,19 @@ def opened(file: str, text: str) -> Place:
     if "\0" not in text:
         _hold_plain(file, text)
     reader = Reader.of_yaml(file, text)
-    return Place(reader, (), reader.root)
+    return Place(reader, (), _plainly(reader.root))
+
+
+def _plainly(node: Any) -> Any:
+    """YAML's own kinds of values as plain ones; keys keep their kind, so that one that is no text is noticed."""
+    if isinstance(node, dict):
+        return {_plainly(key): _plainly(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plainly(value) for value in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
 
 
 def _refused(file: str, line: int | None, message: str, accepted: str = _PLAIN) -> CatalogRefused:
