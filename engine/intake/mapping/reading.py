@@ -73,10 +73,11 @@ def _part(table: str, place: Place) -> Part:
     private = owner is not None
     only = {name: _accepted(at, name, private=private) for name, at in _names(found.get("only"))}
     reads = {name: _read(at, name, private=private) for name, at in _names(found.get("read"))}
-    targets = {name: _target(at, name, reads, per, private=private) for name, at in found["columns"].names()}
     for name in per or ():
-        if name not in targets:
-            raise found["one_row_per"].refusal(f"{name} is not among the columns.", ", ".join((STUDENT, *targets)))
+        if found["columns"].at(name).value is None:
+            known = ", ".join((STUDENT, *(column for column, _ in found["columns"].names())))
+            raise found["one_row_per"].refusal(f"{name} is not among the columns.", known)
+    targets = {name: _target(at, name, reads, per, private=private) for name, at in found["columns"].names()}
     return Part(table, _file(found["from"]), owner, per, only, reads, targets, place)
 
 

@@ -192,7 +192,8 @@ tables:
       ever_small: {blank: true}
   child_year:
 """ + "".join(
-    STAR_YEAR % (code, grade, code, code, code, code) for code, grade in (("k", "K"), ("1", "1"), ("2", "2"), ("3", "3"))
+    STAR_YEAR % (code, grade, code, code, code, code)
+    for code, grade in (("k", "K"), ("1", "1"), ("2", "2"), ("3", "3"))
 )
 STAR_LONG = """\
 tables:
@@ -261,7 +262,9 @@ def test_a_long_study_keeps_its_rows(tmp_path):
     frame["small"] = frame.cltype == "small"
     last = frame.dropna(subset="eth").sort_values(["year", "eth"]).groupby("id").eth.last()
     by = frame.groupby("id")
-    assert rows_by_owner(found["child"]) == told(pd.Series("1998", by.small.max().index), last, by.small.max(), one(by.sx))
+    assert rows_by_owner(found["child"]) == told(
+        pd.Series("1998", by.small.max().index), last, by.small.max(), one(by.sx)
+    )
 
 
 ROSTER_CATALOG = (
@@ -420,7 +423,12 @@ def test_numbers_are_compared_as_numbers(tmp_path):
     """9 is below 10, as a value and as what orders rows."""
     lines = "sid,x,n\n1,9,10\n1,10,9\n"
     settings = "    one_row_per: [student]\n    read: {n: {type: integer}}\n"
-    for take, expected in {"lowest": "90e-1", "highest": "100e-1", "first, by: n": "100e-1", "last, by: n": "90e-1"}.items():
+    for take, expected in {
+        "lowest": "90e-1",
+        "highest": "100e-1",
+        "first, by: n": "100e-1",
+        "last, by: n": "90e-1",
+    }.items():
         found, _ = cells_of(tmp_path, lines, "days", f"{{column: x, take: {take}}}", settings=settings)
         assert found == [expected]
 
