@@ -79,22 +79,22 @@ class Place:
                 raise self.refusal(f"{name} is missing.", f"{name}: and its value")
         return found
 
-    def text(self) -> str:
+    def text(self, *, blank: bool = False) -> str:
         """The text that stands here.
 
         Raises:
-            CatalogRefused: it is none, or is blank.
+            CatalogRefused: it is none, or is blank where it may not be.
         """
-        if not isinstance(self.value, str) or not self.value.strip():
+        if not isinstance(self.value, str) or not (blank or self.value.strip()):
             shown = "" if isinstance(self.value, dict | list) or self.value is None else f': "{self.value}" in quotes'
             raise self.refusal("this must be text.", f"a text{shown}")
         return str(self.value)
 
-    def texts(self) -> tuple[str, ...]:
+    def texts(self, *, blank: bool = False) -> tuple[str, ...]:
         """The text, or list of texts, that stands here, each one once."""
         if not isinstance(self.value, list):
-            return (self.text(),)
-        found = tuple(self.at(position).text() for position in range(len(self.value)))
+            return (self.text(blank=blank),)
+        found = tuple(self.at(position).text(blank=blank) for position in range(len(self.value)))
         if not found or len(set(found)) < len(found):
             raise self.refusal("this list is empty, or has a text twice.", "a list of texts: [one, another]")
         return found

@@ -115,8 +115,9 @@ def _column_name(place: Place, name: str, *, private: bool) -> str:
 
 
 def _accepted(place: Place, name: str, *, private: bool) -> frozenset[str]:
+    """The texts that count in a column; "" stands for a blank cell."""
     _column_name(place, name, private=private)
-    return frozenset(map(folded, place.texts()))
+    return frozenset(map(folded, place.texts(blank=True)))
 
 
 # -- cells

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import gzip
 import random
 import zipfile
@@ -40,18 +40,18 @@ def refused(path):
 
 def test_a_workbook_is_read_as_text(tmp_path):
     """Whole numbers, flags, dates and texts, as a person sees them; blank rows and errors are blank."""
-    moment = datetime.datetime(2025, 1, 2, 3, 4, 5)  # noqa: DTZ001 - a workbook knows no zones
-    day = datetime.datetime(2025, 1, 2)  # noqa: DTZ001
+    moment = dt.datetime(2025, 1, 2, 3, 4, 5)  # noqa: DTZ001 - a workbook knows no zones
+    day = dt.datetime(2025, 1, 2)  # noqa: DTZ001
     path = workbook(
         tmp_path / "b.xlsx",
         ["sid", " x ", None, "when"],
         [1.0, True, None, day],
         [],
         [None, "", None, None],
-        ["a", "#N/A", None, datetime.time(3, 4)],
+        ["a", "#N/A", None, dt.time(3, 4)],
         [12345678901, 0.1, "y", moment],
-        ["01", 1e300, "é🎒", datetime.date(1899, 12, 30)],
-        ["#DIV/0!", -0.0, None, datetime.timedelta(hours=30)],
+        ["01", 1e300, "é🎒", dt.date(1899, 12, 30)],
+        ["#DIV/0!", -0.0, None, dt.timedelta(hours=30)],
     )
     found = file_rows(path)
     assert found.names == ("sid", "x", "", "when")
@@ -82,7 +82,7 @@ def edited(path, old, new):
 )
 def test_a_strange_number_under_a_date_is_text_blank_or_refused(new, tmp_path):
     """No number that stands for no day ends a load with a traceback, or with what it holds."""
-    day = datetime.datetime(2025, 1, 2)  # noqa: DTZ001
+    day = dt.datetime(2025, 1, 2)  # noqa: DTZ001
     path = edited(workbook(tmp_path / "b.xlsx", ["a", "b"], ["x", day]), b"<v>45659</v>", new)
     try:
         (cell,) = drained(file_rows(path))["b"]

@@ -296,7 +296,7 @@ tables:
     owner: sourcedId
     only: {role: [Student], status: [active]}
     read:
-      grade: {column: grades, type: integer, bounds: [0, 12], codes: {KG: "0", %s}}
+      grade: {column: grades, type: integer, bounds: [0, 12], codes: {KG: "0", CODES}}
     columns:
       cohort_year: {formula: 2026 + 12 - grade}
       entry_year: {value: 2026}
@@ -311,7 +311,7 @@ tables:
     owner: sourcedId
     only: {role: [student]}
     columns: {school_year: {value: 2026}, grade_level: grades}
-""" % ", ".join(f'"{text}": "{grade}"' for text, grade in GRADES.items() if text != "KG")
+""".replace("CODES", ", ".join(f'"{text}": "{grade}"' for text, grade in GRADES.items() if text != "KG"))
 
 
 def test_a_roster_by_hand(tmp_path):
