@@ -1,6 +1,6 @@
 """The document: what a mapping declares, before it is held against a catalog or a header.
 
-A mapping has tables; a table is filled from one file, or from several parts with a file each:
+A mapping has tables; a table is filled from one file:
 
     tables:
       student:
@@ -14,9 +14,25 @@ A mapping has tables; a table is filled from one file, or from several parts wit
         columns:                       # every column of the table
           cohort_year: {formula: grade9 + 3, take: lowest}
           sex: {column: male, codes: {"1": M, "0": F}, take: only}
-          lunch: lunchk                # short for {column: lunchk}
+          lunch: {column: lunchk, take: any}
           outcome: {value: unknown}    # the same in every row
           gpa: {blank: true}           # the catalog's default, or NULL where it may be
+
+or from several parts, one below the other, as a file for each year or a column for each grade need it:
+
+    tables:
+      child_year:
+        - from: star.csv
+          owner: child
+          only: {class_k: [small, regular]}
+          columns: {grade: {value: "K"}, score: math_k}   # short for {column: math_k}
+        - from: star.csv
+          owner: child
+          only: {class_1: [small, regular]}
+          columns: {grade: {value: "1"}, score: math_1}
+
+Codes are compared without case and the space around them; "" stands for a blank cell. A text that is not among the
+codes is blank and counted in the report, or what `else:` says. A date may have several formats: [one, another].
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def read_formula(text: str, columns: Mapping[str, Column]) -> tree.Expr:
         expr = convert(Scope(source, [Named("", names)], owner=""), condition_of(source))
         intervals.evaluate(expr, {name: intervals.declared(column) for name, column in columns.items()})
         sql(expr)
-    except (RecursionError, ValueError, TypeError, AttributeError):
+    except (RecursionError, LookupError, ValueError, TypeError, AttributeError):
         raise QueryRefused("syntax", "The text cannot be read.", accepted=f"at most {DEPTH_MAX} levels") from None
     return expr
 

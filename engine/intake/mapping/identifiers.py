@@ -1,7 +1,7 @@
 """Columns that are never read from a source about students, by the words in their names.
 
-Names, addresses, birth, guardians and log-ins identify a person and serve no statistic; only the column a mapping
-names as the owner is read, and of it nothing but a keyed hash is kept.
+Names, ids, addresses, birth, guardians and log-ins identify a person and serve no statistic; only the column a
+mapping names as the owner is read, and of it nothing but a keyed hash is kept.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ _WORDS = frozenset((
 _NAMES = frozenset((
     "alias", "bdate", "fname", "forename", "lname", "mname", "name", "names", "nickname", "pupilname",
     "socialsecurity", "socialsecuritynumber",
+))  # fmt: skip
+_IDS = frozenset((
+    "identifier", "localid", "personid", "pupilid", "ssid", "stateid", "statestudentid", "studentid", "studentkey",
+    "studentlocalid", "studentnumber", "studentstateid", "studentuniqueid", "studentusi", "stuid", "userids",
+    "usermasteridentifier", "usersourcedid",
 ))  # fmt: skip
 _KINDS_OF_NAME = frozenset((
     "family", "first", "full", "given", "last", "legal", "maiden", "middle", "nick", "preferred", "student", "user",
@@ -46,9 +51,9 @@ def joined(header: str) -> str:
 def never_read(header: str) -> bool:
     """Whether a column's name says that it identifies a person, or that it is none of a school's business.
 
-    >>> [never_read(name) for name in ("First Name", "dob", "birthq", "familyName", "emailAddress", "name")]
+    >>> [never_read(name) for name in ("First Name", "dob", "birthq", "emailAddress", "name", "Student ID")]
     [True, True, True, True, True, True]
-    >>> [never_read(name) for name in ("school_name", "grade", "phoneme_score", "read1", "program_name")]
+    >>> [never_read(name) for name in ("school_name", "grade", "phoneme_score", "school_id", "program_name")]
     [False, False, False, False, False]
     """
     words = words_of(header)
@@ -56,4 +61,4 @@ def never_read(header: str) -> bool:
         return True
     whole = "".join(words)
     naming = bool({"name", "names"} & set(words)) and bool(_KINDS_OF_NAME & set(words))
-    return naming or whole in _NAMES or whole in {f"{kind}name" for kind in _KINDS_OF_NAME}
+    return naming or whole in _NAMES | _IDS or whole in {f"{kind}name" for kind in _KINDS_OF_NAME}

@@ -198,32 +198,34 @@ def _places(part: Part, rows: Rows, names: tuple[str, ...]) -> dict[str, int]:
             raise part.place.refusal(message, "each name once")
         if alike:
             found[name] = alike[0]
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise _missing(part, rows, missing[0], shown=bool(found))
+    for name, path in _mentions(part):
+        if name not in found:
+            raise _missing(part, rows, name, path, shown=bool(found))
+        if part.owner is not None and path[-1] != "owner" and found[name] == found[part.owner]:
+            message, accepted = "this is the owner's id, and no value of a column.", "another column"
+            raise part.place.reader.refusal(path, message, accepted)
     return found
 
 
-def _missing(part: Part, rows: Rows, name: str, *, shown: bool) -> CatalogRefused:
+def _mentions(part: Part) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """Each source column a part names, and the path of the setting that names it; the owner's first."""
+    path = part.place.path
+    if part.owner is not None:
+        yield part.owner, (*path, "owner")
+    for name in part.only:
+        yield name, (*path, "only", name)
+    for name, read in part.reads.items():
+        yield read.cell.column, (*path, "read", name)
+    for target in part.targets.values():
+        if isinstance(target.given, Cell):
+            yield target.given.column, target.place.path
+
+
+def _missing(part: Part, rows: Rows, name: str, path: tuple[str | int, ...], *, shown: bool) -> CatalogRefused:
     """The refusal of a column that is not there, at the line that names it.
 
     Where not one is found the first line may be a record, so it is not shown.
     """
     header = ", ".join(rows.names[:SHOWN_NAMES_MAX]) + (", …" if len(rows.names) > SHOWN_NAMES_MAX else "")
     accepted = f"one of {header}" if shown else "a file whose first line has the columns' names"
-    return part.place.at(name).reader.refusal(_path(part, name), f"{part.file} has no column {name}.", accepted)
-
-
-def _path(part: Part, name: str) -> tuple[str | int, ...]:
-    """The path of the setting that names a source column."""
-    if name == part.owner:
-        return (*part.place.path, "owner")
-    if name in part.only:
-        return (*part.place.path, "only", name)
-    for read, one in part.reads.items():
-        if one.cell.column == name:
-            return (*part.place.path, "read", read)
-    for target in part.targets.values():
-        if isinstance(target.given, Cell) and target.given.column == name:
-            return target.place.path
-    return part.place.path
+    return part.place.reader.refusal(path, f"{part.file} has no column {name}.", accepted)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 BYTES_MAX = 1_000_000
 LEVELS_MAX = 12
+_BREAKDOWNS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What the library that reads YAML may raise of a text that is none, as of a list where a name belongs."""
 _PLAIN = "plain YAML: names, texts, numbers and lists, each written out"
 
 
@@ -116,8 +118,11 @@ def opened(file: str, text: str) -> Place:
         raise _refused(file, None, "The file is too large for a mapping.", f"at most {BYTES_MAX:,} bytes")
     if "\0" not in text:
         _hold_plain(file, text)
-    reader = Reader.of_yaml(file, text)
-    return Place(reader, (), _plainly(reader.root))
+    try:
+        reader = Reader.of_yaml(file, text)
+        return Place(reader, (), _plainly(reader.root))
+    except _BREAKDOWNS:
+        raise _refused(file, None, "This is not valid YAML.") from None
 
 
 def _plainly(node: Any) -> Any:
@@ -152,5 +157,5 @@ def _hold_plain(file: str, text: str) -> None:
             levels -= isinstance(event, MappingEndEvent | SequenceEndEvent)
             if levels > LEVELS_MAX:
                 raise _refused(file, line, "The file is nested too deeply.", f"at most {LEVELS_MAX} levels")
-    except (YAMLError, ValueError, RecursionError):
+    except (YAMLError, *_BREAKDOWNS):
         return  # the reader says what is wrong, and where

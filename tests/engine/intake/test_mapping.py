@@ -348,10 +348,11 @@ CATALOG = (
       days:  {type: "decimal(4,1)", bounds: [0, 200], nullable: true}
       ratio: {type: double, nullable: true}
       flag:  {type: boolean, nullable: true}
+      seen:  {type: integer, nullable: true}
 """
 )
 DECLARED = catalog_of(CATALOG, "district.yaml")
-REST = {"cohort_year": "{value: 2020}", "kind": "{blank: true}", "days": "{blank: true}", "ratio": "{blank: true}"}
+REST = {"cohort_year": "{value: 2020}"} | dict.fromkeys(("kind", "days", "ratio", "seen"), "{blank: true}")
 
 
 def cells_of(tmp_path, lines, column, declared, *, settings=""):
@@ -417,6 +418,47 @@ def test_grouped_decimals_come_in_their_own_unit(tmp_path):
         found, report = cells_of(tmp_path, lines, "days", f"{{column: x, take: {take}}}", settings=settings)
         assert set(found) == expected
         assert report.dropped == {"no owner": 1}
+
+
+BY_HAND = {
+    # of the decimals 2.5, 12, 12, a text and a blank
+    ("days", "lowest"): "25e-1",
+    ("days", "highest"): "120e-1",
+    ("days", "only"): None,
+    ("days", "sum"): "265e-1",
+    ("seen", "count"): 4,
+    ("seen", "distinct"): 3,
+    ("kind", "lowest"): "12",
+    ("kind", "highest"): "x",
+    ("ratio", "highest"): 12.0,
+}
+
+
+@pytest.mark.parametrize(("column", "take"), BY_HAND)
+def test_each_take_by_hand(column, take, tmp_path):
+    """What is not accepted is passed over, and counts only where cells are counted."""
+    lines = "sid,x\n1,2.5\n1,12\n1, 12\n1,x\n1,\n"
+    settings = "    one_row_per: [student]\n"
+    assert cells_of(tmp_path, lines, column, f"{{column: x, take: {take}}}", settings=settings)[0] == [
+        BY_HAND[column, take]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        ("yn", (True, False, None)),
+        ("yy-", (True, True, True)),
+        ("n?", (False, False, False)),
+        ("-", (None, None, None)),
+    ],
+)
+def test_flags_are_any_all_or_only(flags, found, tmp_path):
+    """Blank and strange cells are passed over; where no cell is left the answer is blank."""
+    lines = "sid,x\n" + "".join(f"1,{flag.strip('-')}\n" for flag in flags)
+    settings = "    one_row_per: [student]\n"
+    for take, expected in zip(("any", "all", "only"), found, strict=True):
+        assert cells_of(tmp_path, lines, "flag", f"{{column: x, take: {take}}}", settings=settings)[0] == [expected]
 
 
 def test_numbers_are_compared_as_numbers(tmp_path):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import zipfile
 
 import pytest
 
 from engine.catalog_file import catalog_of
+from engine.intake.mapping import document
+from engine.intake.mapping.reading import read_document
 from engine.refusals import CatalogRefused
 from tests.engine.intake.mapping_cases import made
+from tests.seeds import PROVE, generator
 
 CATALOG = catalog_of(
     """\
@@ -117,6 +122,10 @@ CASES = {
     "identifier": ("{formula: n + 1}", "first_name", 11, "first_name identifies a person"),
     "identifier read": ("free: {column: n", "free: {column: dob", 7, "dob identifies a person"),
     "identifier filtered": ("    read:", "    only: {dob: [x]}\n    read:", 5, "dob identifies a person"),
+    "id of a student": ("{formula: n + 1}", "{column: Student_ID}", 11, "Student_ID identifies a person"),
+    "the owner's id": ("{formula: n + 1}", "id", 11, "this is the owner's id"),
+    "the owner's id in other letters": ("free: {column: n", "free: {column: ID", 7, "this is the owner's id"),
+    "the owner's id as a filter": ("    read:", "    only: {id: [x]}\n    read:", 5, "this is the owner's id"),
     "missing source column": ("{formula: n + 1}", "absent", 11, "pupils.csv has no column absent"),
     "missing owner column": ("owner: id", "owner: nobody", 4, "pupils.csv has no column nobody"),
     "missing filter column": ("    read:", "    only: {role: [x]}\n    read:", 5, "no column role"),
@@ -247,3 +256,42 @@ def test_cells_of_no_plain_type_are_refused(tmp_path):
     pyarrow.parquet.write_table(table, tmp_path / "p.parquet")
     one = refused(tmp_path, GOOD.replace("pupils.csv", "p.parquet"))
     assert "The column s cannot be read as plain values" in one.message
+
+
+def test_the_examples_of_the_document_are_mappings():
+    """What the module shows is read as it stands."""
+    blocks = re.findall(r"(?m)^    tables:\n(?:(?:     .*)?(?:\n|$))+", document.__doc__)
+    assert len(blocks) == 2
+    parts = [part for block in blocks for part in read_document("example", textwrap.dedent(block))]
+    assert [part.table for part in parts] == ["student", "child_year", "child_year"]
+
+
+def test_no_text_makes_a_traceback():
+    """Mappings with pieces changed, left out and doubled are read or refused with a sentence."""
+    rng = generator("mappings by mistake")
+    pieces = [
+        *"{}[]:,#&*!|>-'\"%@`?\n\t 0",
+        "~",
+        "true",
+        "1e9",
+        "0x1",
+        "2024-01-01",
+        "<<",
+        "\ufeff",
+        "é",
+        "\x85",
+        "NULL",
+        "CASE",
+    ]
+    refusals = 0
+    for _ in range(3_000 if PROVE else 400):
+        text = list(grouped(GOOD))
+        for _ in range(rng.randrange(1, 5)):
+            place = rng.randrange(len(text))
+            text[place : place + rng.randrange(3)] = rng.choice(pieces)
+        try:
+            read_document("mapping.yaml", "".join(text))
+        except CatalogRefused as one:
+            refusals += 1
+            assert one.accepted  # noqa: PT017
+    assert refusals > 100
