@@ -33,6 +33,7 @@ or from several parts, one below the other, as a file for each year or a column 
 
 Codes are compared without case and the space around them; "" stands for a blank cell. A text that is not among the
 codes is blank and counted in the report, or what `else:` says. A date may have several formats: [one, another].
+Where rows are told apart by a column too, all rows of a student whose cell there is not accepted are one row.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.intake.cleaning import WRONG, clean, clean_ids
 from engine.intake.header import SHOWN_NAMES_MAX
@@ -49,10 +50,16 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some rows of a part's file: those that count, by source column."""
+    """Some rows of a part's file: those that count.
+
+    Attributes:
+        columns: their cells by source column.
+        typed: the stored values of the typed names, as far as they have been worked out.
+    """
 
     columns: Mapping[str, Any]
     rows: int
+    typed: dict[str, Any] = field(default_factory=dict)
 
 
 class Opened:
@@ -140,21 +147,22 @@ class Opened:
                 case Cell() as cell:
                     found[name] = self._cell(connection, name, cell, batch)
                 case Fixed(value):
-                    found[name] = pa.array([value], pa.string()).take(pa.nulls(batch.rows, pa.int32()).fill_null(0))
+                    found[name] = pa.repeat(pa.scalar(value, pa.string()), batch.rows)
         return found
 
     def typed(self, connection: duckdb.DuckDBPyConnection, batch: Batch, read: str) -> Any:
-        """The stored values of one typed name."""
-        one = self.part.reads[read]
-        return self.accepted(connection, read, one.column, self._cell(connection, read, one.cell, batch))
+        """The stored values of one typed name, worked out and counted once."""
+        if read not in batch.typed:
+            one = self.part.reads[read]
+            texts = self._cell(connection, read, one.cell, batch)
+            batch.typed[read] = self.accepted(connection, read, one.column, texts)
+        return batch.typed[read]
 
     def accepted(self, connection: duckdb.DuckDBPyConnection, name: str, column: Column, texts: Any) -> Any:
         """The stored values of some texts; NULL where they are not accepted, which is counted."""
         chunks = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
         cells = self._plainly(name, lambda: clean(connection, column, chunks))
-        self.tally.met(
-            f"{name}: {NOT_ACCEPTED}", pa.compute.sum(pa.compute.equal(cells.statuses, WRONG)).as_py() or 0
-        )
+        self.tally.met(f"{name}: {NOT_ACCEPTED}", pc.sum(pc.equal(cells.statuses, WRONG)).as_py() or 0)
         return cells.values
 
     def ids(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> Any:

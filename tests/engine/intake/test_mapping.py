@@ -410,6 +410,15 @@ def test_formulas_see_typed_values_and_give_their_own_unit(tmp_path):
         assert report.repaired == {"a: not accepted": 1}
 
 
+def test_a_cell_that_is_used_twice_is_counted_once(tmp_path):
+    """A typed name may stand in a formula and order rows too."""
+    lines = "sid,x\n1,2\n1,z\n2,z\n"
+    settings = "    one_row_per: [student]\n    read: {x: {type: integer, bounds: [0, 9]}}\n"
+    found, report = cells_of(tmp_path, lines, "days", "{formula: x + x, take: last, by: x}", settings=settings)
+    assert sorted(map(str, found)) == ["40e-1", "None"]
+    assert report.repaired == {"x: not accepted": 2}
+
+
 def test_grouped_decimals_come_in_their_own_unit(tmp_path):
     """As text with a power of ten, which the loader takes exactly."""
     lines = "sid,x\n1,2.5\n1,12\n 1 ,0.5\n2,1\n,9\n"
