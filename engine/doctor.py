@@ -26,6 +26,7 @@ from engine.folder import (
     VAULT_FOLDER,
     require_district,
 )
+from engine.intake.load import WORK
 from engine.refusals import LedgerDamaged, Refusal
 from engine.vault import Vault
 
@@ -90,7 +91,11 @@ def _rights(path: Path) -> Finding:
     loose = [
         each.relative_to(path).as_posix()
         for each in (path, *sorted(path.rglob("*")))
-        if each.relative_to(path).as_posix() not in OPEN_TO_ALL and _open_to_others(each)
+        if each.relative_to(path).as_posix() not in OPEN_TO_ALL
+        and not any(
+            part.startswith(WORK) for part in each.relative_to(path).parts[:-1]
+        )  # a load's own folder keeps others out by its own right
+        and _open_to_others(each)
     ]
     if loose:
         told = f"Others on this machine may read {', '.join(loose[:3])}" + (" and more." if loose[3:] else ".")
@@ -175,7 +180,10 @@ def _records(path: Path, epoch: Epoch | None) -> Iterator[Finding]:
     others = [file.name for file in (path / VAULT_FOLDER).glob("*.duckdb") if file.name != epoch.file]
     if others:
         told = f"{len(others)} older vaults lie beside the current one."
-        yield Finding("epochs", "look", told, "remove them when their time is over")
+        yield Finding("epochs", "look", told, "nothing: the next load removes them")
+    if any((path / VAULT_FOLDER).glob(f"{WORK}*")):
+        told = "A load is at work, or one died and left its folder."
+        yield Finding("load", "look", told, "nothing: the next load removes what a dead one left")
 
 
 def _versions() -> Iterator[Finding]:

@@ -67,6 +67,12 @@ def clean(connection: duckdb.DuckDBPyConnection, column: Column, cells: Any) -> 
     return Cells(*_by_distinct_text(connection, cells, statement, {"homeroom_list": lists}))
 
 
+def clean_ids(connection: duckdb.DuckDBPyConnection, cells: Any) -> Any:
+    """Source ids without space around them; NULL where blank, or with a NUL in it."""
+    statement = "SELECT homeroom_clean(homeroom_text(cell)) AS id FROM homeroom_cells ORDER BY position"
+    return _by_distinct_text(connection, cells, statement, {})[0]
+
+
 def hashed(connection: duckdb.DuckDBPyConnection, cells: Any, key: bytes) -> Any:
     """The owner of each source id: half of its HMAC-SHA-256 under a key (RFC 2104), as the text of a UUID.
 

@@ -52,7 +52,9 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = "1GB"
 """Of the database at work; what does not fit goes to its own folder on the disk."""
 
-_WORK = ".loading-"
+WORK = ".loading-"
+"""What the name of a load's own folder begins with."""
+
 _LOCK = "lock"
 
 
@@ -138,7 +140,7 @@ def _settings(work: Path, threads: int | None) -> dict[str, str | bool | int | f
 @contextlib.contextmanager
 def _workplace(folder: Path) -> Iterator[Path]:
     """A folder for one load, removed when it ends; its lock tells others that somebody works in it."""
-    work = folder / f"{_WORK}{secrets.token_hex(16)}"
+    work = folder / f"{WORK}{secrets.token_hex(16)}"
     work.mkdir(mode=0o700)
     try:
         with (work / _LOCK).open("w") as lock:
@@ -150,7 +152,7 @@ def _workplace(folder: Path) -> Iterator[Path]:
 
 def _sweep(folder: Path) -> None:
     """Remove what loads that died have left behind."""
-    for work in folder.glob(f"{_WORK}*"):
+    for work in folder.glob(f"{WORK}*"):
         with contextlib.suppress(OSError), (work / _LOCK).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(work, ignore_errors=True)
@@ -210,7 +212,7 @@ class _Load:
 
     def __init__(self, catalog: Catalog, work: Path, owner_key: bytes, standing: Standing) -> None:
         self.catalog = catalog
-        self.report = Report(work.name.removeprefix(_WORK), catalog.district_name)
+        self.report = Report(work.name.removeprefix(WORK), catalog.district_name)
         self.path = work / f"epoch-{self.report.epoch}.duckdb"
         self.beside = work / beside.file_of(self.path.name)
         self._work = work

@@ -18,7 +18,7 @@ def main() -> None:
         for number in itertools.count():
             release = district.ask(
                 f"SELECT COUNT(*) AS n FROM student_year WHERE days_absent > {number % 100}.{number // 100 % 10}",
-                epsilon=1e-5,
+                epsilon=0.001,
             )
             print(release.epoch, flush=True)
 

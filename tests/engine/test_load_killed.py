@@ -44,6 +44,12 @@ def process(*arguments):
             running.kill()
 
 
+def wait(running, until):
+    while not until():
+        assert running.poll() is None, "the process ended by itself"
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 def test_whenever_a_load_is_killed_one_epoch_is_whole(pilot, files, tables):
     """Twenty deaths (two hundred in `make prove`): the old records answer, or the new ones, and the next load works."""
@@ -57,7 +63,7 @@ def test_whenever_a_load_is_killed_one_epoch_is_whole(pilot, files, tables):
             assert loader.stdout.readline() == "begins\n"
             time.sleep(random.random() * 2)
         with District.open(pilot, clock=clock) as district:
-            release = district.ask(COUNT, epsilon=1e-4)
+            release = district.ask(COUNT, epsilon=0.001)
             epochs.add(release.epoch)
         assert [each.what for each in examine(pilot, clock=clock) if each.state == "wrong"] == []
     assert 1 < len(epochs), "some load ended before its death"
@@ -77,14 +83,12 @@ def test_another_process_answers_during_a_load(pilot, tables):
 
         listener = threading.Thread(target=listen)
         listener.start()
-        while len(told) < 3:
-            time.sleep(0.01)
+        wait(asker, lambda: len(told) >= 3)
         begun = time.monotonic()
         loaded = [load_next(pilot, tables, clock=FixedClock(AS_OF)) for _ in range(3)]
         ended = time.monotonic()
         count = len(told)
-        while len(told) < count + 3:
-            time.sleep(0.01)
+        wait(asker, lambda: len(told) >= count + 3)
         asker.kill()
         listener.join()
     during = [moment for moment, _ in told if begun <= moment <= ended]

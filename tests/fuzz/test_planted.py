@@ -16,14 +16,18 @@ SEED = "5"
 CHECKED = 20_000
 """Cases of `make fuzz` in `make check`: each bug must show within so many."""
 
-KEPT = planted.PLANTED if prove() else (planted.in_counts_one, planted.mixed_lists, planted.expression_as_bare_key)
+KEPT = (
+    planted.PLANTED
+    if prove()
+    else (planted.in_counts_one, planted.mixed_lists, planted.expression_as_bare_key, planted.opt_outs_counted)
+)
 ROWS_MAX, WORDS_MAX = 9, 25
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plant", KEPT, ids=lambda plant: plant.__name__)
 def test_a_wrong_rule_turns_the_fuzz_red(plant, monkeypatch):
-    """Three of them here, all in `make prove`."""
+    """Four of them here, all in `make prove`."""
     plant(monkeypatch)
     with pytest.raises(AssertionError, match="repeat: HOMEROOM_SEED"):
         campaign(SEED, 0, CHECKED, Tally())

@@ -168,6 +168,8 @@ def neighbours(pairs: Pairs, asked: Asked, text: str, cohorts: Sequence[int], *,
     mine = run(pairs.whole.cursor(), asked)
     fits(pairs.catalog, asked, mine)
     by_student = students(pairs.whole.cursor(), pairs.catalog, asked)
+    if not pairs.opted_out.isdisjoint(by_student):
+        raise BrokenError("opted out", "a student who opted out is counted in research")
     greatest = each_student(asked, mine, by_student, pairs.cohorts)
     for other in pairs.others:
         if again:
@@ -224,7 +226,12 @@ def examine(
 
 def as_written(pairs: Pairs, question: Joined, asked: Asked) -> None:
     """The counts before the noise are what the researcher's own text counts on the vault."""
-    if not question.plain or question.released == "having" or tuple(question.cohorts) != pairs.catalog.cohorts:
+    if (
+        pairs.opted_out
+        or not question.plain
+        or question.released == "having"
+        or tuple(question.cohorts) != pairs.catalog.cohorts
+    ):
         return
     text = re.sub(rf"\b{pairs.catalog.owner}\b", OWNER, dataclasses.replace(question, released="").sql)
     try:

@@ -18,7 +18,7 @@ from . import contents
 from .catalogs import any_catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .catalogs import Declared
 
 KEY = b"k" * 32
+OUT_SHARE = 0.25
+"""So often a student who may opt out of research has done so."""
 
 Stored = dict[str, list[tuple[Any, ...]]]
 
@@ -49,6 +51,7 @@ class Pairs:
     catalog: Catalog
     whole: Vault
     others: Sequence[Neighbour]
+    opted_out: frozenset[uuid.UUID] = frozenset()
 
     @cached_property
     def cohorts(self) -> Mapping[uuid.UUID, int]:
@@ -67,9 +70,10 @@ def owner_of(source: str) -> uuid.UUID:
     return uuid.UUID(bytes=hmac.digest(KEY, source.encode(), "sha256")[:OWNER_BYTES])
 
 
-def vault_of(catalog: Catalog, tables: Mapping[str, Any], folder: Path) -> Vault:
+def vault_of(catalog: Catalog, tables: Mapping[str, Any], folder: Path, opted_out: Iterable[uuid.UUID] = ()) -> Vault:
     """Load tables, and open what was made of them."""
-    loaded = load(catalog, tables, folder, owner_key=KEY, standing=Standing({}), threads=1)
+    standing = Standing({}, [owner.bytes for owner in opted_out])
+    loaded = load(catalog, tables, folder, owner_key=KEY, standing=standing, threads=1)
     return Vault.open(folder / loaded.file, catalog)
 
 
@@ -99,20 +103,30 @@ def any_pairs(seed: str, folder: Path) -> Pairs:
         students[f"much{i}"] = contents.too_much(declared, rng)
     for i in range(rng.choice([1, 6, 12])):
         students[f"any{i}"] = contents.any_student(declared, rng)
-    return loaded_pairs(declared, students, ["full0", "full1", "much0", "any0"], seed, folder)
+    out = [source for source in ("full1", "any0") if rng.random() < OUT_SHARE]
+    return loaded_pairs(declared, students, ["full0", "full1", "much0", "any0"], seed, folder, out)
 
 
 def loaded_pairs(
-    declared: Declared, students: Mapping[str, contents.Rows], dropped: Sequence[str], seed: str, folder: Path
+    declared: Declared,
+    students: Mapping[str, contents.Rows],
+    dropped: Sequence[str],
+    seed: str,
+    folder: Path,
+    out: Sequence[str] = (),
 ) -> Pairs:
-    """A database, and what it is without each of some students, each loaded from its own shuffled sources."""
+    """A database, and what it is without each of some students, each loaded from its own shuffled sources.
+
+    Some students may have opted `out` of research; questions are then asked about all others.
+    """
     rng_of = dice(seed)
-    whole = vault_of(declared.catalog, contents.sources(declared, students, 0, rng_of), folder)
+    opted_out = frozenset(map(owner_of, out))
+    whole = vault_of(declared.catalog, contents.sources(declared, students, 0, rng_of), folder, opted_out)
     others = []
     for number, source in enumerate(dropped, 1):
         tables = contents.sources(declared, students, number, rng_of, left_out=source)
-        others.append(neighbour(whole, source, vault_of(declared.catalog, tables, folder)))
-    return Pairs(whole.catalog, whole, others)
+        others.append(neighbour(whole, source, vault_of(declared.catalog, tables, folder, opted_out)))
+    return Pairs(whole.catalog, whole, others, opted_out)
 
 
 def neighbour(whole: Vault, source: str, vault: Vault) -> Neighbour:

@@ -86,6 +86,14 @@ def cohorts_not_restricted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("engine.compile._in_cohorts", lambda _cohort, _cohorts: "TRUE")
 
 
+def opt_outs_counted(patch: pytest.MonkeyPatch) -> None:
+    """Research reads the rows of those who opted out."""
+    patch.setattr(
+        "engine.compile.Scope.condition",
+        lambda scope, catalog: importlib.import_module("engine.compile")._in_cohorts(catalog.cohort, scope.cohorts),
+    )
+
+
 def overflow_raises(patch: pytest.MonkeyPatch) -> None:
     """Arithmetic is neither proved to fit nor done in wider integers."""
     patch.setattr("engine.sql._total", lambda left, op, right: f"({left} {op} {right})")
@@ -269,6 +277,7 @@ PLANTED: tuple[Plant, ...] = (
     rest_forgotten,
     cap_once,
     cohorts_not_restricted,
+    opt_outs_counted,
     overflow_raises,
     nullif_ignored,
     mixed_lists,
