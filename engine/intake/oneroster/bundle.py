@@ -24,7 +24,15 @@ HEADER_BYTES_MAX = 1 << 20
 _CHUNK_BYTES = 1 << 20
 _ENCRYPTED = 0x1
 _ACCEPTED = "a folder or zip file with manifest.csv, or with users.csv beside orgs.csv, at the top or one folder deep"
-_BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,9 @@ def bundle_of(path: Path) -> Bundle:
         groups = _groups(_names(path))
     except (OSError, *_BROKEN):
         raise refusal(str(path), "The bundle cannot be read.", _ACCEPTED) from None
-    whole = [""] if _is_whole(groups.get("", [])) else sorted(key for key, names in groups.items() if _is_whole(names))
+    whole = (
+        [""] if _is_whole(groups.get("", [])) else sorted(key for key, names in groups.items() if _is_whole(names))
+    )
     if not whole:
         raise refusal(str(path), "There is no OneRoster bundle in it.", _ACCEPTED)
     if len(whole) > 1:
@@ -154,7 +164,7 @@ class Copier:
         if len(line) == HEADER_BYTES_MAX:
             raise refusal(self._bundle.label(name), "The first line has no end.", "a header of ordinary length", 1)
         with _private(target) as file:
-            file.write(line)
+            file.write(line.partition(b"\r")[0].rstrip(b"\n") + b"\n")
         return target
 
     @contextmanager

@@ -83,15 +83,14 @@ class Reading:
         return FileReport(self.source.file, self.rows, read, left, kept, dropped)
 
 
-def opened(path: Path, label: str, layout: Layout, bundle: int) -> Reading:
-    """Open a file and find its columns.
+def located(source: RosterRows, layout: Layout, bundle: int) -> Reading:
+    """Find the columns of a file.
 
     Raises:
-        CatalogRefused: it is not plain text, or its header cannot be used.
+        CatalogRefused: its header cannot be used.
     """
-    source = RosterRows(path, label)
     found, repaired = places(source, layout)
-    name = label.rsplit("/", 1)[-1]
+    name = source.file.rsplit("/", 1)[-1]
     if name != layout.file:
         repaired = {f"the file name {name} for {layout.file}": 1, **repaired}
     return Reading(layout, source, bundle, found, repaired)
@@ -104,6 +103,12 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"CREATE OR REPLACE TABLE {layout.table} (bundle INTEGER, line BIGINT, {columns})")
 
 
+def drop_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give back their room, once the tables of the catalog are made."""
+    for layout in LAYOUTS:
+        connection.execute(f"DROP TABLE {layout.table}")
+
+
 def read(connection: duckdb.DuckDBPyConnection, reading: Reading, progress: Progress) -> None:
     """Put the rows of an opened file into its table.
 
@@ -113,9 +118,8 @@ def read(connection: duckdb.DuckDBPyConnection, reading: Reading, progress: Prog
     layout, source = reading.layout, reading.source
     columns = list(reading.places)
     trimmed = ", ".join(f"NULLIF(trim({quoted(name)}, {_SPACE}), '') AS {quoted(name)}" for name in columns)
-    statement = (
-        f"INSERT INTO {layout.table} BY NAME SELECT {reading.bundle}::INTEGER AS bundle, line, {trimmed} FROM {_BATCH}"
-    )
+    numbered = f"{reading.bundle}::INTEGER AS bundle, line"
+    statement = f"INSERT INTO {layout.table} BY NAME SELECT {numbered}, {trimmed} FROM {_BATCH}"
     progress(source.file, 0.0)
     for batch in source.batches(list(reading.places.values())):
         numbers = pa.array(range(reading.rows + 1, reading.rows + batch.num_rows + 1), pa.int64())
@@ -151,10 +155,10 @@ class QueryRows:
     def batches(self, places: Sequence[int]) -> Iterator[pa.RecordBatch]:
         """As `Rows.batches`."""
         self.share, read = 0.0, 0
-        counted = self._connection.execute(f"SELECT COUNT(*) FROM {self._table}").fetchone()
+        ((count,),) = self._connection.execute(f"SELECT COUNT(*) FROM {self._table}").fetchall()
         wanted = ", ".join(f"{self._values[place]} AS c{place}" for place in places)
         for batch in self._connection.sql(f"SELECT {wanted} FROM {self._table}").to_arrow_reader(BATCH_ROWS):
             read += batch.num_rows
-            self.share = read / max(1, counted[0] if counted else 1)
+            self.share = read / max(1, count)
             yield batch
         self.share = 1.0
