@@ -1,8 +1,8 @@
 """The table `course_grade`: results of line items that stand for a final mark, and of no other.
 
 A line item does so if its title, or that of its category, is one of `FINAL_TITLES`, but for letters' case and space.
-A bare "Final" is not among them: it is often an examination. Only results that are fully graded count, and only those
-that can be read as a pass or a fail: a letter, or a number whose highest value (`resultValueMax`) the line item tells.
+A bare "Final" is not among them: it is often an examination. Only results that are fully graded count, and only
+those that can be read as a pass or a fail: a letter, or a number whose highest value (`resultValueMax`) is told.
 On a scale up to 5 a number is grade points and 1 is a pass; on a longer one 60 % is a pass and points are not known.
 Line items and categories are a school's and not a student's: like classes, they are taken as public.
 
@@ -134,7 +134,8 @@ CREATE OR REPLACE TABLE raw_made_course_grade AS
 SELECT p.person, j.school_year, j.mark.school_id, j.mark.subject_area, j.mark.course_level, j.mark.grade_points,
     j.mark.is_passed
 FROM (SELECT person, item, school_year, MAX({{'is_passed': is_passed, 'best': COALESCE(grade_points, -1),
-             'grade_points': grade_points, 'school_id': school_id, 'subject_area': subject_area, 'course_level': course_level}}) AS mark
+             'grade_points': grade_points, 'school_id': school_id, 'subject_area': subject_area,
+             'course_level': course_level}}) AS mark
       FROM ({_JUDGED}) WHERE is_passed IS NOT NULL GROUP BY person, item, school_year) AS j
 JOIN raw_person AS p ON p.number = j.person
 """

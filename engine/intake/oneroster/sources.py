@@ -43,7 +43,7 @@ class OneRoster:
     def tables(
         self, catalog: Catalog, connection: duckdb.DuckDBPyConnection, work: Path, progress: Progress
     ) -> Mapping[str, Rows]:
-        """As `Sources.tables`: school, student, student_year, and course_grade and graduation if their files are there."""
+        """As `Sources.tables`: school, student, student_year and of course_grade, graduation what there is."""
         self._bundles = opened_bundles(self._paths, work, skip_unusable=self._skip, headers=False)
         name = ", ".join(path.name for path in self._paths)
         wanted = headers(catalog, fillable(self._bundles), name)

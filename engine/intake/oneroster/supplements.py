@@ -35,18 +35,25 @@ STATUSES = ("in_cohort", "transferred_out", "emigrated", "prison", "deceased")
 _FLAGS = ", ".join(f"bool_or({flag}) AS {flag}" for flag in FLAGS)
 _FLAG_CELLS = ", ".join(f"{truth(f'a.{flag}')} AS {flag}" for flag in FLAGS)
 
+_CELLS = f"""
+SELECT DISTINCT m.person, m.bundle, b.year AS age, m.id,
+    CASE WHEN a.year IS NULL THEN m.year ELSE {school_year("a.year")} END AS year,
+    {number("a.days_enrolled")} AS enrolled, {number("a.days_absent")} AS absent, {_FLAG_CELLS}
+FROM raw_attendance_summary AS a JOIN raw_member AS m ON m.bundle = a.bundle AND m.id = a."user"
+JOIN raw_bundle AS b ON b.bundle = a.bundle
+"""
+
+_SUMS = f"""
+SELECT person, year, age, {_FLAGS},
+    CASE WHEN COUNT(*) = COUNT(enrolled) THEN round(SUM(enrolled), 0) END AS enrolled,
+    CASE WHEN COUNT(*) = COUNT(absent) THEN round(SUM(absent), 1) END AS absent
+FROM ({_CELLS}) WHERE year IS NOT NULL GROUP BY person, year, bundle, age
+"""
+
 _DAYS = f"""
-CREATE OR REPLACE TABLE raw_days AS
-SELECT person, year, {_FLAGS}, MAX({{'age': age, 'enrolled': COALESCE(days_enrolled, -1), 'absent':
-    COALESCE(days_absent, -1)}}) AS days
-FROM (SELECT person, year, bundle, age, {_FLAGS},
-    CASE WHEN COUNT(*) = COUNT(enrolled) THEN round(SUM(enrolled), 0) END AS days_enrolled,
-    CASE WHEN COUNT(*) = COUNT(absent) THEN round(SUM(absent), 1) END AS days_absent
-FROM (SELECT DISTINCT m.person, m.bundle, b.year AS age, m.id, {number("a.days_enrolled")} AS enrolled, {number("a.days_absent")} AS absent,
-             CASE WHEN a.year IS NULL THEN m.year ELSE {school_year("a.year")} END AS year, {_FLAG_CELLS}
-      FROM raw_attendance_summary AS a JOIN raw_member AS m ON m.bundle = a.bundle AND m.id = a."user"
-      JOIN raw_bundle AS b ON b.bundle = a.bundle)
-WHERE year IS NOT NULL GROUP BY person, year, bundle, age) GROUP BY person, year
+CREATE OR REPLACE TABLE raw_days AS SELECT person, year, {_FLAGS},
+    MAX({{'age': age, 'enrolled': COALESCE(enrolled, -1), 'absent': COALESCE(absent, -1)}}) AS days
+FROM ({_SUMS}) GROUP BY person, year
 """
 
 
