@@ -231,9 +231,7 @@ class CsvRows:
                     decoder.decode(chunk, final=not chunk)
                 except UnicodeDecodeError as error:
                     line += bytes(error.object[: error.start]).count(b"\n")
-                    raise refusal(
-                        self.file, "The file is not in UTF-8.", "a text file in UTF-8", line=line
-                    ) from None
+                    raise refusal(self.file, "The file is not in UTF-8.", "a text file in UTF-8", line=line) from None
                 line += chunk.count(b"\n")
                 fine = fine and quotes.fine(chunk)
         return fine and not quotes.open

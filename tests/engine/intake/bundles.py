@@ -19,7 +19,10 @@ from engine.refusals import CatalogRefused
 SHARED = Path(os.environ.get("HOMEROOM_SHARED_DATA", Path(__file__).parents[3] / "../shared/data"))
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the shared data sets are not beside the repository")
 
-MANIFEST = [{"propertyName": "manifest.version", "value": "1.0"}, {"propertyName": "oneroster.version", "value": "1.1"}]
+MANIFEST = [
+    {"propertyName": "manifest.version", "value": "1.0"},
+    {"propertyName": "oneroster.version", "value": "1.1"},
+]
 ORGS = [
     {"sourcedId": "d", "name": "Alder District", "type": "district", "identifier": "7", "parentSourcedId": ""},
     {"sourcedId": "a", "name": "Ash High", "type": "school", "identifier": "11", "parentSourcedId": "d"},
