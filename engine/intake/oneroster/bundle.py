@@ -41,17 +41,19 @@ class Bundle:
 
     Attributes:
         path: of the folder or zip file.
+        name: what it is called in refusals and reports.
         members: base name in small letters → the path below the folder, or the member's name in the zip.
         zipped: whether it is a zip file.
     """
 
     path: Path
+    name: str
     members: Mapping[str, str]
     zipped: bool
 
     def label(self, name: str) -> str:
         """What a member is called in refusals and reports, by its name in small letters."""
-        return f"{self.path.name}/{Path(self.members.get(name, name)).name}"
+        return f"{self.name}/{Path(self.members.get(name, name)).name}"
 
 
 def is_bundle(path: Path) -> bool:
@@ -63,8 +65,12 @@ def is_bundle(path: Path) -> bool:
     return any(_is_whole(names) for names in groups.values())
 
 
-def bundle_of(path: Path) -> Bundle:
+def bundle_of(path: Path, name: str) -> Bundle:
     """The one bundle of a path.
+
+    Args:
+        path: of a folder or zip file.
+        name: what it is to be called.
 
     Raises:
         CatalogRefused: there is none, or there are two, or a name stands in it twice.
@@ -80,7 +86,7 @@ def bundle_of(path: Path) -> Bundle:
         raise refusal(str(path), "There is no OneRoster bundle in it.", _ACCEPTED)
     if len(whole) > 1:
         raise refusal(str(path), f"There are {len(whole)} OneRoster bundles in it.", "each bundle given by itself")
-    return Bundle(path, _members(path, groups[whole[0]]), path.is_file())
+    return Bundle(path, name, _members(path, groups[whole[0]]), path.is_file())
 
 
 def _names(path: Path) -> list[str]:

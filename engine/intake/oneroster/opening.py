@@ -46,11 +46,12 @@ class Opened:
         return reading is not None and all(column in reading.places for column in columns)
 
 
-def open_bundle(path: Path, number: int, folder: Path, *, skip_unusable: bool, headers: bool) -> Opened:
+def open_bundle(path: Path, name: str, number: int, folder: Path, *, skip_unusable: bool, headers: bool) -> Opened:
     """Open a bundle.
 
     Args:
         path: of the folder or zip file.
+        name: what it is called in refusals and reports.
         number: its place among those given.
         folder: where zip files are unpacked; only its owner can enter it.
         skip_unusable: leave out a file that is not needed by every load, if it is missing or its header cannot be
@@ -60,7 +61,7 @@ def open_bundle(path: Path, number: int, folder: Path, *, skip_unusable: bool, h
     Raises:
         CatalogRefused: it is no bundle, holds changes only, or a file is missing or cannot be used.
     """
-    bundle = bundle_of(path)
+    bundle = bundle_of(path, name)
     copier = Copier(bundle, folder)
     there = MANIFEST.member in bundle.members
     manifest = read_manifest(bundle, copier.whole(MANIFEST.member) if there else None)

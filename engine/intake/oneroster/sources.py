@@ -86,8 +86,10 @@ def opened_bundles(paths: Sequence[Path], folder: Path, *, skip_unusable: bool, 
         CatalogRefused: one cannot be used.
     """
     found = []
+    depth = 1 if len({path.name for path in paths}) == len(paths) else 2
     for number, path in enumerate(paths):
+        name = "/".join(path.absolute().parts[-depth:])
         place = folder / f"oneroster-{number}"
         place.mkdir(mode=0o700, exist_ok=True)
-        found.append(open_bundle(path, number, place, skip_unusable=skip_unusable, headers=headers))
+        found.append(open_bundle(path, name, number, place, skip_unusable=skip_unusable, headers=headers))
     return tuple(found)

@@ -8,11 +8,14 @@ import pytest
 
 from engine.catalog_file import catalog_of
 from engine.intake.oneroster import OneRoster, bundle, is_bundle
+from engine.intake.oneroster.layout import PRIVATE, PUBLIC, ROLES
 from engine.intake.oneroster.reading import RosterRows
 from engine.refusals import CatalogRefused
 from tests.engine.intake.bundles import (
+    CLASSES,
     MANIFEST,
     ORGS,
+    SESSIONS,
     SHARED,
     draft,
     enrolled,
@@ -24,8 +27,9 @@ from tests.engine.intake.bundles import (
     write,
     zipped,
 )
+from tests.seeds import generator
 
-USERS = [user("x", givenName="CANARY", password="CANARY", email="CANARY")]
+USERS = [user("x", **dict.fromkeys(("givenName", "password", "email"), "CANARY"))]
 CATALOG = """\
 district: {id: us-xx-test, name: Test, time_zone: America/New_York}
 privacy: {owner: student_key, cohort: cohort_year, cohorts: {from: 2020, to: 2045}, delta: 1e-7}
@@ -511,4 +515,69 @@ def test_a_refusal_is_no_other_error(tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "_names", fail)
     assert not is_bundle(tmp_path)
     with pytest.raises(CatalogRefused, match="cannot be read"):
-        bundle.bundle_of(tmp_path)
+        bundle.bundle_of(tmp_path, "it")
+
+
+def test_two_bundles_of_one_name_are_told_apart(tmp_path):
+    """By the folders they stand in."""
+    paths = [small(tmp_path / spring) for spring in ("2025", "2026")]
+    made = OneRoster(paths)
+    catalog = catalog_of(draft(*paths), "district.yaml")
+    with duckdb.connect(tmp_path / "work.duckdb") as connection:
+        made.tables(catalog, connection, tmp_path, lambda _what, _share: None)
+    assert {report.file for report in made.files()} > {"2025/bundle/users.csv", "2026/bundle/users.csv"}
+
+
+NASTY = (
+    "",
+    " ",
+    "9" * 40,
+    "-1",
+    "1e308",
+    "NaN",
+    "0000-99-99",
+    "2025-2026",
+    "é,ü,,",
+    "a,b",
+    'say "no"',
+    "\u202e",
+    "x" * 999,
+    "TRUE",
+    "09",
+)
+
+
+def test_no_cell_makes_it_fail(tmp_path):
+    """Whatever stands in a cell is a value, or is none; it is never an error."""
+    rng = generator("oneroster cells")
+    layouts = [one for one in PRIVATE if one is not ROLES]
+    files = {
+        one.file.removesuffix(".csv"): [
+            {name: rng.choice(NASTY) for name in one.columns.values()} for _ in range(200)
+        ]
+        for one in layouts
+    }
+    for number, row in enumerate(files["users"]):
+        row |= {
+            "sourcedId": f"{number % 150}",
+            "role": "student",
+            "status": "",
+            "userMasterIdentifier": f"{number % 150}",
+        }
+    for name, column in (("demographics", "sourcedId"), ("results", "studentSourcedId")):
+        for number, row in enumerate(files[name]):
+            row[column] = f"{number}"
+    for name in ("enrollments", "attendance_summary", "outcomes"):
+        for number, row in enumerate(files[name]):
+            row["userSourcedId"] = f"{number}"
+    for row in files["results"]:
+        row |= {"lineItemSourcedId": "i", "scoreStatus": "fully graded", "status": ""}
+    items = [{"sourcedId": "i", "title": "Final grade", "classSourcedId": "c1", "resultValueMax": "100"}]
+    made = load(tmp_path, write(tmp_path / "bundle", **public(lineItems=items, **files)))
+    assert len(made.tables["student"]) == 150
+    for name in ("orgs", "academicSessions", "classes", "lineItems"):
+        layout = next(one for one in PUBLIC if one.file == f"{name}.csv")
+        odd = [{column: rng.choice(NASTY) for column in layout.columns.values()} for _ in range(200)]
+        base = {"orgs": ORGS, "academicSessions": SESSIONS, "classes": CLASSES, "lineItems": items}[name]
+        folder = write(tmp_path / name, **public(**{**files, "lineItems": items, name: [*base, *odd]}))
+        assert len(load(tmp_path, folder).tables["student"]) == 150

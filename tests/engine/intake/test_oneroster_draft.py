@@ -5,7 +5,6 @@ import pytest
 from engine.catalog_file import catalog_of
 from engine.refusals import CatalogRefused
 from tests.engine.intake.bundles import (
-    CLASSES,
     ORGS,
     SESSIONS,
     SHARED,
@@ -198,9 +197,9 @@ def test_the_level_of_a_school_is_that_of_its_classes(tmp_path):
             courses.append({"sourcedId": f"k{len(courses)}", "grades": grade})
     theirs = [{**one, "grades": ""} for one in classes]
     blank = [{**one, "grades": ""} for one in courses]
-    for name, files in {"own": (classes, blank), "theirs": (theirs, courses)}.items():
-        files = dict(zip(("classes", "courses"), files, strict=True))
-        made = load(tmp_path, write(tmp_path / name, **public(users=USERS, orgs=orgs, **files)))
+    for name, (ours, others) in {"own": (classes, blank), "theirs": (theirs, courses)}.items():
+        files = public(users=USERS, orgs=orgs, classes=ours, courses=others)
+        made = load(tmp_path, write(tmp_path / name, **files))
         assert dict(made.of("school", "school_name", "school_level")) == {f"{k}": v for k, v in LEVELS.items()}
 
 

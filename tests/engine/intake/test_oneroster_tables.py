@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 
 import pytest
 
@@ -325,3 +326,11 @@ def test_tables_the_bundle_cannot_fill_are_not_returned(tmp_path):
     assert set(made.tables) == {"school", "student", "student_year"}
     only = text[: text.index("  student_year:")]
     assert set(load(tmp_path, folder, catalog=only).tables) == {"school", "student"}
+
+
+def test_the_canonical_catalog_asks_for_what_no_bundle_has(tmp_path):
+    """The first column that nothing fills is named, with what would be accepted."""
+    folder = write(tmp_path / "bundle", **public(users=USERS))
+    starter = files("engine").joinpath("starter.yaml").read_text()
+    one = refused(tmp_path, folder, catalog=starter)
+    assert "nothing for the column locale of school" in one.message
