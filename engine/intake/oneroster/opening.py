@@ -69,10 +69,9 @@ def open_bundle(path: Path, name: str, number: int, folder: Path, *, skip_unusab
     reports = [manifest.report or FileReport(label, 0, (), (), {"no manifest; the files tell what they are": 1})]
     readings: dict[str, Reading] = {}
     for layout in LAYOUTS:
-        source = None
-        if layout.member in bundle.members:
-            copied = copier.whole if layout.public or not headers else copier.header
-            source = RosterRows(copied(layout.member), bundle.label(layout.member))
+        source = _source(
+            bundle, copier, layout, headers=headers
+        )  # whatever is wrong with its rows refuses the bundle
         try:
             if source is None:
                 _require(bundle, layout, promised=layout in manifest.missing)
@@ -84,6 +83,14 @@ def open_bundle(path: Path, name: str, number: int, folder: Path, *, skip_unusab
             reports.append(FileReport(one.file, 0, (), (), {f"left out. {one.message}": 1}))
     by_roles = _tells_by_roles(bundle, manifest.version, readings)
     return Opened(bundle, number, readings, tuple(reports), by_roles)
+
+
+def _source(bundle: Bundle, copier: Copier, layout: Layout, *, headers: bool) -> RosterRows | None:
+    """A file, ready to be read; None if it is not there."""
+    if layout.member not in bundle.members:
+        return None
+    copied = copier.header if headers and not layout.public else copier.whole
+    return RosterRows(copied(layout.member), bundle.label(layout.member))
 
 
 def _require(bundle: Bundle, layout: Layout, *, promised: bool) -> None:

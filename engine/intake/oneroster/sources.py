@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from engine.intake.oneroster.canonical import fillable, headers, made_rows
@@ -51,6 +52,7 @@ class OneRoster:
         for one in self._bundles:
             for reading in one.readings.values():
                 read(connection, reading, progress)
+            shutil.rmtree(_folder(work, one.number))  # an unpacked file has names and passwords that nobody reads
         progress("the tables", 0.0)
         find_years(connection, self._bundles)
         find_schools(connection, self._bundles)
@@ -89,7 +91,12 @@ def opened_bundles(paths: Sequence[Path], folder: Path, *, skip_unusable: bool, 
     depth = 1 if len({path.name for path in paths}) == len(paths) else 2
     for number, path in enumerate(paths):
         name = "/".join(path.absolute().parts[-depth:])
-        place = folder / f"oneroster-{number}"
+        place = _folder(folder, number)
         place.mkdir(mode=0o700, exist_ok=True)
         found.append(open_bundle(path, name, number, place, skip_unusable=skip_unusable, headers=headers))
     return tuple(found)
+
+
+def _folder(work: Path, number: int) -> Path:
+    """Where the files of a bundle are unpacked."""
+    return work / f"oneroster-{number}"

@@ -203,6 +203,24 @@ def test_the_level_of_a_school_is_that_of_its_classes(tmp_path):
         assert dict(made.of("school", "school_name", "school_level")) == {f"{k}": v for k, v in LEVELS.items()}
 
 
+def test_a_school_has_one_number_in_all_bundles(tmp_path):
+    """Where schools are numbered: by the sourcedIds of all bundles together."""
+    bare = [{**one, "identifier": ""} for one in ORGS]
+    more = [{**bare[1], "sourcedId": "A", "name": "Alder High"}]
+    paths = [
+        write(tmp_path / "25", **public(users=USERS, orgs=bare[:2], academicSessions=[year(2025)])),
+        write(tmp_path / "26", **public(users=USERS, orgs=[*bare, *more])),
+    ]
+    for order in (paths, paths[::-1]):
+        made = load(tmp_path, *order)
+        assert made.of("school", "school_id", "school_name") == [
+            ("1", "Alder High"),
+            ("2", "Ash High"),
+            ("3", "Birch Middle"),
+        ]
+        assert {row["school_id"] for row in made.tables["student_year"]} == {"2"}
+
+
 @needs_shared
 @pytest.mark.parametrize(("name", "schools"), [("oneroster-small", 3), ("oneroster-large", 20)])
 def test_the_draft_of_a_generated_district(name, schools, tmp_path):

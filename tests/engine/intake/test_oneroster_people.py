@@ -47,8 +47,9 @@ def test_a_row_for_each_school_is_one_person(tmp_path):
 def test_schools_with_as_many_classes_are_told_apart_by_their_id(tmp_path):
     """Neither the order of rows nor that of sourcedIds decides."""
     rows = [user("x1", identifier="7", orgSourcedIds="b"), user("x2", identifier="7", orgSourcedIds="a")]
-    made = people(tmp_path, rows, enrollments=[enrolled("x1", "c3", "b"), enrolled("x2")])
-    assert made.of("student_year", "school_id") == [("11",)]
+    for order in (rows, rows[::-1]):
+        made = people(tmp_path, order, enrollments=[enrolled("x1", "c3", "b"), enrolled("x2")])
+        assert made.of("student_year", "school_id") == [("11",)]
 
 
 def test_the_same_enrolment_twice_is_one_class(tmp_path):
@@ -89,6 +90,16 @@ def test_a_sourced_id_again_for_one_person_is_forgiven(tmp_path):
     made = people(tmp_path, [user("x"), user("x", "10")])
     assert made.of("student_year", "student_key", "grade_level") == [("s:x", "10")]
     assert made.files["users.csv"].repaired == {"a sourcedId that stands once more for the same person": 1}
+
+
+def test_a_sourced_id_is_known_in_its_own_bundle(tmp_path):
+    """Rows of a bundle in which nobody has their sourcedId are nobody's."""
+    own = write(tmp_path / "own", **public(users=[user("x")], demographics=[{"sourcedId": "x", "sex": "male"}]))
+    strays = {"demographics": [{"sourcedId": "x", "sex": "female"}], "enrollments": [enrolled("x", "c3", "b")]}
+    other = write(tmp_path / "other", **public(users=[user("y")], **strays))
+    made = load(tmp_path, own, other)
+    assert made.one("student", student_key="s:x")["sex"] == "M"
+    assert made.one("student_year", student_key="s:x")["schools_attended"] == "1"
 
 
 def test_who_is_no_student_is_left_out_and_counted(tmp_path):
