@@ -1,11 +1,17 @@
-"""Our two supplements, for what OneRoster does not have: `attendance_summary.csv` and `outcomes.csv`.
+"""Our two supplements, for what OneRoster does not have, as files beside those of the bundle.
 
-A row names a student by the sourcedId of a users row of its own bundle.
+- `attendance_summary.csv`: userSourcedId, schoolYear, daysEnrolled, daysAbsent, and if there are such
+  economicDisadvantage, englishLearner, specialEducation (true or false).
+- `outcomes.csv`: userSourcedId, gradCohort, schoolSourcedId, cohortStatus, outcome, yearsToOutcome, in the words of
+  the canonical lists.
+
+A row names a student by the sourcedId of a users row, in its own bundle or in another: who has left is no longer in
+the newest one, and no sourcedId stands for two persons.
 
 - **Attendance**: rows of one person and year are added up, one for each school or term; a row that stands there
   again, cell by cell, counts once. Days are unknown where a cell of theirs is blank or no number. Absent days are
   rounded to tenths, enrolled days to whole ones. Where several bundles tell of one year, the days are those of the
-  newest bundle, then the larger ones. A flag is true if any row says so. A blank schoolYear is that of the users row.
+  newest bundle, then the larger ones. A flag is true if any row says so. A blank schoolYear is that of the bundle.
 - **Outcomes**: of several rows of a person the one with the best outcome stays (a diploma before a certificate, then
   still enrolled, then dropout), then by status and the lowest other values.
 """
@@ -32,14 +38,16 @@ OUTCOMES_BEST_FIRST = (
 )
 STATUSES = ("in_cohort", "transferred_out", "emigrated", "prison", "deceased")
 
+_KNOWN = "CREATE OR REPLACE TABLE raw_known AS SELECT DISTINCT id, person FROM raw_member"
+
 _FLAGS = ", ".join(f"bool_or({flag}) AS {flag}" for flag in FLAGS)
 _FLAG_CELLS = ", ".join(f"{truth(f'a.{flag}')} AS {flag}" for flag in FLAGS)
 
 _CELLS = f"""
-SELECT DISTINCT m.person, m.bundle, b.year AS age, m.id,
-    CASE WHEN a.year IS NULL THEN m.year ELSE {school_year("a.year")} END AS year,
+SELECT DISTINCT m.person, b.bundle, b.year AS age, m.id,
+    CASE WHEN a.year IS NULL THEN b.year ELSE {school_year("a.year")} END AS year,
     {number("a.days_enrolled")} AS enrolled, {number("a.days_absent")} AS absent, {_FLAG_CELLS}
-FROM raw_attendance_summary AS a JOIN raw_member AS m ON m.bundle = a.bundle AND m.id = a."user"
+FROM raw_attendance_summary AS a JOIN raw_known AS m ON m.id = a."user"
 JOIN raw_bundle AS b ON b.bundle = a.bundle
 """
 
@@ -76,7 +84,7 @@ FROM (SELECT m.person, MIN({{
              'grad_cohort': {school_year("o.grad_cohort")}, 'school_id': s.school_id,
              'cohort_status': {_code("o.cohort_status")}, 'outcome': {_code("o.outcome")},
              'years_to_outcome': o.years_to_outcome}}) AS best
-      FROM raw_outcomes AS o JOIN raw_member AS m ON m.bundle = o.bundle AND m.id = o."user"
+      FROM raw_outcomes AS o JOIN raw_known AS m ON m.id = o."user"
       LEFT JOIN raw_place AS s ON s.bundle = o.bundle AND s.org = o.school
       GROUP BY m.person) AS chosen
 JOIN raw_person AS p ON p.number = chosen.person
@@ -85,5 +93,5 @@ JOIN raw_person AS p ON p.number = chosen.person
 
 def make_supplements(connection: duckdb.DuckDBPyConnection) -> None:
     """Make `raw_days` and `raw_made_graduation`; after `find_people`."""
-    connection.execute(_DAYS)
-    connection.execute(_OUTCOMES)
+    for statement in (_KNOWN, _DAYS, _OUTCOMES):
+        connection.execute(statement)

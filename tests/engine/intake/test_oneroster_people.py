@@ -102,6 +102,19 @@ def test_a_sourced_id_is_known_in_its_own_bundle(tmp_path):
     assert made.one("student_year", student_key="s:x")["schools_attended"] == "1"
 
 
+def test_a_class_is_known_in_its_own_bundle(tmp_path):
+    """Next year a class of the same sourcedId may be in another school."""
+    paths = []
+    for spring, school in ((2025, "a"), (2026, "b")):
+        classes = [{"sourcedId": "c", "schoolSourcedId": school, "termSourcedIds": "t26"}]
+        files = {"users": [user("x", orgSourcedIds="")], "enrollments": [enrolled("x", "c", "")], "classes": classes}
+        paths.append(write(tmp_path / f"{spring}", **public(**files, **year_of(spring))))
+    assert load(tmp_path, *paths).of("student_year", "school_year", "school_id", "schools_attended") == [
+        ("2025", "11", "1"),
+        ("2026", "12", "1"),
+    ]
+
+
 def test_who_is_no_student_is_left_out_and_counted(tmp_path):
     """Other roles, deleted and inactive rows, rows without any id; case and space are forgiven."""
     rows = [

@@ -271,6 +271,18 @@ def test_outcomes(tmp_path):
     ]
 
 
+def test_who_has_left_is_known_from_an_earlier_bundle(tmp_path):
+    """The newest bundle no longer has their users row, and tells how they have ended."""
+    old = [{**one, "schoolYear": "2025"} for one in SESSIONS]
+    first = write(tmp_path / "25", **public(users=USERS, academicSessions=old))
+    ends = {"outcomes": [outcome(), outcome("q")], "attendance_summary": [day(year="2025")]}
+    second = write(tmp_path / "26", **public(users=[user("y")], **ends))
+    for order in ((first, second), (second, first)):
+        made = load(tmp_path, *order)
+        assert made.of("graduation", "student_key", "school_id") == [("s:x", "11")]
+        assert made.one("student_year", student_key="s:x")["days_enrolled"] == "90"
+
+
 def test_of_several_outcomes_the_best_stays(tmp_path):
     """By value, in any order."""
     rows = [
