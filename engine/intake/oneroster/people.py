@@ -6,8 +6,8 @@ No row is matched with another by anything else: somebody with two ids is two pe
 given. An Ed-Fi source writes one users row for each school of a student; they are one person here.
 
 Other files know a person by the sourcedId of a users row of the same bundle, the supplements by one of any bundle.
-Where one sourcedId stands for two persons, in one bundle or several, nobody can say whose rows those are: such bundles
-are refused.
+Where one sourcedId stands for two persons, in one bundle or several, nobody can say whose rows those are: such
+bundles are refused.
 
 Made here: `raw_person` (a number for each student, for joins alone), `raw_pupil` (their users rows) and `raw_member`
 (sourcedId → person and year). The year of a users row: of a bundle with one school year, that one; else the newest

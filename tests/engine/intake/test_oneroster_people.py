@@ -103,15 +103,17 @@ def test_a_sourced_id_is_known_in_its_own_bundle(tmp_path):
 
 
 def test_a_class_is_known_in_its_own_bundle(tmp_path):
-    """Next year a class of the same sourcedId may be in another school."""
+    """Next year a class of the same sourcedId may be in another school; last year's enrolment says nothing of it."""
     paths = []
-    for spring, school in ((2025, "a"), (2026, "b")):
-        classes = [{"sourcedId": "c", "schoolSourcedId": school, "termSourcedIds": "t26"}]
-        files = {"users": [user("x", orgSourcedIds="")], "enrollments": [enrolled("x", "c", "")], "classes": classes}
-        paths.append(write(tmp_path / f"{spring}", **public(**files, **year_of(spring))))
+    for spring, school, lessons in ((2025, "a", [enrolled("x", "c", "")]), (2026, "b", [])):
+        files = {
+            "classes": [{"sourcedId": "c", "schoolSourcedId": school, "termSourcedIds": "t26"}],
+            "enrollments": [enrolled("q"), *lessons],
+        }
+        paths.append(write(tmp_path / f"{spring}", **public(users=[user("x")], **files, **year_of(spring))))
     assert load(tmp_path, *paths).of("student_year", "school_year", "school_id", "schools_attended") == [
         ("2025", "11", "1"),
-        ("2026", "12", "1"),
+        ("2026", "11", "1"),
     ]
 
 
