@@ -189,6 +189,10 @@ class CsvRows:
                 return
         yield from self._strict(places, read)
 
+    def fits(self, cells: int) -> bool:
+        """Whether a row with so many cells is taken."""
+        return cells == len(self.names)
+
     def _unreadable(self) -> CatalogRefused:
         return refusal(self.file, "The file cannot be read.", "a CSV or Parquet file that is there")
 
@@ -267,7 +271,7 @@ class CsvRows:
         names = [f"c{place}" for place in places]
         while batch := list(itertools.islice(numbered, BATCH_ROWS)):
             for number, cells in batch:
-                if len(cells) != len(self.names):
+                if not self.fits(len(cells)):
                     message = f"Row {number:,} under the header has {len(cells)} cells."
                     raise refusal(self.file, message, f"{len(self.names)} cells, as the header")
             kept = [cells for number, cells in batch if number > skipped]
