@@ -48,6 +48,7 @@ Approvers = Annotated[
     list[str] | None, typer.Option("--approved-by", help="Of what is sensitive: two people, so twice. Written down.")
 ]
 Reason = Annotated[str, typer.Option(help="Why what is sensitive is switched on; written down.")]
+NewStudents = Annotated[bool, typer.Option("--new-students", help="Most students are new indeed, not their ids.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Ids of students, as the source has them.")]
 IdFile = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The ids, one a line.")]
 
@@ -112,9 +113,7 @@ def load(  # noqa: PLR0913, PLR0917 - one for each option of the command
     opt_outs: OptOuts = None,
     approved_by: Approvers = None,
     reason: Reason = "",
-    new_students: Annotated[
-        bool, typer.Option("--new-students", help="Most students are new indeed, not their ids.")
-    ] = False,  # noqa: FBT002 - an option of the command
+    new_students: NewStudents = False,  # noqa: FBT002 - an option of the command
 ) -> None:
     """Replace the records of a district; budgets, grants and answers stay."""
     named = _named(table)
@@ -270,7 +269,7 @@ def _tell_next(folder: Path, *, drafted: bool) -> None:
     console.print(f"The district is in {folder}.", markup=False)
     if drafted:
         console.print(
-            f"Its catalog was drafted from the bundle; read it, above all the classes it lists: {folder / CATALOG_FILE}",
+            f"Its catalog was drafted from the bundle's public files. Read it: {folder / CATALOG_FILE}",
             markup=False,
             soft_wrap=True,
         )

@@ -234,7 +234,7 @@ class _Load:
             step = _part(progress, table.name, position / (len(tables) + 1), 1 / (len(tables) + 1))
             self.report.tables[table.name] = self._private(connection, table, given[table.name], owners, step)
         self.report.files.extend(sources.files())
-        self.report.taken = {table.name: _taken(table) for table in stored_tables(self.catalog)}
+        self.report.taken = {table.name: _taken(self.catalog, table) for table in stored_tables(self.catalog)}
         self.report.off = tuple(sorted(sensitive_off(self.catalog.document)))
         newcomers = rules.newcomers(connection)
         self.report.students = Students(self._persons, len(newcomers), rules.opted_out(connection))
@@ -344,9 +344,11 @@ def _part(progress: Progress, what: str, start: float, size: float) -> Callable[
     return lambda share: progress(what, start + size * share)
 
 
-def _taken(table: Table) -> tuple[str, ...]:
-    """The columns a vault has of a table, as declared, and not those that every row has alike."""
-    return tuple(name for name, column in table.columns.items() if column.on and column.constant is None)
+def _taken(catalog: Catalog, table: Table) -> tuple[str, ...]:
+    """The columns a vault has of a table, but for those that say nothing of a row and the cohort, which all have."""
+    columns = (column for column in stored_columns(table) if column.constant is None)
+    home = table.name == catalog.cohort_table
+    return tuple(column.name for column in columns if home or table.public or column.name != catalog.cohort)
 
 
 def _prove_checks(catalog: Catalog, table: Table) -> None:

@@ -19,10 +19,11 @@ class Done:
 
 
 @pytest.fixture
-def homeroom(monkeypatch, capfdbinary):
+def homeroom(monkeypatch, capfdbinary, tmp_path):
     """The command, run in this process."""
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
     def run(*arguments, given=""):
         monkeypatch.setattr(sys, "argv", ["homeroom", *map(str, arguments)])
