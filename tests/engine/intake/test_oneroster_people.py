@@ -52,6 +52,15 @@ def test_schools_with_as_many_classes_are_told_apart_by_their_id(tmp_path):
         assert made.of("student_year", "school_id") == [("11",)]
 
 
+def test_enrolments_decide_only_where_users_rows_do_not(tmp_path):
+    """A school that a users row names stays, however many classes are elsewhere; without one, the most classes count."""
+    lessons = [
+        enrolled(one, lesson, school) for one in "xy" for lesson, school in (("c1", "a"), ("c3", "b"), ("c4", "b"))
+    ]
+    made = people(tmp_path, [user("x"), user("y", orgSourcedIds="d")], enrollments=lessons)
+    assert made.of("student_year", "student_key", "school_id") == [("s:x", "11"), ("s:y", "12")]
+
+
 def test_the_same_enrolment_twice_is_one_class(tmp_path):
     """Two classes weigh more than one that stands there three times."""
     rows = [user("x1", identifier="7"), user("x2", identifier="7", orgSourcedIds="b")]
