@@ -69,9 +69,8 @@ def open_bundle(path: Path, name: str, number: int, folder: Path, *, skip_unusab
     reports = [manifest.report or FileReport(label, 0, (), (), {"no manifest; the files tell what they are": 1})]
     readings: dict[str, Reading] = {}
     for layout in LAYOUTS:
-        source = _source(
-            bundle, copier, layout, headers=headers
-        )  # whatever is wrong with its rows refuses the bundle
+        # Outside the try: what is wrong with the rows of one student must not take away the rows of others.
+        source = _source(bundle, copier, layout, headers=headers)
         try:
             if source is None:
                 _require(bundle, layout, promised=layout in manifest.missing)

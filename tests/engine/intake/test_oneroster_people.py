@@ -52,6 +52,15 @@ def test_schools_with_as_many_classes_are_told_apart_by_their_id(tmp_path):
         assert made.of("student_year", "school_id") == [("11",)]
 
 
+def test_enrolments_decide_only_where_users_rows_do_not(tmp_path):
+    """A school that a users row names stays, however many classes are elsewhere; without one, the most classes count."""
+    lessons = [
+        enrolled(one, lesson, school) for one in "xy" for lesson, school in (("c1", "a"), ("c3", "b"), ("c4", "b"))
+    ]
+    made = people(tmp_path, [user("x"), user("y", orgSourcedIds="d")], enrollments=lessons)
+    assert made.of("student_year", "student_key", "school_id") == [("s:x", "11"), ("s:y", "12")]
+
+
 def test_the_same_enrolment_twice_is_one_class(tmp_path):
     """Two classes weigh more than one that stands there three times."""
     rows = [user("x1", identifier="7"), user("x2", identifier="7", orgSourcedIds="b")]
@@ -179,19 +188,20 @@ def year_of(spring):
 
 
 def test_the_class_is_that_of_first_sight(tmp_path):
-    """Whoever repeats a grade stays in the class; the order of the bundles means nothing; UG is no sight of a grade."""
-    grades = {2024: ("UG", "08"), 2025: ("09", "08"), 2026: ("09", "10")}
-    paths = [
-        write(tmp_path / f"{spring}", **public(users=[user("x", one), user("y", two)], **year_of(spring)))
-        for spring, (one, two) in grades.items()
-    ]
+    """Whoever repeats or skips a grade stays in the class, in any order of the bundles; UG is no sight of a grade."""
+    grades = {2024: ("UG", "08", "08"), 2025: ("09", "08", "10"), 2026: ("09", "10", "11")}
+    paths = []
+    for spring, row in grades.items():
+        users = [user(one, grade) for one, grade in zip("xyz", row, strict=True)]
+        paths.append(write(tmp_path / f"{spring}", **public(users=users, **year_of(spring))))
     for order in (paths, paths[::-1]):
         made = load(tmp_path, *order)
         assert made.of("student", "student_key", "cohort_year", "entry_year") == [
             ("s:x", "2028", "2024"),
             ("s:y", "2028", "2024"),
+            ("s:z", "2028", "2024"),
         ]
-        assert len(made.tables["student_year"]) == 6
+        assert len(made.tables["student_year"]) == 9
         assert made.one("student_year", student_key="s:y", school_year="2025")["grade_level"] == "08"
 
 
