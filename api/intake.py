@@ -172,11 +172,17 @@ def _opt_out(folder: Path, ids: tuple[str, ...], *, out: bool) -> None:
         console.print(
             f"Noted. It holds from the next load on: {present.command('load', str(folder))} SOURCE", markup=False
         )
-        if strange:
-            shown = ", ".join(map(present.plain, strange))
-            console.print(f"The district has never seen {shown}. Is each written as in the source?", markup=False)
+        _ask_after(console, strange)
 
     guarded(None, work)
+
+
+def _ask_after(console: Console, strange: Sequence[str]) -> None:
+    """An id that means nobody is likely to be a slip, and then somebody is not out who wants to be."""
+    if strange:
+        shown = ", ".join(map(present.plain, strange))
+        hint = "Is each written as in the source? Of OneRoster it is the identifier, where a student has one."
+        console.print(f"The district has never seen {shown}. {hint}", markup=False)
 
 
 def _ids(given: Sequence[str] | None, file: Path | None) -> tuple[str, ...]:
@@ -259,6 +265,7 @@ def _tell(folder: Path, loaded: Loaded) -> None:
             more = f" and {len(columns) - SHOWN_COLUMNS_MAX} more" if len(columns) > SHOWN_COLUMNS_MAX else ""
             shown = ", ".join(map(present.plain, columns[:SHOWN_COLUMNS_MAX]))
             console.print(f"  {present.plain(source)}: {shown}{more}", markup=False, highlight=False)
+    _ask_after(console, loaded.unknown)
     page = folder / REPORTS_FOLDER / f"load-{loaded.epoch}.html"
     told = f"How many rows were kept and why others were not, for you alone: {page}"
     console.print(told, markup=False, soft_wrap=True)

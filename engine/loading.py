@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from budgets.cohorts import years_text
@@ -39,7 +39,7 @@ from engine.intake.rules import Standing
 from engine.refusals import AccessRefused, CatalogRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from budgets.clock import Clock
@@ -160,9 +160,9 @@ def bring(
     """
     switched_on = wishes.switched_on(before, catalog)
     key = owner_key(path)
-    opted_out = [person for hashes in owner_hashes(wishes.opted_out, key).values() for person in hashes]
+    opted_out = owner_hashes(wishes.opted_out, key)
     if opted_out:
-        ledger.note_opt_outs(opted_out, out=True)
+        ledger.note_opt_outs([person for hashes in opted_out.values() for person in hashes], out=True)
     standing = Standing(ledger.known_cohorts(), ledger.opted_out(), _retired(ledger))
     loaded = load(catalog, sources, path / VAULT_FOLDER, owner_key=key, standing=standing, progress=progress)
     epoch = Epoch(loaded.epoch, loaded.file, loaded.catalog.digest)
@@ -177,7 +177,13 @@ def bring(
         _remove(path, ledger.current_epoch())
         raise
     settle(path, epoch)
-    return loaded
+    return replace(loaded, unknown=unknown(ledger, opted_out))
+
+
+def unknown(ledger: Ledger, persons: Mapping[str, Sequence[bytes]]) -> tuple[str, ...]:
+    """The ids, with the hashes they may have, of which no load has ever brought a student."""
+    known = ledger.known_cohorts([one for hashes in persons.values() for one in hashes])
+    return tuple(name for name, hashes in persons.items() if known.keys().isdisjoint(hashes))
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from budgets.ledger import Ledger
 from engine.epochs import declared
 from engine.folder import LEDGER_FILE, owner_key, require_district
 from engine.intake.persons import owner_hashes
+from engine.loading import unknown
 from engine.refusals import AccessRefused
 
 if TYPE_CHECKING:
@@ -134,8 +135,7 @@ class Office:
         """
         persons = owner_hashes(ids, owner_key(self._path))
         self._ledger.note_opt_outs([one for hashes in persons.values() for one in hashes], out=out)
-        known = self._ledger.known_cohorts([one for hashes in persons.values() for one in hashes])
-        return tuple(name for name, hashes in persons.items() if known.keys().isdisjoint(hashes))
+        return unknown(self._ledger, persons)
 
     def open_district(self, by: Sequence[str], signed_off_by: str) -> None:
         """End the pilot, or open again after a closing: two people, and the group that signed off."""

@@ -69,6 +69,7 @@ class Loaded:
         persons: how many there are in it.
         newcomers: owner hash (16 bytes) and cohort of everybody in it whom the register does not know.
         report: what was done with the sources.
+        unknown: ids of this load's opt-outs of which no load has ever brought a student.
     """
 
     epoch: str
@@ -77,6 +78,7 @@ class Loaded:
     persons: int
     newcomers: tuple[tuple[bytes, int], ...]
     report: Report
+    unknown: tuple[str, ...] = ()
 
 
 def load(

@@ -181,11 +181,13 @@ def test_opting_out_and_taking_it_back(homeroom, tmp_path, catalog):
 
 
 def test_a_bundles_students_opt_out_by_any_id_they_are_known_by(homeroom, tmp_path):
-    """The source's own id, or the student's number."""
+    """The student's number, where it has one; an id that means nobody is asked after."""
     (tmp_path / "out.txt").write_text("u1\n2\n", encoding="utf-8")
     begin = ("--from", bundle(tmp_path / "b"), "--time-zone", "America/Chicago", "--opt-outs", tmp_path / "out.txt")
-    assert homeroom("init", tmp_path / "d", *begin).returncode == 0
-    assert persons(tmp_path / "d", "NOT homeroom_research") >= 1
+    done = homeroom("init", tmp_path / "d", *begin)
+    assert done.returncode == 0
+    assert "never seen u1." in done.stderr.decode()
+    assert persons(tmp_path / "d", "NOT homeroom_research") == 1
 
 
 def test_what_is_sensitive_takes_two_people_at_the_beginning_too(homeroom, tmp_path, catalog):
