@@ -394,10 +394,26 @@ def test_dates_are_parts_or_blank(tmp_path):
         assert report.repaired == {"kind: not a date of this format": 4}
 
 
+READS = "    read:\n      a: {type: 'decimal(3,1)'}\n      b: {column: b, type: integer, bounds: [0, 9]}\n"
+
+
+def test_a_column_that_is_not_used_is_not_asked_for(tmp_path, monkeypatch):
+    """Whatever stands beside it in the file."""
+    asked = set()
+    batches = rows.CsvRows.batches
+
+    def watched(self, places):
+        asked.update(self.names[place] for place in places)
+        return batches(self, places)
+
+    monkeypatch.setattr(rows.CsvRows, "batches", watched)
+    cells_of(tmp_path, "sid,a,b,secret\n1,2.5,4,CANARY\n", "days", '{formula: "a + b"}', settings=READS)
+    assert asked == {"sid", "a", "b"}
+
+
 def test_formulas_see_typed_values_and_give_their_own_unit(tmp_path):
     """Decimals, doubles, flags and texts; what is not accepted is NULL, and so is what is made of it."""
     lines = "sid,a,b\n1,2.5,4\n2,x,4\n3,7,0\n4,,\n"
-    reads = "    read:\n      a: {type: 'decimal(3,1)'}\n      b: {column: b, type: integer, bounds: [0, 9]}\n"
     asked = {
         ("days", "a + b"): ["65e-1", None, "70e-1", None],
         ("ratio", "a / b"): ["0.625", None, None, None],
@@ -405,7 +421,7 @@ def test_formulas_see_typed_values_and_give_their_own_unit(tmp_path):
         ("kind", "CASE WHEN a > 3 THEN 'it''s' ELSE 'no' END"): ["no", "no", "it's", "no"],
     }
     for (column, formula), expected in asked.items():
-        found, report = cells_of(tmp_path, lines, column, f'{{formula: "{formula}"}}', settings=reads)
+        found, report = cells_of(tmp_path, lines, column, f'{{formula: "{formula}"}}', settings=READS)
         assert found == expected
         assert report.repaired == {"a: not accepted": 1}
 

@@ -421,6 +421,13 @@ def test_no_identifying_column_is_asked_for(name, asked, tmp_path):
     assert not [column for column in private if any(word in column.lower() for word in IDENTIFIERS)]
 
 
+def test_of_demographics_sex_and_races_are_asked_for(asked, tmp_path):
+    """The day and the place of birth stay in the file."""
+    rows = [{"sourcedId": "1", "sex": "female", "birthDate": "2010-01-01", "cityOfBirth": "X", "white": "true"}]
+    load(tmp_path, small(tmp_path, demographics=rows))
+    assert {column for file, column in asked if file == "demographics.csv"} == {"sourcedId", "sex", "white"}
+
+
 def test_a_draft_reads_no_row_about_a_student(asked, tmp_path):
     """Nor does a file about students get further than its first line."""
     folder = small(tmp_path, demographics="sourcedId,sex\nCANARY,\0\n", results="lineItemSourcedId\n\0")
