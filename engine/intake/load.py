@@ -3,7 +3,8 @@
 The order: cells are trimmed, typed and held against lists and bounds (`staging`); rows without an owner or a needed
 cell go; the cohort table tells each student's cohort (the register's, if it knows the student); then checks, unique
 keys, caps and the most rows of a student (`rules`). Work is done in a database on the disk, in a folder that is
-removed at the end; the vault file receives finished rows alone. No source id is ever written.
+removed at the end; the vault file receives finished rows alone. Source ids are hashed as they are read; only where
+bundles and mappings join and group rows by them do they stand in that folder, until its end.
 """
 # ruff: noqa: S608 - statements are made of quoted catalog names, `engine.sql` and this package's expressions
 

@@ -131,6 +131,7 @@ def test_a_load_while_a_question_is_planned_makes_it_plan_again(pilot, tables, b
         assert district.ask(COUNT).epoch == loads[0].epoch
 
 
+@pytest.mark.slow
 def test_budgets_are_untouched_by_loads(pilot, tables, brought):
     """What was spent stays spent, and no cap moves."""
     with District.open(pilot) as district:
@@ -154,6 +155,7 @@ def test_a_refused_load_changes_nothing(pilot, tables, brought):
         assert district.ask(COUNT).epoch == epoch
 
 
+@pytest.mark.slow
 def test_one_load_at_a_time(tables, brought):
     """A second one is refused; the first goes on."""
 
@@ -172,6 +174,7 @@ def test_no_records_come_into_a_district_of_invented_ones(folder, tables, clock)
         load_next(folder, tables, clock=clock)
 
 
+@pytest.mark.slow
 def test_what_a_dead_load_left_is_swept_away(pilot, tables, brought):
     """Its folder, and a vault that no ledger names."""
     (pilot / "vault" / ".loading-dead").mkdir()
@@ -184,6 +187,7 @@ def test_what_a_dead_load_left_is_swept_away(pilot, tables, brought):
 # -- persons
 
 
+@pytest.mark.slow
 def test_who_leaves_and_comes_back_has_the_old_class_and_its_budget(pilot, tables, brought):
     """Leave, opt out, come back, repeat a grade: the register knows the class of the first sight."""
     one = ids_of(tables)[0]
@@ -304,6 +308,7 @@ def test_a_sealed_class_is_no_longer_kept(pilot, tables):
     assert 2020 not in loaded.report.kept_until
 
 
+@pytest.mark.slow
 def test_a_load_of_strangers_is_refused(pilot, tables, brought):
     """Ids of another form would make every student new, and a retained one would be in two classes."""
 
@@ -359,6 +364,7 @@ def test_the_next_school_year_comes_with_its_catalog(pilot, tables, brought):
         assert [event.kind for event in office.events()][-2:] == ["classes_added", "load"]
 
 
+@pytest.mark.slow
 def test_a_load_that_died_before_its_catalog_was_in_place_is_whole(pilot, tables, brought):
     """Until the next load puts it there, everybody reads it beside the vault."""
     before = (pilot / "district.yaml").read_bytes()
@@ -394,6 +400,7 @@ def test_a_catalog_of_another_district_is_refused(words, part, pilot, tables, br
 DISCIPLINE = ("    sensitive: true\n    on: false\n", "    sensitive: true\n    on: true\n")
 
 
+@pytest.mark.slow
 def test_what_is_sensitive_is_switched_on_by_two_people(pilot, tables, brought):
     """Once: a later load of the same catalog needs them no more. What they decide is an event."""
     path = changed(pilot, *DISCIPLINE)

@@ -87,6 +87,7 @@ def test_a_list_of_schools_is_never_drafted_from_students():
     assert "school" not in parts_of(draft({"a.csv": ["sid", "school_id", "school_name", "gpa"]}, STARTER))
 
 
+@pytest.mark.slow
 def test_any_names_make_a_valid_draft():
     """Random names, many of them meant for YAML itself."""
     rng = random.Random(4)

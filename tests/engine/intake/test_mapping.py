@@ -100,6 +100,7 @@ def rows_by_owner(table):
     return dict(zip(owners, zip(*rest, strict=True), strict=True))
 
 
+@pytest.mark.slow
 def test_messy_student_years_become_one_row_per_student(tmp_path):
     """Several races, sexes, birth dates and years of one student: as an independent computation has it."""
     folder = shared("messy-student-years")
@@ -245,6 +246,7 @@ def test_a_wide_study_becomes_rows_of_years(tmp_path):
     assert left == (frame.star3 == "").sum()
 
 
+@pytest.mark.slow
 def test_a_long_study_keeps_its_rows(tmp_path):
     """Rows that stay as they are, and children made of them."""
     folder = shared("star")

@@ -131,7 +131,11 @@ def outcome(tmp_path, text, persons, rng):
     return by_owner
 
 
-@pytest.mark.parametrize("name", MAPPINGS)
+QUICK = ("rows as they are", "one row per student: lowest, highest, only")
+NAMED = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in MAPPINGS]
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_a_person_removed_changes_only_that_persons_rows(name, tmp_path, monkeypatch):
     """In whatever order the rows stand, however they fall into batches, with four threads."""
     rng = generator(f"mappings {name}")
@@ -220,6 +224,7 @@ tables:
 """
 
 
+@pytest.mark.slow
 def test_ties_in_a_large_file_are_broken_by_values(tmp_path):
     """A hundred thousand rows, most of them tied, in two orders with four threads: nobody else's row moves."""
     rng = generator("a large file")

@@ -266,6 +266,7 @@ def test_the_examples_of_the_document_are_mappings():
     assert [part.table for part in parts] == ["student", "child_year", "child_year"]
 
 
+@pytest.mark.slow
 def test_no_text_makes_a_traceback():
     """Mappings with pieces changed, left out and doubled are read or refused with a sentence."""
     rng = generator("mappings by mistake")

@@ -49,6 +49,7 @@ def persons(made):
 # -- where a bundle is found
 
 
+@pytest.mark.slow
 def test_a_bundle_is_told_by_its_files(tmp_path):
     """A folder or a zip file; at the top or one folder deep; with a manifest, or users beside orgs."""
     folder = small(tmp_path)
@@ -583,6 +584,7 @@ NASTY = (
 )
 
 
+@pytest.mark.slow
 def test_no_cell_makes_it_fail(tmp_path):
     """Whatever stands in a cell is a value, or is none; it is never an error."""
     rng = generator("oneroster cells")
