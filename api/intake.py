@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -13,35 +14,38 @@ from rich.console import Console
 
 from api import present
 from api.demo import progress_bar
-from api.terminal import Folder, PresetName, guarded
+from api.terminal import EXIT_CODES, Folder, PresetName, guarded
 from budgets.clock import SystemClock
 from budgets.policy import PRESETS
 from engine.catalog_file import read_catalog
-from engine.folder import CATALOG_FILE, MAPPING_FILE, REPORTS_FOLDER
+from engine.folder import CATALOG_FILE, MAPPING_FILE
 from engine.founding import Terms, found, require_new
 from engine.intake.kinds import file_rows
 from engine.intake.mapping import draft
 from engine.intake.oneroster import drafted_catalog
-from engine.intake.recognise import are_bundles, named_sources, sources_of
+from engine.intake.recognise import are_bundles, named_sources, require_there, sources_of
+from engine.intake.sources import Together
 from engine.loading import Wishes, load_next
 from engine.office import Office
 from engine.refusals import CatalogRefused
 from engine.starter import starter_catalog
-from engine.witness import remember, require_first
+from engine.witness import first_beginning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from engine.catalog import Catalog
     from engine.intake.load import Loaded
     from engine.intake.sources import Sources
 
-SHOWN_COLUMNS_MAX = 12
+SHOWN_IDS_MAX, SHOWN_ID_MAX = 5, 40
+NOTABLE_SHARE = 0.01
 
 app = typer.Typer(no_args_is_help=True)
 opt_out_app = typer.Typer(no_args_is_help=True, help="Who is in no research statistic, from the next load on.")
 app.add_typer(opt_out_app, name="opt-out")
 
-Mapping = Annotated[Path | None, typer.Option(help="How the source's columns become the catalog's (YAML).")]
+MappingFile = Annotated[Path | None, typer.Option(help="How the source's columns become the catalog's (YAML).")]
 Tables = Annotated[list[str] | None, typer.Option("--table", metavar="NAME=PATH", help="A table's own file; repeat.")]
 OptOuts = Annotated[Path | None, typer.Option(metavar="FILE", help="Ids of students who opted out, one a line.")]
 Approvers = Annotated[
@@ -49,6 +53,10 @@ Approvers = Annotated[
 ]
 Reason = Annotated[str, typer.Option(help="Why what is sensitive is switched on; written down.")]
 NewStudents = Annotated[bool, typer.Option("--new-students", help="Most students are new indeed, not their ids.")]
+FewerStudents = Annotated[bool, typer.Option("--fewer-students", help="Most students have left indeed.")]
+OptOutsLeft = Annotated[
+    bool, typer.Option("--opt-outs-left", help="Students who opted out and are gone have left, with no other id.")
+]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Ids of students, as the source has them.")]
 IdFile = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The ids, one a line.")]
 
@@ -63,7 +71,7 @@ def init(  # noqa: PLR0913, PLR0917 - one for each option of the command
     catalog: Annotated[
         Path | None, typer.Option(help="The district's catalog (YAML); of OneRoster one is drafted.")
     ] = None,
-    mapping: Mapping = None,
+    mapping: MappingFile = None,
     table: Tables = None,
     district_id: Annotated[str | None, typer.Option("--id", help="Of the district, where one is drafted.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the district, likewise.")] = None,
@@ -75,29 +83,29 @@ def init(  # noqa: PLR0913, PLR0917 - one for each option of the command
 ) -> None:
     """Start a district from its own records; they stay in the folder."""
     named = _named(table)
-    if bool(source) == bool(named):
+    if not source and not named:
         raise typer.BadParameter("name the records by --from, or each table's file by --table NAME=PATH")
-    drafted = catalog is None and bool(source) and are_bundles(source or [])
-    if catalog is None and not drafted:
-        raise typer.BadParameter(
-            "needed for these sources; engine/starter.yaml is one to start from", param_hint="--catalog"
-        )
+    given = source or []
     wishes = Wishes(None, tuple(approved_by or ()), reason, _ids(None, opt_outs))
 
     def work() -> None:
         require_new(folder)
-        with _catalog(catalog, source or [], district_id, name, time_zone) as declared:
-            read = read_catalog(declared)
-            require_first(read.district_id)
-            sources = named_sources(named) if named else sources_of(source or [], read, mapping)
-            with progress_bar(Console(stderr=True)) as step:
-                terms = Terms(preset=PRESETS[preset.value])
+        require_there(given)
+        drafted = catalog is None and are_bundles(given)
+        if catalog is None and not drafted:
+            message = "These sources need a catalog: which columns are taken, and what may stand in them."
+            accepted = "--catalog FILE; engine/starter.yaml is one to start from"
+            raise CatalogRefused(message, file="--catalog", accepted=accepted, load=True)
+        with _catalog(catalog, given, district_id, name, time_zone) as declared:
+            read = read_catalog(declared, str(catalog or "the drafted catalog"))
+            sources = _sources(given, named, read, mapping)
+            terms = Terms(preset=PRESETS[preset.value])
+            with first_beginning(read.district_id, folder), progress_bar(Console(stderr=True)) as step:
                 loaded = found(
                     folder, declared, sources, clock=SystemClock(), terms=terms, wishes=wishes, progress=step
                 )
-        remember(read.district_id, folder)
         _keep_mapping(folder, mapping)
-        _tell(folder, loaded)
+        _tell(loaded)
         _tell_next(folder, drafted=drafted)
 
     guarded(None, work)
@@ -108,30 +116,41 @@ def load(  # noqa: PLR0913, PLR0917 - one for each option of the command
     folder: Folder,
     source: Annotated[list[Path] | None, typer.Argument(metavar="[SOURCE]…", help="As of init --from.")] = None,
     catalog: Annotated[Path | None, typer.Option(help="A catalog that takes the place of the present one.")] = None,
-    mapping: Mapping = None,
+    mapping: MappingFile = None,
     table: Tables = None,
     opt_outs: OptOuts = None,
     approved_by: Approvers = None,
     reason: Reason = "",
     new_students: NewStudents = False,  # noqa: FBT002 - an option of the command
+    fewer_students: FewerStudents = False,  # noqa: FBT002
+    opt_outs_left: OptOutsLeft = False,  # noqa: FBT002
 ) -> None:
     """Replace the records of a district; budgets, grants and answers stay."""
     named = _named(table)
-    if bool(source) == bool(named):
+    if not source and not named:
         raise typer.BadParameter("name the records by SOURCE, or each table's file by --table NAME=PATH")
-    wishes = Wishes(catalog, tuple(approved_by or ()), reason, _ids(None, opt_outs), new_students)
+    confirmed = (new_students, fewer_students, opt_outs_left)
+    wishes = Wishes(catalog, tuple(approved_by or ()), reason, _ids(None, opt_outs), *confirmed)
 
     def work() -> None:
+        require_there(source or [])
         with Office.open(folder) as office:
             read = office.catalog if catalog is None else read_catalog(catalog)
         kept = mapping or (folder / MAPPING_FILE if (folder / MAPPING_FILE).is_file() else None)
-        sources: Sources = named_sources(named) if named else sources_of(source or [], read, kept)
+        sources = _sources(source or [], named, read, kept)
         with progress_bar(Console(stderr=True)) as step:
             loaded = load_next(folder, sources, clock=SystemClock(), wishes=wishes, progress=step)
         _keep_mapping(folder, mapping)
-        _tell(folder, loaded)
+        _tell(loaded)
 
     guarded(None, work)
+
+
+def _sources(given: Sequence[Path], named: Mapping[str, Path], catalog: Catalog, mapping: Path | None) -> Sources:
+    """What --from and --table name, together."""
+    parts = [sources_of(given, catalog, mapping)] if given else []
+    parts += [named_sources(named)] if named else []
+    return parts[0] if len(parts) == 1 else Together(parts)
 
 
 @app.command("map")
@@ -164,25 +183,43 @@ def opt_out_withdraw(folder: Folder, ids: Ids = None, file: IdFile = None) -> No
     _opt_out(folder, _ids(ids, file), out=False)
 
 
-def _opt_out(folder: Path, ids: tuple[str, ...], *, out: bool) -> None:
+@opt_out_app.command("list")
+def opt_out_list(folder: Folder) -> None:
+    """Say how many students have opted out: for the officer alone, it is never published."""
+
     def work() -> None:
         with Office.open(folder) as office:
-            strange = office.opt_out(ids, out=out)
-        console = Console(stderr=True)
-        console.print(
-            f"Noted. It holds from the next load on: {present.command('load', str(folder))} SOURCE", markup=False
-        )
-        _ask_after(console, strange)
+            told = f"{office.opted_out():,} students of the district have opted out of research."
+            Console().print(told, markup=False)
 
     guarded(None, work)
 
 
-def _ask_after(console: Console, strange: Sequence[str]) -> None:
+def _opt_out(folder: Path, ids: tuple[str, ...], *, out: bool) -> None:
+    strange: tuple[str, ...] = ()
+
+    def work() -> None:
+        nonlocal strange
+        with Office.open(folder) as office:
+            strange = office.opt_out(ids, out=out)
+        console = Console(stderr=True)
+        if len(strange) < len(set(ids)):
+            load_again = present.command("load", str(folder), "SOURCE")
+            console.print(f"Noted. It holds from the next load on: {load_again}", markup=False)
+        _ask_after(console, strange, "NOT noted: the district has never seen")
+
+    guarded(None, work)
+    if strange:
+        raise typer.Exit(EXIT_CODES[CatalogRefused])
+
+
+def _ask_after(console: Console, strange: Sequence[str], what: str) -> None:
     """An id that means nobody is likely to be a slip, and then somebody is not out who wants to be."""
     if strange:
-        shown = ", ".join(map(present.plain, strange))
+        shown = ", ".join(present.plain(one[:SHOWN_ID_MAX]) for one in strange[:SHOWN_IDS_MAX])
+        more = f" and {len(strange) - SHOWN_IDS_MAX:,} more" if len(strange) > SHOWN_IDS_MAX else ""
         hint = "Is each written as in the source? Of OneRoster it is the identifier, where a student has one."
-        console.print(f"The district has never seen {shown}. {hint}", markup=False)
+        console.print(f"{what} {shown}{more}. {hint}", markup=False, soft_wrap=True)
 
 
 def _ids(given: Sequence[str] | None, file: Path | None) -> tuple[str, ...]:
@@ -190,8 +227,8 @@ def _ids(given: Sequence[str] | None, file: Path | None) -> tuple[str, ...]:
     found = list(given or ())
     if file is not None:
         try:
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError):
+            lines = [cells[0] for cells in csv.reader(file.read_text(encoding="utf-8-sig").splitlines()) if cells]
+        except (OSError, UnicodeDecodeError, csv.Error):
             raise typer.BadParameter(
                 f"{present.plain(str(file))} cannot be read; a text file with one id a line can"
             ) from None
@@ -229,7 +266,7 @@ def _own_time_zone() -> str:
     """The time zone this machine is set to.
 
     Raises:
-        CatalogRefused: it does not say.
+        CatalogRefused: it does not say, or is one of no district.
     """
     for file in (Path("/etc/timezone"), Path("/etc/localtime")):
         try:
@@ -237,11 +274,9 @@ def _own_time_zone() -> str:
         except (OSError, UnicodeDecodeError):
             continue
         zone = text.strip().rpartition("zoneinfo/")[2]
-        if "/" in zone:
+        if "/" in zone and not zone.startswith("Etc/"):
             return zone
-    message = (
-        "The machine does not say in which time zone the district is; its budget years begin by its own calendar."
-    )
+    message = "In which time zone is the district? Its budget years begin by its own calendar, for ever."
     raise CatalogRefused(message, file="--time-zone", accepted="--time-zone America/Chicago, say", load=True)
 
 
@@ -252,23 +287,22 @@ def _keep_mapping(folder: Path, mapping: Path | None) -> None:
         (folder / MAPPING_FILE).chmod(0o600)
 
 
-def _tell(folder: Path, loaded: Loaded) -> None:
-    """What was taken and what was not, by name; exact counts stand in the report alone."""
+def _tell(loaded: Loaded) -> None:
+    """What was taken and what was not: for whoever loads, who has the records before them."""
     console = Console(stderr=True)
     report = loaded.report
     console.print("Taken:", markup=False)
     for table, columns in report.taken.items():
         console.print(f"  {table}: {', '.join(columns)}", markup=False, highlight=False)
-    if report.left_behind:
-        console.print("Left behind, and not read:", markup=False)
-        for source, columns in report.left_behind.items():
-            more = f" and {len(columns) - SHOWN_COLUMNS_MAX} more" if len(columns) > SHOWN_COLUMNS_MAX else ""
-            shown = ", ".join(map(present.plain, columns[:SHOWN_COLUMNS_MAX]))
-            console.print(f"  {present.plain(source)}: {shown}{more}", markup=False, highlight=False)
-    _ask_after(console, loaded.unknown)
-    page = folder / REPORTS_FOLDER / f"load-{loaded.epoch}.html"
-    told = f"How many rows were kept and why others were not, for you alone: {page}"
-    console.print(told, markup=False, soft_wrap=True)
+    left = sum(len(columns) for columns in report.left_behind.values())
+    console.print(f"Left behind, and not read: {left:,} columns.", markup=False)
+    students = report.students
+    told = f"{students.all:,} students, {students.new:,} of them new, {students.opted_out:,} opted out."
+    console.print(told, markup=False)
+    for warning in report.warnings(NOTABLE_SHARE):
+        console.print(f"! {warning}", markup=False, style="yellow", soft_wrap=True)
+    _ask_after(console, loaded.unknown, "! Opt-outs of nobody: the district has never seen")
+    console.print(f"All of it, for you alone: {loaded.page}", markup=False, soft_wrap=True)
 
 
 def _tell_next(folder: Path, *, drafted: bool) -> None:

@@ -44,12 +44,35 @@ class SwitchedOn:
         return {"names": list(self.names), "approved_by": list(by), "reason": named(self.reason, "The reason")}
 
 
+@dataclass(frozen=True, slots=True)
+class EpochTerms:
+    """What an epoch comes with.
+
+    Attributes:
+        cohorts: all that the catalog has; the new ones begin now.
+        switched_on: what is sensitive and new in it.
+        opted_out: whom its records leave out of research; None where nobody looked.
+    """
+
+    cohorts: tuple[int, ...] = ()
+    switched_on: SwitchedOn | None = None
+    opted_out: frozenset[bytes] | None = None
+
+
+PLAIN_TERMS = EpochTerms()
+
+
+def approved_names(database: Database) -> frozenset[str]:
+    """Everything sensitive that two people ever switched on."""
+    events = district.events(database)
+    return frozenset(name for _, _, kind, body in events if kind == "sensitive_on" for name in body["names"])
+
+
 def open_epoch(
     database: Database,
     epoch: Epoch,
     persons: Iterable[tuple[bytes, int]],
-    cohorts: Iterable[int],
-    switched_on: SwitchedOn | None,
+    terms: EpochTerms,
     at_us: int,
 ) -> None:
     """Append an epoch, which makes it current, its new classes, and the persons the register does not know.
@@ -58,13 +81,17 @@ def open_epoch(
 
     Raises:
         ValueError: the epoch is known, a person has another cohort in the register, or a cohort is not kept.
-        AccessRefused: what is sensitive was not approved by two people (`approval`).
+        AccessRefused: what is sensitive was not approved by two people, or somebody opted out since the records were
+            read (`approval`).
     """
     if district.epoch(database, epoch.id) is not None:
         raise ValueError("an epoch is opened once")
-    if switched_on is not None:
-        district.add_event(database, at_us, "sensitive_on", switched_on.body())
-    fresh = sorted(set(cohorts) - district.cohorts(database))
+    if terms.opted_out is not None and terms.opted_out != district.opted_out(database):
+        message = "Somebody opted out, or took it back, while the records were loaded; they were not put in place."
+        raise AccessRefused("approval", message, accepted="the same load again")
+    if terms.switched_on is not None:
+        district.add_event(database, at_us, "sensitive_on", terms.switched_on.body())
+    fresh = sorted(set(terms.cohorts) - district.cohorts(database))
     if fresh:
         nanorho, attodelta = balances.newcomers_caps(database)
         balances.add_cohorts(database, fresh, nanorho, attodelta)

@@ -19,7 +19,7 @@ from budgets.clock import Clock, FixedClock, in_utc
 from budgets.cohorts import Balance, balance_of, short_refusal, standing_refusal
 from budgets.decisions import Moment
 from budgets.entries import Charge, Draw, Entry, Epoch, Measurement, Question, State, charges_of
-from budgets.epochs import SwitchedOn, note_opt_outs, open_epoch
+from budgets.epochs import PLAIN_TERMS, EpochTerms, approved_names, note_opt_outs, open_epoch
 from budgets.founding import Founding, write_founding
 from budgets.grants import DISTRICT, check_scope, check_standing, find_grant
 from budgets.holders import Holder
@@ -348,25 +348,33 @@ class Ledger:
         self,
         epoch: Epoch,
         persons: Iterable[tuple[bytes, int]],
-        *,
-        cohorts: Iterable[int] = (),
-        switched_on: SwitchedOn | None = None,
+        terms: EpochTerms = PLAIN_TERMS,
     ) -> None:
         """Make `epoch` the current one and register its persons, in one transaction.
 
         Args:
             epoch: of the records.
             persons: keyed hash and cohort; those whom the register knows already may be left out.
-            cohorts: all that the catalog has; the new ones begin now.
-            switched_on: what is sensitive and new in it.
+            terms: what it comes with.
 
         Raises:
             ValueError: the epoch is known, a person has another cohort in the register, or a cohort is not
                 kept.
-            AccessRefused: the clock leapt, or what is sensitive was not approved (`clock`, `approval`).
+            AccessRefused: the clock leapt, what is sensitive was not approved, or somebody opted out since the
+                records were read (`clock`, `approval`).
         """
         with self._database.writing():
-            open_epoch(self._database, epoch, persons, cohorts, switched_on, self._moment().at_us)
+            open_epoch(self._database, epoch, persons, terms, self._moment().at_us)
+
+    def approved_names(self) -> frozenset[str]:
+        """Everything sensitive that two people ever switched on, as `table.column`."""
+        with self._database.reading():
+            return approved_names(self._database)
+
+    def epochs(self) -> frozenset[str]:
+        """The ids of all epochs there were."""
+        with self._database.reading():
+            return district.epochs(self._database)
 
     def note_opt_outs(self, persons: Sequence[bytes], *, out: bool) -> None:
         """Note that persons opted out of research, or that they take part again; from the next load on.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from engine.folder import (
     REPORTS_FOLDER,
     VAULT_FOLDER,
 )
-from engine.loading import AS_BEFORE, bring
+from engine.loading import AS_BEFORE, Bringing, bring
 from engine.refusals import CatalogRefused
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def found(
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    return loaded
+    page = None if loaded.page is None else path / loaded.page.relative_to(building)
+    return replace(loaded, page=page)
 
 
 def require_new(path: Path) -> None:
@@ -150,7 +151,7 @@ def _build(
         as_of=terms.as_of,
     )
     with Ledger.create(folder / LEDGER_FILE, founding, clock) as ledger:
-        return bring(folder, ledger, frozenset(), catalog, sources, wishes, progress)
+        return bring(folder, ledger, Bringing(catalog), sources, wishes, progress)
 
 
 def _new_key(path: Path) -> None:

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
-import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from budgets.cohorts import years_text
-from budgets.epochs import SwitchedOn
+from budgets.epochs import EpochTerms, SwitchedOn
 from budgets.grants import DISTRICT
 from budgets.ledger import Epoch, Ledger
 from budgets.policy import Standing as MayBeAsked
 from budgets.policy import last_day
+from engine import tree
 from engine.beside import file_of
-from engine.catalog_file import read_catalog, sensitive_on
-from engine.epochs import declared, pending_file
+from engine.catalog_file import catalog_of, sensitive_on
+from engine.epochs import pending_file
 from engine.folder import (
     CATALOG_FILE,
     LEDGER_FILE,
@@ -33,8 +34,10 @@ from engine.folder import (
     owner_key,
     require_district,
 )
-from engine.intake.load import load
+from engine.intake.former import change, former_catalog
+from engine.intake.load import load, sweep, sync
 from engine.intake.persons import owner_hashes
+from engine.intake.report import REPORT_PREFIX
 from engine.intake.rules import Standing
 from engine.refusals import AccessRefused, CatalogRefused
 
@@ -62,6 +65,8 @@ class Wishes:
         reason: theirs.
         opted_out: ids of students who opted out of research; they stay out in every later load.
         strangers: whether most students may be new to the district.
+        fewer: whether most students of before may be gone.
+        opt_outs_left: whether students who opted out may be gone.
     """
 
     catalog: Path | None = None
@@ -69,6 +74,8 @@ class Wishes:
     reason: str = ""
     opted_out: tuple[str, ...] = ()
     strangers: bool = False
+    fewer: bool = False
+    opt_outs_left: bool = False
 
     def switched_on(self, before: frozenset[str], catalog: Catalog) -> SwitchedOn | None:
         """What is sensitive and new in a catalog, with its approval.
@@ -127,18 +134,41 @@ def load_next(
         if leap is not None:
             raise leap.refusal()
         current = ledger.current_epoch()
-        settle(path, current)
-        before = declared(path, current)
-        after = before if wishes.catalog is None else read_catalog(wishes.catalog)
-        _check_same_district(ledger, before, after)
-        return bring(path, ledger, sensitive_on(before.document), after, sources, wishes, progress)
+        settle(path, ledger)
+        vault = None if current is None else path / VAULT_FOLDER / current.file
+        former = None if vault is None else former_catalog(vault)
+        file = path / CATALOG_FILE if wishes.catalog is None else wishes.catalog
+        text = text_of(file)
+        catalog = catalog_of(text, str(file))
+        _check_same_district(ledger, former, catalog)
+        on = frozenset() if former is None else sensitive_on(former.document)
+        bringing = Bringing(catalog, text if wishes.catalog is not None else None, on, former, vault)
+        return bring(path, ledger, bringing, sources, wishes, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Bringing:
+    """What a load brings, and what it takes the place of.
+
+    Attributes:
+        catalog: as declared from now on.
+        text: its text, where it takes the place of the district's.
+        on: what is sensitive and was on in the records of before, as `table.column`.
+        former: the catalog of the records of before, if there are any that can be read.
+        vault: their file.
+    """
+
+    catalog: Catalog
+    text: str | None = None
+    on: frozenset[str] = frozenset()
+    former: Catalog | None = None
+    vault: Path | None = None
 
 
 def bring(
     path: Path,
     ledger: Ledger,
-    before: frozenset[str],
-    catalog: Catalog,
+    bringing: Bringing,
     sources: Sources | Mapping[str, Given],
     wishes: Wishes,
     progress: Progress | None,
@@ -148,8 +178,7 @@ def bring(
     Args:
         path: the folder of the district.
         ledger: its ledger.
-        before: what is sensitive and was on already.
-        catalog: as declared from now on.
+        bringing: the catalog, and what was there before.
         sources: they bring every table of it.
         wishes: what else is to be.
         progress: as of `load_next`.
@@ -158,26 +187,28 @@ def bring(
         CatalogRefused: as `load_next`.
         AccessRefused: as `load_next`.
     """
-    switched_on = wishes.switched_on(before, catalog)
+    catalog = bringing.catalog
+    _check_no_free_text(catalog)
+    switched_on = wishes.switched_on(ledger.approved_names() & bringing.on, catalog)
     key = owner_key(path)
-    opted_out = owner_hashes(wishes.opted_out, key)
-    if opted_out:
-        ledger.note_opt_outs([person for hashes in opted_out.values() for person in hashes], out=True)
-    standing = Standing(ledger.known_cohorts(), ledger.opted_out(), _retired(ledger))
+    wanted = owner_hashes(wishes.opted_out, key)
+    if wanted:
+        ledger.note_opt_outs([person for hashes in wanted.values() for person in hashes], out=True)
+    opted_out = ledger.opted_out()
+    standing = Standing(ledger.known_cohorts(), opted_out, _retired(ledger))
     loaded = load(catalog, sources, path / VAULT_FOLDER, owner_key=key, standing=standing, progress=progress)
-    epoch = Epoch(loaded.epoch, loaded.file, loaded.catalog.digest)
     try:
-        _check_strangers(loaded, standing, wishes)
-        if wishes.catalog is not None:
-            _keep(wishes.catalog, path / VAULT_FOLDER / pending_file(loaded.file))
+        _check_students(path, loaded, standing, bringing, wishes)
+        if bringing.text is not None:
+            _keep(bringing.text, path / VAULT_FOLDER / pending_file(loaded.file))
+        loaded.report.day = ledger.today().isoformat()
         loaded.report.kept_until = {c: last_day(c).isoformat() for c in catalog.cohorts if c not in standing.retired}
-        loaded.report.write(path / REPORTS_FOLDER)
-        ledger.open_epoch(epoch, loaded.newcomers, cohorts=catalog.cohorts, switched_on=switched_on)
-    except BaseException:
-        _remove(path, ledger.current_epoch())
-        raise
-    settle(path, epoch)
-    return replace(loaded, unknown=unknown(ledger, opted_out))
+        page = loaded.report.write(path / REPORTS_FOLDER)
+        epoch = Epoch(loaded.epoch, loaded.file, loaded.catalog.digest)
+        ledger.open_epoch(epoch, loaded.newcomers, EpochTerms(catalog.cohorts, switched_on, opted_out))
+    finally:
+        settle(path, ledger)
+    return replace(loaded, unknown=unknown(ledger, wanted), page=page)
 
 
 def unknown(ledger: Ledger, persons: Mapping[str, Sequence[bytes]]) -> tuple[str, ...]:
@@ -203,7 +234,7 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _check_same_district(ledger: Ledger, before: Catalog, after: Catalog) -> None:
+def _check_same_district(ledger: Ledger, former: Catalog | None, catalog: Catalog) -> None:
     """Make sure that a catalog declares the district of this ledger, with all classes that can still be asked about.
 
     Raises:
@@ -211,20 +242,36 @@ def _check_same_district(ledger: Ledger, before: Catalog, after: Catalog) -> Non
     """
 
     def refusal(message: str, accepted: str) -> CatalogRefused:
-        return CatalogRefused(message, file=after.district_id, accepted=accepted)
+        return CatalogRefused(message, file=catalog.district_id, accepted=accepted)
 
     identity = ledger.identity
-    if (after.district_id, after.time_zone) != (identity.district_id, identity.time_zone):
-        message = "The catalog is of another district, or has another time zone."
+    if (catalog.district_id, catalog.time_zone) != (identity.district_id, identity.time_zone):
+        message = "The catalog is of another district, or has another time zone; neither ever changes."
         raise refusal(message, f"{identity.district_id} in {identity.time_zone}")
-    if (after.owner, after.cohort) != (before.owner, before.cohort):
+    if former is not None and (catalog.owner, catalog.cohort) != (former.owner, former.cohort):
         message = "The catalog has another owner or cohort column than before."
-        raise refusal(message, f"owner: {before.owner}, cohort: {before.cohort}")
+        raise refusal(message, f"owner: {former.owner}, cohort: {former.cohort}")
     kept = [c for c, balance in ledger.balances(DISTRICT).items() if balance.standing is not MayBeAsked.SEALED]
-    gone = [cohort for cohort in kept if cohort in before.cohorts and cohort not in after.cohorts]
+    gone = [cohort for cohort in kept if cohort not in catalog.cohorts]
     if gone:
         message = f"The catalog no longer lists classes of {years_text(gone)}, which are not sealed yet."
-        raise refusal(message, f"classes of {years_text({*gone, *after.cohorts})}")
+        raise refusal(message, f"classes of {years_text({*gone, *catalog.cohorts})}")
+
+
+def _check_no_free_text(catalog: Catalog) -> None:
+    """Refuse texts without a list: nobody has read what stands in them.
+
+    Raises:
+        CatalogRefused: a table of students has such a column that is on.
+    """
+    declared = json.loads(catalog.document)["tables"]
+    for table in catalog.private_tables:
+        for column in table.columns.values():
+            free = column.on and column.type == tree.TEXT and column.values is None and column.constant is None
+            if free and declared[table.name]["columns"][column.name]["values"] is None:
+                message = f"tables.{table.name}.columns.{column.name}: free text about students is never loaded."
+                accepted = "values: [each, text, that, may, stand, there]"
+                raise CatalogRefused(message, file=catalog.district_id, accepted=accepted)
 
 
 def _retired(ledger: Ledger) -> tuple[int, ...]:
@@ -233,40 +280,82 @@ def _retired(ledger: Ledger) -> tuple[int, ...]:
     return tuple(cohort for cohort, balance in balances.items() if balance.standing is MayBeAsked.SEALED)
 
 
-def _check_strangers(loaded: Loaded, standing: Standing, wishes: Wishes) -> None:
-    """Refuse a load in which most students are new: the ids have another form, and every budget would begin anew.
+def _check_students(path: Path, loaded: Loaded, standing: Standing, bringing: Bringing, wishes: Wishes) -> None:
+    """Refuse a load whose students are not those of the district, unless somebody said that it is so.
+
+    Ids of another form make every student new, and an opt-out is lost with the id it was given for; a file that was
+    cut off makes students gone.
 
     Raises:
-        CatalogRefused: they are, and nobody said that it is so.
+        CatalogRefused: nobody is left, most are new or gone, or somebody who opted out is gone.
     """
-    if wishes.strangers or not standing.register or loaded.persons < STRANGERS_MIN:
+
+    def refusal(message: str, accepted: str) -> CatalogRefused:
+        why = loaded.report.why(loaded.catalog.cohort_table)
+        return CatalogRefused(f"{message}{why}", file=loaded.catalog.district_id, accepted=accepted, load=True)
+
+    if not loaded.persons:
+        raise refusal("No student would be kept.", "sources whose students have a class and accepted cells")
+    known = bool(standing.register) and loaded.persons >= STRANGERS_MIN
+    if known and not wishes.strangers and 2 * len(loaded.newcomers) > loaded.persons:
+        message = f"Of {loaded.persons:,} students {len(loaded.newcomers):,} are new: their ids have another form."
+        raise refusal(message, "the ids of the loads before; or --new-students, if most are new indeed")
+    if bringing.former is None or bringing.vault is None:
         return
-    if 2 * len(loaded.newcomers) > loaded.persons:
-        message = "Most students of these sources are new to the district: their ids have another form than before."
-        accepted = "sources with the ids of the loads before; or --new-students, if most of them are new indeed"
-        raise CatalogRefused(message, file=str(loaded.catalog.district_id), accepted=accepted, load=True)
+    vault = path / VAULT_FOLDER / loaded.file
+    found = change(bringing.vault, bringing.former.cohort_table, vault, loaded.catalog.cohort_table)
+    if found is None:
+        return
+    if not wishes.fewer and found.before >= STRANGERS_MIN and 2 * found.gone > found.before:
+        message = f"Of {found.before:,} students {found.gone:,} would be gone."
+        raise refusal(message, "the whole of the records; or --fewer-students, if most have left indeed")
+    if not wishes.opt_outs_left and found.opted_out_gone and found.fresh:
+        message = (
+            f"{found.opted_out_gone:,} students who opted out are not in these records. If one of them has another "
+            "id now, research would count the child again."
+        )
+        raise refusal(
+            message, "opt-outs of the new ids (--opt-outs FILE), and --opt-outs-left if all others have left"
+        )
 
 
-def _keep(catalog: Path, pending: Path) -> None:
-    """Copy a catalog beside its vault, on disk at return."""
-    shutil.copyfile(catalog, pending)
-    pending.chmod(0o600)
-    with pending.open("rb") as file:
+def text_of(file: Path) -> str:
+    """The text of a catalog.
+
+    Raises:
+        CatalogRefused: it cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise CatalogRefused("The file cannot be read.", file=str(file), accepted="a YAML file in UTF-8") from None
+
+
+def _keep(text: str, pending: Path) -> None:
+    """Write the catalog that was verified beside its vault, on disk at return."""
+    with os.fdopen(os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
         os.fsync(file.fileno())
+    sync(pending.parent)
 
 
-def settle(path: Path, current: Epoch | None) -> None:
-    """Put the catalog of the current epoch in its place, and remove the records of all others."""
+def settle(path: Path, ledger: Ledger) -> None:
+    """Put the catalog of the current epoch in its place; remove the records of all others, and reports of none.
+
+    Whoever still reads records that were replaced reads them to the end.
+    """
+    sweep(path / VAULT_FOLDER)
+    current, known = ledger.current_epoch(), ledger.epochs()
+    kept = set()
     if current is not None:
+        kept = {current.file, file_of(current.file)}
         pending = path / VAULT_FOLDER / pending_file(current.file)
         if pending.is_file():
             pending.replace(path / CATALOG_FILE)
-        _remove(path, current)
-
-
-def _remove(path: Path, current: Epoch | None) -> None:
-    """Remove the files of every epoch but the current one; whoever still reads them reads to the end."""
-    kept = set() if current is None else {current.file, file_of(current.file), pending_file(current.file)}
     for file in (path / VAULT_FOLDER).glob("epoch-*"):
         if file.name not in kept:
+            file.unlink(missing_ok=True)
+    for file in (path / REPORTS_FOLDER).glob(f"{REPORT_PREFIX}*"):
+        if file.stem.rpartition("-")[2] not in known:
             file.unlink(missing_ok=True)

@@ -9,7 +9,8 @@ from budgets.cohorts import years_text
 from budgets.grants import DISTRICT, Grant
 from budgets.ledger import Ledger
 from engine.epochs import declared
-from engine.folder import LEDGER_FILE, owner_key, require_district
+from engine.folder import LEDGER_FILE, VAULT_FOLDER, owner_key, require_district
+from engine.intake.load import sweep
 from engine.intake.persons import owner_hashes
 from engine.loading import unknown
 from engine.refusals import AccessRefused
@@ -32,10 +33,9 @@ class Office:
         `with Office.open(Path("homeroom-demo")) as office: office.close_district("A. Officer", "a complaint")`
     """
 
-    def __init__(self, path: Path, ledger: Ledger, catalog: Catalog) -> None:
+    def __init__(self, path: Path, ledger: Ledger) -> None:
         self._path = path
         self._ledger = ledger
-        self.catalog = catalog
 
     @classmethod
     def open(cls, path: Path, *, clock: Clock | None = None) -> Self:
@@ -46,12 +46,17 @@ class Office:
             LedgerDamaged: the ledger contradicts itself.
         """
         require_district(path)
-        ledger = Ledger.open(path / LEDGER_FILE, clock or SystemClock())
-        try:
-            return cls(path, ledger, declared(path, ledger.current_epoch()))
-        except BaseException:
-            ledger.close()
-            raise
+        sweep(path / VAULT_FOLDER)
+        return cls(path, Ledger.open(path / LEDGER_FILE, clock or SystemClock()))
+
+    @property
+    def catalog(self) -> Catalog:
+        """The declared catalog; nothing but grants needs it, so that a district with a wrong one can be closed.
+
+        Raises:
+            CatalogRefused: it cannot be read.
+        """
+        return declared(self._path, self._ledger.current_epoch())
 
     # -- what is so
 
@@ -127,15 +132,22 @@ class Office:
             out: whether they are out.
 
         Returns:
-            The ids of whom no load has brought; they are noted like the others.
+            The ids that are not noted, as no load has brought a student of them.
 
         Raises:
             AccessRefused: nobody is named (`approval`).
             CatalogRefused: the district's key is missing.
         """
         persons = owner_hashes(ids, owner_key(self._path))
-        self._ledger.note_opt_outs([one for hashes in persons.values() for one in hashes], out=out)
-        return unknown(self._ledger, persons)
+        strange = unknown(self._ledger, persons)
+        known = [one for name, hashes in persons.items() if name not in strange for one in hashes]
+        if known or not strange:
+            self._ledger.note_opt_outs(known, out=out)
+        return strange
+
+    def opted_out(self) -> int:
+        """How many students the register knows of those who opted out; for the officer alone."""
+        return len(self._ledger.known_cohorts(sorted(self._ledger.opted_out())))
 
     def open_district(self, by: Sequence[str], signed_off_by: str) -> None:
         """End the pilot, or open again after a closing: two people, and the group that signed off."""

@@ -75,6 +75,11 @@ def epoch(database: Database, name: str) -> Epoch | None:
     return Epoch(*rows[0]) if rows else None
 
 
+def epochs(database: Database) -> frozenset[str]:
+    """The ids of all epochs there were."""
+    return frozenset(name for (name,) in database.rows("SELECT id FROM epochs"))
+
+
 def current_epoch(database: Database) -> Epoch | None:
     """The newest epoch, if anything was loaded."""
     rows = database.rows("SELECT id, file, catalog_digest FROM epochs ORDER BY seq DESC LIMIT 1")

@@ -110,13 +110,15 @@ def every_column(document: Document) -> Iterator[tuple[str, str, ColumnSpec]]:
 
 
 def sensitive_on(structure: str) -> frozenset[str]:
-    """The sensitive tables that are switched on, and columns of tables that are on, as `table.column`."""
+    """Every column that is on and sensitive, or in a sensitive table that is on, as `table.column`."""
     found = set()
     for name, table in document_of(structure).tables.items():
-        if not (not table.sensitive if table.on is None else table.on):
-            continue
-        found |= {name} if table.sensitive else set()
-        found |= {f"{name}.{column}" for column, spec in table.columns.items() if spec.sensitive and is_on(spec)}
+        if not table.sensitive if table.on is None else table.on:
+            found |= {
+                f"{name}.{column}"
+                for column, spec in table.columns.items()
+                if is_on(spec) and (spec.sensitive or table.sensitive)
+            }
     return frozenset(found)
 
 

@@ -11,19 +11,27 @@ import re
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _IDENTIFIERS = frozenset((
-    "address", "birthdate", "birthday", "dob", "email", "fingerprint", "login", "passport", "password", "phone",
-    "photo", "sms", "ssn", "street", "surname", "telephone", "username",
+    "address", "birthdate", "birthday", "birthdt", "dob", "email", "emails", "emailaddress", "fax", "fingerprint",
+    "guardian", "guardians", "homephone", "latitude", "login", "longitude", "medicaid", "mobile", "passport",
+    "password", "phone", "phones", "photo", "signature", "sms", "ssid", "ssn", "street", "surname", "telephone",
+    "username", "zip", "zipcode",
 ))  # fmt: skip
 _IDENTIFYING_NAMES = frozenset((
-    "bdate", "birthdate", "dateofbirth", "familyname", "firstname", "fname", "forename", "fullname", "givenname",
-    "guardianname", "lastname", "legalname", "lname", "maidenname", "middlename", "mname", "nickname", "parentname",
-    "preferredname", "pupilname", "socialsecurity", "socialsecuritynumber", "studentname",
+    "bdate", "dateofbirth", "fname", "forename", "lname", "mname", "nickname", "pupilname", "socialsecurity",
+    "socialsecuritynumber", "statestudentid", "studentid", "studentnumber",
 ))  # fmt: skip
-_NEVER = frozenset(("biometric", "biometrics", "citizenship", "immigration", "religion"))
-_SENSITIVE = frozenset((
-    "asylee", "discipline", "disciplinary", "disability", "expelled", "foster", "health", "homeless", "iss",
-    "migrant", "military", "oss", "pregnant", "refugee", "suspension", "suspensions",
+_KINDS_OF_NAME = frozenset((
+    "family", "father", "first", "full", "given", "guardian", "last", "legal", "maiden", "middle", "mother", "parent",
+    "preferred", "pupil", "student",
 ))  # fmt: skip
+_NEVER = ("biometr", "citizen", "immigra", "religio", "undocumented")
+_SENSITIVE = (
+    "asylee", "disabil", "disabled", "disciplin", "expelled", "expulsion", "foster", "handicap", "health", "homeless",
+    "juvenile",
+    "medical", "migrant", "military", "parenting", "pregnan", "refugee", "suspen",
+)  # fmt: skip
+"""Beginnings of words."""
+_SENSITIVE_WORDS = frozenset(("iss", "oss"))
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -38,19 +46,32 @@ def words_of(name: str) -> tuple[str, ...]:
 def never_taken(name: str) -> bool:
     """Whether a column's name says that it identifies a person, or is refused for ever.
 
-    >>> [never_taken(name) for name in ("birth_date", "lastName", "student_phone", "citizenship_status")]
-    [True, True, True, True]
-    >>> [never_taken(name) for name in ("school_name", "phoneme_score", "grade_level", "birth_quarter")]
-    [False, False, False, False]
+    >>> [never_taken(name) for name in ("birth_date", "lastName", "student_phone", "citizenship", "first name")]
+    [True, True, True, True, True]
+    >>> [never_taken(name) for name in ("school_name", "phoneme_score", "grade_level", "birth_quarter", "first_year")]
+    [False, False, False, False, False]
     """
     words = words_of(name)
-    return bool((_IDENTIFIERS | _NEVER) & set(words)) or "".join(words) in _IDENTIFYING_NAMES
+    whole = "".join(words)
+    naming = any(whole == f"{kind}name" for kind in _KINDS_OF_NAME) or (
+        bool({"name", "names"} & set(words)) and bool(_KINDS_OF_NAME & set(words))
+    )
+    birth = "birth" in words and bool({"date", "day"} & set(words))
+    listed = bool(_IDENTIFIERS & set(words)) or whole in _IDENTIFYING_NAMES
+    return naming or birth or listed or _begins(words, _NEVER)
 
 
 def taken_as_sensitive(name: str) -> bool:
     """Whether a column's or table's name says that it is sensitive.
 
-    >>> [taken_as_sensitive(name) for name in ("homeless", "oss_days", "disability_category", "has_iep", "gpa")]
+    >>> [taken_as_sensitive(name) for name in ("homelessness", "oss_days", "disability_category", "has_iep", "gpa")]
     [True, True, True, False, False]
+    >>> taken_as_sensitive("econ_disadv")
+    False
     """
-    return bool(_SENSITIVE & set(words_of(name)))
+    words = words_of(name)
+    return bool(_SENSITIVE_WORDS & set(words)) or _begins(words, _SENSITIVE)
+
+
+def _begins(words: tuple[str, ...], beginnings: tuple[str, ...]) -> bool:
+    return any(word.startswith(beginnings) for word in words)

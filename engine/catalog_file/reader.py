@@ -22,6 +22,14 @@ def _parsed(text: str) -> Any:
     return YAML(typ="rt").load(text)
 
 
+def _alias(text: str) -> int | None:
+    """The line of the first anchor or alias of a YAML text: with them a short text is a long one."""
+    for event in YAML(typ="rt").parse(text):
+        if getattr(event, "anchor", None) is not None:
+            return int(event.start_mark.line) + 1
+    return None
+
+
 class Reader:
     """One catalog: its file's name, its tree (with line numbers, if read from YAML), refusals that point into it."""
 
@@ -35,17 +43,21 @@ class Reader:
         if "\0" in text:
             raise CatalogRefused("The file has a NUL character.", file=file, accepted="plain YAML text")
         try:
+            line = _alias(text)
+            if line is not None:
+                message = "Anchors and aliases are not accepted."
+                raise CatalogRefused(message, file=file, line=line, accepted="plain YAML, each thing written out")
             return cls(file, _parsed(text))
         except MarkedYAMLError as error:
             line = None if error.problem_mark is None else error.problem_mark.line + 1
-            problem = (error.problem or "it cannot be read").rstrip(".")
+            problem = (error.problem or "it cannot be read").partition(" with value")[0].rstrip(".")
             raise CatalogRefused(
                 f"This is not valid YAML: {problem}.",
                 file=file,
                 line=line,
                 accepted="plain YAML, each key once",
             ) from None
-        except (YAMLError, ValueError, RecursionError):
+        except (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError):
             raise CatalogRefused("This is not valid YAML.", file=file, accepted="plain YAML") from None
 
     def line(self, path: Sequence[str | int]) -> int:

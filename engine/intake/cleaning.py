@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine import tree
 from engine.expressions import MAGNITUDE_MAX
+from engine.refusals import CatalogRefused
 from engine.sql import sql
 from engine.vault import storage_type
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 ACCEPTED, BLANK, WRONG = 0, 1, 2
 OWNER_BYTES = 16
+WHOLE_MAX = 1e15
 _BLOCK_BYTES = 64
 
 
@@ -68,15 +71,15 @@ def clean(connection: duckdb.DuckDBPyConnection, column: Column, cells: Any) -> 
 
 
 def clean_ids(connection: duckdb.DuckDBPyConnection, cells: Any) -> Any:
-    """Source ids without space around them; NULL where blank, or with a NUL in it."""
-    statement = "SELECT homeroom_clean(homeroom_text(cell)) AS id FROM homeroom_cells ORDER BY position"
+    """Source ids without space around them; NULL where there is none, or one with a NUL in it."""
+    statement = "SELECT homeroom_id(cell) AS id FROM homeroom_cells ORDER BY position"
     return _by_distinct_text(connection, cells, statement, {})[0]
 
 
 def hashed(connection: duckdb.DuckDBPyConnection, cells: Any, key: bytes) -> Any:
     """The owner of each source id: half of its HMAC-SHA-256 under a key (RFC 2104), as the text of a UUID.
 
-    Space around an id does not count; NULL where it is blank or has a NUL in it.
+    Space around an id does not count; NULL where there is none, or one with a NUL in it.
 
     Args:
         connection: a database in which `MACROS` have been run.
@@ -95,7 +98,7 @@ def hashed(connection: duckdb.DuckDBPyConnection, cells: Any, key: bytes) -> Any
     inner = "sha256(getvariable('homeroom_inner') || encode(id))"
     statement = (
         f"SELECT left(sha256(getvariable('homeroom_outer') || unhex({inner})), {2 * OWNER_BYTES}) AS owner FROM "
-        "(SELECT position, homeroom_clean(homeroom_text(cell)) AS id FROM homeroom_cells) ORDER BY position"
+        "(SELECT position, homeroom_id(cell) AS id FROM homeroom_cells) ORDER BY position"
     )
     return _by_distinct_text(connection, cells, statement, {})[0]
 
@@ -126,8 +129,59 @@ def _by_distinct_text(
 
 def _plain(cells: Any) -> Any:
     if pa.types.is_dictionary(cells.type):
-        return cells.cast(cells.type.value_type)
+        cells = cells.cast(cells.type.value_type)
+    if pa.types.is_floating(cells.type):
+        return pa.chunked_array([plain_text(chunk) for chunk in cells.chunks], pa.string())
     return cells.cast(pa.string()) if pa.types.is_null(cells.type) else cells
+
+
+def plain_text(values: Any) -> Any:
+    """Cells of any plain type as text: whole numbers without a decimal point or power of ten.
+
+    >>> plain_text(pa.array([12.0, 1.5, 123456789012.0, None])).to_pylist()
+    ['12', '1.5', '123456789012', None]
+
+    Raises:
+        pyarrow.ArrowException: they are of no plain type, or hold broken text.
+    """
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_floating(values.type):
+        encoded = values.dictionary_encode()
+        return pa.array(map(number_text, encoded.dictionary.to_pylist()), pa.string()).take(encoded.indices)
+    found = values.cast(pa.string())
+    found.validate(full=True)
+    return found
+
+
+def number_text(value: float | None) -> str | None:
+    """A number as text, whole ones without a decimal point or power of ten; None where it is no finite one.
+
+    >>> number_text(12.0), number_text(0.5), number_text(float("nan")), number_text(-0.0)
+    ('12', '0.5', None, '0')
+    """
+    if value is None or not np.isfinite(value):
+        return None
+    return str(int(value)) if value == int(value) and abs(value) < WHOLE_MAX else repr(float(value))
+
+
+def check_ids(file: str, cells: Any) -> None:
+    """Refuse source ids that are rounded numbers, as whole ones become in some programs where one of them is blank.
+
+    Raises:
+        CatalogRefused: there is one.
+    """
+    of = cells.type
+    if not pa.types.is_floating(of) or len(cells) == cells.null_count:
+        return
+    exact = 2.0 ** (53 if pa.types.is_float64(of) else 24 if pa.types.is_float32(of) else 11)
+    finite = pc.filter(cells, pc.fill_null(pc.is_finite(cells), False))  # noqa: FBT003 - what a NULL counts as
+    greatest = pc.max(pc.abs(finite)).as_py()
+    if greatest is not None and greatest >= exact:
+        message = "The students' ids are numbers that were rounded: several students would be one."
+        raise CatalogRefused(
+            message, file=file, accepted="ids as text, or as whole numbers without a blank", load=True
+        )
 
 
 def literal(value: Any, of: tree.Type) -> str:
@@ -165,12 +219,17 @@ _WHOLE = "[+-]?[0-9]{1,18}"
 _NUMBER = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?"
 _PARTS = "^([+-]?)([0-9]*)[.]?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$"
 _TRUE, _FALSE = "'true', 't', 'yes', 'y', '1'", "'false', 'f', 'no', 'n', '0'"
+NOBODY = "'na', 'n/a', '#n/a', 'nan', 'null', 'none', '-', 'unknown'"
+"""SQL: what programs write where there is no id; whoever had such an id would be one person with all others."""
+
 _LONGEST = len(str(MAGNITUDE_MAX))
 
 # Every CAST is a TRY_CAST: the database may evaluate a branch of CASE on rows of another branch.
 MACROS = f"""
 CREATE TEMP MACRO homeroom_text(x) AS NULLIF(trim(x, {_SPACE}), '');
 CREATE TEMP MACRO homeroom_clean(x) AS CASE WHEN NOT contains(x, chr(0)) THEN x END;
+CREATE TEMP MACRO homeroom_id(x) AS
+    CASE WHEN lower(homeroom_text(x)) NOT IN ({NOBODY}) THEN homeroom_clean(homeroom_text(x)) END;
 CREATE TEMP MACRO homeroom_boolean(x) AS
     CASE WHEN lower(x) IN ({_TRUE}) THEN TRUE WHEN lower(x) IN ({_FALSE}) THEN FALSE END;
 CREATE TEMP MACRO homeroom_finite(d) AS CASE WHEN d = 0 THEN 0::DOUBLE WHEN isfinite(d) THEN d END;

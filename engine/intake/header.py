@@ -56,6 +56,10 @@ def header_of(rows: Rows, catalog: Catalog, table: Table) -> Header:
     if not table.public:
         wanted = {SOURCE: owner_source(catalog), **wanted}
     places = places_of(rows, wanted)
+    for name, place in places.items():
+        if name != SOURCE and place == places.get(SOURCE):
+            message = f"The column {name} would be the students' ids."
+            raise refusal(rows.file, message, "another column; an id is never loaded as a value")
     left = tuple(name for place, name in enumerate(rows.names) if place not in places.values())
     return Header(places, left)
 
@@ -85,15 +89,26 @@ def places_of(rows: Rows, wanted: Mapping[str, str]) -> dict[str, int]:
         # What stands in the first line may then be a record, so it is not shown.
         raise refusal(
             rows.file,
-            "The first line names none of the table's columns.",
+            f"The first line names none of the table's columns.{_separated(rows.names)}",
             f"a header with {', '.join(list(wanted.values())[:SHOWN_NAMES_MAX])}",
             line=1,
         )
     for column, name in missing.items():
         title = "the owner column" if column == SOURCE else f"the column {column}"
-        message = f"There is no {name} for {title}; the header has {_shown(rows.names)}."
+        told = f"; the header has {_shown(rows.names)}" if 2 * len(found) >= len(wanted) else ""
+        message = f"There is no {name} for {title}{told}."
         raise refusal(rows.file, message, f"a column {name}", line=1)
     return found
+
+
+def _separated(names: Sequence[str]) -> str:
+    """What is likely to be the matter with a header that is one name."""
+    other = next(
+        (word for mark, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")) if mark in names[0]), None
+    )
+    if len(names) > 1 or other is None:
+        return ""
+    return f" It has {other} and no commas: save the file with commas between the cells."
 
 
 def _shown(names: Sequence[str]) -> str:

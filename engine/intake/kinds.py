@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 from openpyxl.cell.cell import ERROR_CODES
 
+from engine.intake.cleaning import WHOLE_MAX, number_text
 from engine.intake.rows import BATCH_ROWS, CsvRows, ParquetRows, checked_names, refusal
 from engine.refusals import CatalogRefused
 
@@ -214,7 +215,6 @@ class ExcelRows:
         return next(iter(sheets.values())) if self._sheet is None else sheets[self._sheet]
 
 
-_WHOLE_MAX = 1e15
 _MIDNIGHT = dt.time()
 
 
@@ -237,17 +237,6 @@ def cell_text(value: Any) -> str | None:
             return value.isoformat()
         case _:
             return None if value is None else str(value)
-
-
-def number_text(value: float | None) -> str | None:
-    """A number as text, whole ones without a decimal point or power of ten; None where it is no finite one.
-
-    >>> number_text(12.0), number_text(0.5), number_text(float("nan")), number_text(-0.0)
-    ('12', '0.5', None, '0')
-    """
-    if value is None or not np.isfinite(value):
-        return None
-    return str(int(value)) if value == int(value) and abs(value) < _WHOLE_MAX else repr(float(value))
 
 
 # -- Stata
@@ -304,6 +293,6 @@ class StataRows:
 
 def _stata_number(value: Any) -> str | None:
     """A number as text; of a float with four bytes as many digits as it has, so that 0.1 stays 0.1."""
-    if not np.isfinite(value) or (value == int(value) and abs(value) < _WHOLE_MAX):
+    if not np.isfinite(value) or (value == int(value) and abs(value) < WHOLE_MAX):
         return number_text(float(value))
     return str(value)

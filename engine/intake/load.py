@@ -71,6 +71,7 @@ class Loaded:
         newcomers: owner hash (16 bytes) and cohort of everybody in it whom the register does not know.
         report: what was done with the sources.
         unknown: ids of this load's opt-outs of which no load has ever brought a student.
+        page: the report, once it is written.
     """
 
     epoch: str
@@ -80,6 +81,7 @@ class Loaded:
     newcomers: tuple[tuple[bytes, int], ...]
     report: Report
     unknown: tuple[str, ...] = ()
+    page: Path | None = None
 
 
 def load(
@@ -111,7 +113,7 @@ def load(
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        _sweep(folder)
+        sweep(folder)
         with _workplace(folder) as work:
             one = _Load(catalog, work, owner_key, standing)
             with duckdb.connect(str(work / "work.duckdb"), config=_settings(work, threads)) as connection:
@@ -153,7 +155,7 @@ def _workplace(folder: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Remove what loads that died have left behind."""
     for work in folder.glob(f"{WORK}*"):
         with contextlib.suppress(OSError), (work / _LOCK).open("a") as lock:
@@ -192,17 +194,18 @@ def _put_in_place(paths: Sequence[Path], folder: Path) -> None:
     try:
         for path in paths:
             path.chmod(0o600)
-            _sync(path)
+            sync(path)
             path.rename(folder / path.name)
             placed.append(folder / path.name)
-        _sync(folder)
+        sync(folder)
     except BaseException:
         for path in placed:
             path.unlink(missing_ok=True)
         raise
 
 
-def _sync(target: Path) -> None:
+def sync(target: Path) -> None:
+    """Make a file or folder durable."""
     descriptor = os.open(target, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -12,7 +12,7 @@ from engine.refusals import CatalogRefused
 from engine.vault import stored_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from engine.catalog import Catalog
@@ -29,6 +29,18 @@ def are_bundles(given: Sequence[Path]) -> bool:
     return bool(given) and all(is_bundle(path) for path in given)
 
 
+def require_there(given: Sequence[Path]) -> None:
+    """Refuse a source that is not there, by its name.
+
+    Raises:
+        CatalogRefused: one is not.
+    """
+    for path in given:
+        if not path.exists():
+            message = "There is no such file or folder."
+            raise CatalogRefused(message, file=str(path), accepted="a path that is there", load=True)
+
+
 def sources_of(given: Sequence[Path], catalog: Catalog, mapping: Path | None) -> Sources:
     """The sources of a load.
 
@@ -40,6 +52,7 @@ def sources_of(given: Sequence[Path], catalog: Catalog, mapping: Path | None) ->
     Raises:
         CatalogRefused: no kind is recognised, or the source or mapping cannot be read.
     """
+    require_there(given)
     if are_bundles(given):
         return OneRoster(given)
     if len(given) != 1:
@@ -49,13 +62,11 @@ def sources_of(given: Sequence[Path], catalog: Catalog, mapping: Path | None) ->
         return Mapped.read(mapping, source)
     named = _named(source, catalog) if source.is_dir() else {}
     if not named:
-        raise _refusal(
-            given, "It is not clear what this source is." if source.exists() else "There is no such source."
-        )
+        raise _refusal(given, "It is not clear what this source is.")
     return Plain({name: file_rows(file) for name, file in named.items()})
 
 
-def named_sources(given: dict[str, Path]) -> Sources:
+def named_sources(given: Mapping[str, Path]) -> Sources:
     """Sources of which each is named after its table."""
     return Plain({name: file_rows(file) for name, file in given.items()})
 

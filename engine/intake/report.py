@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-OUTSIDE = "no cohort, or no row in the cohort table"
-RETIRED = "the class is sealed: its records are no longer kept"
+REPORT_PREFIX = "load-"
+OUTSIDE = "no class: none in the cohort table, or one that is not on the catalog's list"
+RETIRED = "the class is sealed: nothing of it is loaded any more"
+EXPECTED = frozenset(("not a student", "to be deleted or inactive", "deleted, inactive, or not of a student"))
+"""Reasons that every roster has rows for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class FileReport:
         left_behind: columns that were not.
         repaired: what was put right → how many cells, rows or names.
         dropped: why rows were left out → how many.
+        unread: what was not understood and left blank → how many cells.
     """
 
     file: str
@@ -58,6 +62,7 @@ class FileReport:
     left_behind: tuple[str, ...]
     repaired: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class Report:
     Attributes:
         epoch: its id.
         district: the district's name.
+        day: of the load, by the district's calendar.
         students: of whom the records are.
         tables: what was done with each table.
         files: what was done with each file before.
@@ -92,6 +98,7 @@ class Report:
 
     epoch: str
     district: str = ""
+    day: str = ""
     students: Students = field(default_factory=Students)
     tables: dict[str, TableReport] = field(default_factory=dict)
     files: list[FileReport] = field(default_factory=list)
@@ -106,6 +113,29 @@ class Report:
         found |= {name: table.left_behind for name, table in self.tables.items()}
         return {name: columns for name, columns in found.items() if columns}
 
+    def why(self, table: str) -> str:
+        """Why rows of a table were left out, the most frequent reasons first, as the end of a message."""
+        found = sorted(self.tables[table].dropped.items(), key=lambda pair: -pair[1])[:3]
+        reasons = "; ".join(f"{rows:,}: {reason}" for reason, rows in found)
+        return f" Rows of {table} that were left out: {reasons}." if found else ""
+
+    def warnings(self, share: float) -> list[str]:
+        """What the officer should look at: more than a share of a table or file was left out or not understood."""
+        found = [
+            f"{name}: {sum(table.dropped.values()):,} of {table.rows_read:,} rows were left out.{self.why(name)}"
+            for name, table in self.tables.items()
+            if sum(table.dropped.values()) > share * table.rows_read
+        ]
+        for name, table in self.tables.items():
+            for column, counts in table.replaced.items():
+                if counts["not accepted"] > share * table.rows_read:
+                    found.append(f"{name}.{column}: {counts['not accepted']:,} cells were not accepted.")
+        for file in self.files:
+            for what, cells in (file.unread | file.dropped).items():
+                if cells > share * file.rows and what not in EXPECTED:
+                    found.append(f"{file.file}: {cells:,} of {file.rows:,}: {what}.")
+        return found
+
     def document(self) -> dict[str, Any]:
         """The report as plain values."""
         return asdict(self)
@@ -118,7 +148,7 @@ class Report:
         return environment.get_template("report.html").render(report=self)
 
     def write(self, folder: Path) -> Path:
-        """Write `load-<epoch>.json` and `.html`, readable by their owner alone, into a folder only the owner enters.
+        """Write `load-<day>-<epoch>.json` and `.html` for their owner alone, into a folder only the owner enters.
 
         Returns:
             The page.
@@ -128,8 +158,9 @@ class Report:
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = json.dumps(self.document(), indent=2, ensure_ascii=False) + "\n"
-        _write(folder / f"load-{self.epoch}.json", text)
-        page = folder / f"load-{self.epoch}.html"
+        name = f"{REPORT_PREFIX}{self.day}-{self.epoch}" if self.day else f"{REPORT_PREFIX}{self.epoch}"
+        _write(folder / f"{name}.json", text)
+        page = folder / f"{name}.html"
         _write(page, self.page())
         return page
 

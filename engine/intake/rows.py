@@ -1,9 +1,9 @@
 """Rows of a source, read in batches: CSV, Parquet, and tables in memory.
 
 Only the columns that are asked for are read; the rest is left behind. A file is read whole or refused: a stray
-quote in one student's line must never swallow another's, so quoting is checked strictly and ragged lines refuse
-the file, by line number and never by content. No type is guessed from records; what a cell means is decided
-where it is cleaned (`engine.intake.cleaning`).
+quote in one student's line must never swallow another's, so quoting is checked strictly, a quoted cell ends in the
+line it begins in, and ragged lines refuse the file, by line number and never by content. No type is guessed from
+records; what a cell means is decided where it is cleaned (`engine.intake.cleaning`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ TABLE_ROWS = 500_000
 _BLOCK_BYTES = 1 << 25
 _CHUNK_BYTES = 1 << 22
 _PARQUET = b"PAR1"
+PLAIN_TEXT = "a text file in UTF-8; in Excel: Save as, CSV UTF-8"
 
 
 class Rows(Protocol):
@@ -228,23 +229,39 @@ class CsvRows:
             for chunk in itertools.chain(iter(lambda: file.read(_CHUNK_BYTES), b""), [b""]):
                 if b"\0" in chunk:
                     line += chunk[: chunk.index(b"\0")].count(b"\n")
-                    raise refusal(self.file, "The file has a NUL byte.", "a text file in UTF-8", line=line)
+                    raise refusal(
+                        self.file,
+                        "The file has a NUL byte.",
+                        PLAIN_TEXT,
+                        line=line,
+                    )
                 try:
                     decoder.decode(chunk, final=not chunk)
                 except UnicodeDecodeError as error:
                     line += bytes(error.object[: error.start]).count(b"\n")
-                    raise refusal(self.file, "The file is not in UTF-8.", "a text file in UTF-8", line=line) from None
+                    raise refusal(
+                        self.file,
+                        "The file is not in UTF-8.",
+                        PLAIN_TEXT,
+                        line=line,
+                    ) from None
                 line += chunk.count(b"\n")
                 fine = fine and quotes.fine(chunk)
-        return fine and not quotes.open
+        return fine and not quotes.open and not quotes.over_lines
 
     def _lines(self) -> Iterator[list[str]]:
         """Every line of cells, strictly: a wrong quote refuses the file."""
         with self._path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, strict=True)
-            read = 0
+            read = before = 0
             try:
                 for cells in lines:
+                    if lines.line_num - before > 1:
+                        message = (
+                            "A cell in quotes goes on in the next line: a stray quote would swallow others' lines."
+                        )
+                        raise refusal(self.file, message, "every row on one line", before + 1)
+                    before = lines.line_num
                     yield cells
                     read += bool(cells)
             except csv.Error as error:
@@ -304,6 +321,7 @@ class _Quotes:
 
     def __init__(self) -> None:
         self.open = False
+        self.over_lines = False
         self._held = b""
         self._before = b"\n"
 
@@ -315,10 +333,13 @@ class _Quotes:
         seen = np.frombuffer(self._before + text + self._held, np.uint8)
         quotes = np.flatnonzero(seen[1:-1] == ord('"')) + 1
         opening, closing = quotes[int(self.open) :: 2], quotes[int(not self.open) :: 2]
+        ends = np.flatnonzero(np.isin(seen[1:-1], _ENDS)) + 1
+        self.over_lines |= bool((np.searchsorted(quotes, ends) % 2 != int(self.open)).any())
         self._before, self.open = text[-1:], self.open ^ bool(len(quotes) % 2)
         return bool(np.isin(seen[opening - 1], _BESIDE).all() and np.isin(seen[closing + 1], _BESIDE).all())
 
 
+_ENDS = np.frombuffer(b"\r\n", np.uint8)
 _BESIDE = np.frombuffer(b',\r\n"', np.uint8)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine.intake.rows import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import duckdb
@@ -68,3 +68,23 @@ class Plain:
     def files(self) -> tuple[FileReport, ...]:
         """As `Sources.files`."""
         return ()
+
+
+@dataclass(frozen=True)
+class Together:
+    """Several sources of one load, each of other tables; where two bring one table, the last one does."""
+
+    parts: Sequence[Sources]
+
+    def tables(
+        self, catalog: Catalog, connection: duckdb.DuckDBPyConnection, work: Path, progress: Progress
+    ) -> Mapping[str, Rows]:
+        """As `Sources.tables`."""
+        found: dict[str, Rows] = {}
+        for part in self.parts:
+            found |= part.tables(catalog, connection, work, progress)
+        return found
+
+    def files(self) -> tuple[FileReport, ...]:
+        """As `Sources.files`."""
+        return tuple(report for part in self.parts for report in part.files())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from engine.intake.cleaning import ACCEPTED, BLANK, MACROS, WRONG, clean, hashed, literal
+from engine.intake.cleaning import ACCEPTED, BLANK, MACROS, WRONG, check_ids, clean, hashed, literal
 from engine.intake.header import SOURCE, header_of, source_columns
 from engine.intake.rows import refusal
 from engine.sql import quoted
@@ -98,6 +98,7 @@ class Staged:
         connection, columns = self._connection, self._columns
         made: dict[str, Any] = {ROW: np.arange(self.rows, self.rows + rows)}
         if self._ids is not None:
+            check_ids(file, cells[SOURCE])
             made[STAGED_OWNER] = self._ids(cells[SOURCE])
         statuses = {}
         for column in columns:

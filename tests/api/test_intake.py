@@ -95,8 +95,11 @@ def test_a_district_from_a_oneroster_bundle(homeroom, tmp_path):
     assert done.returncode == 0, done.stderr
     told = done.stderr.decode()
     assert "student: cohort_year, entry_year, race_ethnicity, sex" in told
-    assert "givenName" in told
-    assert "birthDate" in told
+    assert "30 students, 30 of them new, 0 opted out." in told
+    (page,) = (tmp_path / "d" / "reports").glob("load-*.html")
+    assert str(page) in told
+    for left in ("givenName", "birthDate"):
+        assert left in page.read_text(encoding="utf-8")
     assert persons(tmp_path / "d") == 30
     for file in (tmp_path / "d").rglob("*"):
         assert not file.is_file() or b"CANARY" not in file.read_bytes(), file
@@ -126,7 +129,7 @@ def test_a_mapping_is_kept_for_the_next_load(homeroom, tmp_path, catalog):
     begun = homeroom("init", tmp_path / "d", "--from", source, "--catalog", catalog, "--mapping", mapping)
     assert begun.returncode == 0, begun.stderr
     assert persons(tmp_path / "d", "sex = 'F'") == 25
-    assert "SSN" in begun.stderr.decode()
+    assert "not read: 1 columns" in begun.stderr.decode()
     mapping.unlink()
     assert homeroom("load", tmp_path / "d", source).returncode == 0
     source.write_text("Other\n1\n")
@@ -156,9 +159,35 @@ def test_a_second_beginning_is_refused(homeroom, tmp_path, catalog):
     assert b"homeroom load" in again.stderr
     assert not (tmp_path / "e").exists()
     (tmp_path / "d").rename(tmp_path / "gone")
-    lost = homeroom("init", tmp_path / "e", *begin).stderr.decode()
-    assert "is gone" in lost
+    lost = " ".join(homeroom("init", tmp_path / "e", *begin).stderr.decode().split())
+    assert "none in that folder now" in lost
     assert "backup" in lost
+    (note,) = (tmp_path / "state").rglob("*.json")
+    note.write_text("torn", encoding="utf-8")
+    assert homeroom("init", tmp_path / "e", *begin).returncode == 6
+
+
+def test_a_beginning_that_failed_may_be_tried_again(homeroom, tmp_path, catalog):
+    """It leaves no note, and no folder."""
+    source = pupils(tmp_path / "export" / "pupil.csv", 0).parent
+    begin = ("init", tmp_path / "d", "--from", source, "--catalog", catalog)
+    done = homeroom(*begin)
+    assert done.returncode == 6
+    assert b"No student would be kept" in done.stderr
+    assert not list((tmp_path / "state").rglob("*.json"))
+    pupils(tmp_path / "export" / "pupil.csv")
+    assert homeroom(*begin).returncode == 0
+
+
+def test_a_district_is_not_begun_where_that_cannot_be_noted(homeroom, tmp_path, catalog, monkeypatch):
+    """Else it could be begun twice."""
+    (tmp_path / "blocked").write_text("a file", encoding="utf-8")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "blocked"))
+    source = pupils(tmp_path / "export" / "pupil.csv").parent
+    done = homeroom("init", tmp_path / "d", "--from", source, "--catalog", catalog)
+    assert done.returncode == 6
+    assert b"XDG_STATE_HOME" in done.stderr
+    assert not (tmp_path / "d").exists()
 
 
 def test_opting_out_and_taking_it_back(homeroom, tmp_path, catalog):
@@ -169,8 +198,10 @@ def test_opting_out_and_taking_it_back(homeroom, tmp_path, catalog):
     assert homeroom("init", tmp_path / "d", *begin).returncode == 0
     assert persons(tmp_path / "d", "NOT homeroom_research") == 2
     noted = homeroom("opt-out", "add", tmp_path / "d", "S3", "nobody")
-    assert noted.returncode == 0
-    assert "never seen nobody" in noted.stderr.decode()
+    assert noted.returncode == 6
+    assert "Noted." in noted.stderr.decode()
+    assert "NOT noted: the district has never seen nobody." in noted.stderr.decode()
+    assert homeroom("opt-out", "list", tmp_path / "d").stdout.decode().startswith("3 students")
     assert persons(tmp_path / "d", "NOT homeroom_research") == 2, "the records are still those of before"
     assert homeroom("load", tmp_path / "d", source).returncode == 0
     assert persons(tmp_path / "d", "NOT homeroom_research") == 3
@@ -209,7 +240,7 @@ def test_what_is_sensitive_takes_two_people_at_the_beginning_too(homeroom, tmp_p
 @pytest.mark.parametrize(
     ("source", "part"),
     [
-        ("nothing.csv", "There is no such source"),
+        ("nothing.csv", "There is no such file or folder"),
         ("strange.csv", "--mapping"),
         ("empty", "It is not clear what this source is"),
     ],
@@ -228,8 +259,6 @@ def test_a_source_that_is_not_recognised_is_told_what_would_be(source, part, hom
     "words",
     [
         [],
-        ["--from", "x.csv"],
-        ["--from", "x.csv", "--table", "pupil=x.csv", "--catalog", "c.yaml"],
         ["--table", "pupil", "--catalog", "c.yaml"],
         ["--from", "x.csv", "--catalog", "c.yaml", "--opt-outs", "missing.txt"],
     ],
@@ -269,7 +298,9 @@ def test_the_shared_bundles_answer_within_seconds(homeroom, tmp_path):
     """From the folder of a district of 4,225 students to the first answer."""
     for name in ("oneroster-small", "oneroster-large"):
         folder = tmp_path / name
-        begun = homeroom("init", folder, "--from", SHARED / name, "--time-zone", "America/New_York")
+        begun = homeroom(
+            "init", folder, "--from", SHARED / name, "--time-zone", "America/New_York", "--id", f"us-{name}"
+        )
         assert begun.returncode == 0, begun.stderr
         asked = homeroom("ask", folder, "SELECT COUNT(*) AS n FROM student", "--format", "json")
         (row,) = json.loads(asked.stdout)["rows"]

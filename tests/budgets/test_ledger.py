@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from budgets.epochs import SwitchedOn
+from budgets.epochs import EpochTerms, SwitchedOn
 from budgets.ledger import Epoch, Founding, Ledger
 from budgets.loss import nanorho_for
 from budgets.policy import DistrictState, Policy, Standing
@@ -184,16 +184,16 @@ def test_events_do_not_count_students(ledger: Ledger) -> None:
 
 def test_a_class_that_comes_later_begins_with_what_the_founding_gave(ledger: Ledger) -> None:
     """Nothing spent, no more than the classes of the founding had, and no more than any class has now."""
-    ledger.open_epoch(Epoch("epoch-2", "f", "d"), [(person(1), 2040)], cohorts=(2030, 2040, 2041))
+    ledger.open_epoch(Epoch("epoch-2", "f", "d"), [(person(1), 2040)], EpochTerms((2030, 2040, 2041)))
     found = ledger.balances("district")
     assert {(found[c].lifetime_cap, found[c].lifetime_spent) for c in (2040, 2041)} == {(LIFETIME, 0)}
     assert ("classes_added", {"cohorts": [2040, 2041], "lifetime_nanorho": LIFETIME}) in events(ledger)
     ledger.lower_cap(tuple(found), LIFETIME // 2, "A. Officer")
     ledger.raise_cap((2030,), 2 * LIFETIME, ("A. Officer", "B. Officer"), "a study")
-    ledger.open_epoch(Epoch("epoch-3", "f", "d"), [], cohorts=(2042,))
+    ledger.open_epoch(Epoch("epoch-3", "f", "d"), [], EpochTerms((2042,)))
     assert ledger.balances("district")[2042].lifetime_cap == LIFETIME, "a raise is of the classes it names"
     ledger.lower_cap((2030, 2042), LIFETIME // 2, "A. Officer")
-    ledger.open_epoch(Epoch("epoch-4", "f", "d"), [], cohorts=(2043,))
+    ledger.open_epoch(Epoch("epoch-4", "f", "d"), [], EpochTerms((2043,)))
     assert ledger.balances("district")[2043].lifetime_cap == LIFETIME // 2
     for cap, spent in ((LIFETIME + 1, 0), (LIFETIME, 1)):
         with pytest.raises(sqlite3.IntegrityError, match="founding"):
@@ -207,9 +207,13 @@ def test_what_is_sensitive_comes_with_two_people_and_a_reason(ledger: Ledger) ->
     """Or the load changes nothing at all."""
     for by, reason in ((("A. Officer",), "why"), (("A. Officer", "a officer"), "why"), (("A", "B"), " ")):
         with pytest.raises(AccessRefused):
-            ledger.open_epoch(Epoch("epoch-2", "f", "d"), [], switched_on=SwitchedOn(("discipline",), by, reason))
+            ledger.open_epoch(
+                Epoch("epoch-2", "f", "d"), [], EpochTerms(switched_on=SwitchedOn(("discipline",), by, reason))
+            )
     assert ledger.current_epoch() == Epoch("epoch-1", "epoch-1.duckdb", "digest")
-    ledger.open_epoch(Epoch("epoch-2", "f", "d"), [], switched_on=SwitchedOn(("discipline",), ("A", "B"), "why"))
+    ledger.open_epoch(
+        Epoch("epoch-2", "f", "d"), [], EpochTerms(switched_on=SwitchedOn(("discipline",), ("A", "B"), "why"))
+    )
     assert ("sensitive_on", {"names": ["discipline"], "approved_by": ["A", "B"], "reason": "why"}) in events(ledger)
 
 
@@ -224,6 +228,16 @@ def test_an_opt_out_holds_until_it_is_taken_back_and_leaves_no_event(ledger: Led
     with pytest.raises(AccessRefused):
         ledger.note_opt_outs([], out=True)
     assert [kind for kind, _ in events(ledger)] == ["init", "load"]
+
+
+def test_an_opt_out_during_a_load_undoes_it(ledger: Ledger) -> None:
+    """The records were read without it: they are not put in place."""
+    before = ledger.opted_out()
+    ledger.note_opt_outs([person(1)], out=True)
+    with pytest.raises(AccessRefused, match="while the records were loaded"):
+        ledger.open_epoch(Epoch("epoch-2", "f", "d"), [], EpochTerms(opted_out=before))
+    assert ledger.current_epoch() == Epoch("epoch-1", "epoch-1.duckdb", "digest")
+    ledger.open_epoch(Epoch("epoch-2", "f", "d"), [], EpochTerms(opted_out=frozenset({person(1)})))
 
 
 def test_founding_is_written_down(ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from engine.intake.kinds import number_text
+from engine.intake.cleaning import plain_text
 from engine.intake.mapping.document import folded
 
 if TYPE_CHECKING:
@@ -72,25 +72,6 @@ def among(values: Any, accepted: frozenset[str]) -> Any:
     encoded = plain_text(values).dictionary_encode()
     flags = [folded(text) in accepted for text in encoded.dictionary.to_pylist()]
     return pa.array([*flags, "" in accepted], pa.bool_()).take(encoded.indices.fill_null(len(flags)))
-
-
-def plain_text(values: Any) -> Any:
-    """Cells of any plain type as text: whole numbers without a decimal point or power of ten.
-
-    >>> plain_text(pa.array([12.0, 1.5, 123456789012.0, None])).to_pylist()
-    ['12', '1.5', '123456789012', None]
-
-    Raises:
-        pyarrow.ArrowException: they are of no plain type, or hold broken text.
-    """
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if pa.types.is_floating(values.type):
-        encoded = values.dictionary_encode()
-        return pa.array(map(number_text, encoded.dictionary.to_pylist()), pa.string()).take(encoded.indices)
-    found = values.cast(pa.string())
-    found.validate(full=True)
-    return found
 
 
 Made = tuple[list[str | None], list[bool]]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.intake.cleaning import WRONG, clean, clean_ids
+from engine.intake.cleaning import WRONG, check_ids, clean, clean_ids, plain_text
 from engine.intake.header import SHOWN_NAMES_MAX
-from engine.intake.mapping.cells import among, plain_text, texts_of
+from engine.intake.mapping.cells import among, texts_of
 from engine.intake.mapping.document import Cell, Fixed, Formula
 from engine.intake.mapping.fit import columns_read
 from engine.intake.mapping.formulas import worked_out
@@ -39,13 +39,13 @@ class Tally:
     """What was met while a part's file was read, in exact counts."""
 
     rows: int = 0
-    repaired: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 
     def met(self, what: str, cells: int) -> None:
-        """Count cells that were put right."""
+        """Count cells that were not understood."""
         if cells:
-            self.repaired[what] += cells
+            self.unread[what] += cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Opened:
             rows=self.tally.rows,
             read=tuple(self.rows.names[place] for place in sorted(read)),
             left_behind=left,
-            repaired=dict(self.tally.repaired),
+            unread=dict(self.tally.unread),
             dropped=dict(self.tally.dropped),
         )
 
@@ -130,6 +130,7 @@ class Opened:
     def owners(self, batch: Batch) -> Any:
         """The owner ids of a batch, as text."""
         name = str(self.part.owner)
+        check_ids(self.rows.file, batch.columns[name])
         return self._plainly(name, lambda: plain_text(batch.columns[name]))
 
     def texts(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> dict[str, Any]:

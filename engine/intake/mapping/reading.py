@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from engine.catalog_file.columns import read_column, require_name
 from engine.catalog_file.document import ColumnSpec
+from engine.catalog_file.never import never_taken
 from engine.intake.mapping.document import (
     ORDERED,
     PARTS,
@@ -55,7 +56,13 @@ def read_document(file: str, text: str) -> tuple[Part, ...]:
     """
     root = opened(file, text)
     tables = root.settings(("tables",), ("tables",))["tables"]
-    return tuple(part for name, place in tables.names() for part in _parts(name, place))
+    parts = tuple(part for name, place in tables.names() for part in _parts(name, place))
+    of_students = {part.file for part in parts if part.owner is not None}
+    for part in parts:
+        if part.owner is None and part.file in of_students:
+            message = "a file about students makes no public table: what stands in one, everybody may read."
+            raise part.place.at("from").refusal(message, "a file of its own for each public table")
+    return parts
 
 
 def _parts(table: str, place: Place) -> list[Part]:
@@ -107,7 +114,7 @@ def _one_row_per(place: Place, owner: str | None) -> tuple[str, ...]:
 
 def _column_name(place: Place, name: str, *, private: bool) -> str:
     """A source column that may be read."""
-    if private and never_read(name):
+    if never_read(name) if private else never_taken(name):
         raise place.refusal(
             f"{name} identifies a person, and is never read.", "another column; an id may stand under owner: alone"
         )

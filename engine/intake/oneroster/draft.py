@@ -133,15 +133,18 @@ def _quoted(text: str) -> str:
 
 _HEAD = """\
 # Drafted from a OneRoster bundle: from its orgs and school years, and from which files and columns it has. No row
-# about a student was read for it. Read it, change it, keep it: from now on it is yours.
+# about a student was read for it. Read it, change it before anything is loaded, keep it. The district's id and time
+# zone never change.
 #
 # Before the bundle of the next school year is loaded, extend by hand
-# {listed}.
+# {listed}
+# in a copy of this file, and give the copy to `homeroom load DIR BUNDLE --catalog COPY`. Questions are answered by
+# the catalog of the last load; another one in this place stops them until the next.
 # The classes of {first} (grade 12 in {first}) to {youngest} (preschool in {last}) are listed; next year brings one
 # more. Load the bundles of all years each time: a student's class is counted from the earliest year in them.
 #
 # OneRoster knows no attendance, no programmes and no graduation. Put attendance_summary.csv or outcomes.csv beside
-# the bundle's files, and take their columns from the canonical catalog.
+# the bundle's files; this draft has their columns where they were there. engine/starter.yaml has them all.
 """
 
 
@@ -175,6 +178,7 @@ def _years(facts: _Facts) -> str:
 
 _SCHOOL_ID = "{type: integer, values: {table: school, column: school_id}}"
 _FLAG = "{type: boolean, default: false}"
+_SAID = "{type: boolean, nullable: true}"  # unknown is not no
 _CHECK = 'checks: ["school_year BETWEEN cohort_year - 13 AND cohort_year + 3"]'
 
 
@@ -198,9 +202,9 @@ def _student_year(facts: _Facts) -> str:
         "school_year": f"{{type: integer, values: {_years(facts)}}}   # the spring: 2025 is 2024-25",
         "school_id": _SCHOOL_ID,
         "grade_level": f"{{type: text, values: [{_GRADES}]}}",
-        "econ_disadv": _FLAG,
-        "english_learner": _FLAG,
-        "has_iep": _FLAG,
+        "econ_disadv": _SAID,
+        "english_learner": _SAID,
+        "has_iep": _SAID,
         "days_enrolled": "{type: integer, bounds: [0, 200], nullable: true, unit: days}",
         "days_absent": '{type: "decimal(4,1)", bounds: [0, 200], nullable: true, unit: days}',
         "schools_attended": "{type: integer, values: {from: 1, to: 6}, nullable: true, unit: schools}",

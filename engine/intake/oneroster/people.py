@@ -5,6 +5,9 @@ the student's unique id of an Ed-Fi source, `i:` identifier, `s:` sourcedId. The
 No row is matched with another by anything else: somebody with two ids is two persons, to be mended where ids are
 given. An Ed-Fi source writes one users row for each school of a student; they are one person here.
 
+Where one of these ids stands in rows of two persons, as where a userMasterIdentifier came later, the bundles are
+refused: the same child would be two. Words for nothing, such as N/A, are no id.
+
 Other files know a person by the sourcedId of a users row of the same bundle, the supplements by one of any bundle.
 Where one sourcedId stands for two persons, in one bundle or several, nobody can say whose rows those are: such
 bundles are refused.
@@ -19,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.intake.cleaning import NOBODY
 from engine.intake.oneroster.layout import ENROLLMENTS, ROLES, USERS
 from engine.intake.oneroster.words import grade, live, word
 from engine.intake.rows import refusal
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 
     from engine.intake.oneroster.opening import Opened
 
+IDS = ("master", "edfi", "identifier")
+"""The ids of a users row beside its sourcedId."""
+
 ENROLLED = f"{live('e.status')} AND COALESCE({word('e.role')}, 'student') = 'student'"
 """SQL: whether an enrolment, called e, is that of a student; a blank role is."""
 
@@ -39,17 +46,40 @@ SELECT bundle, "user" AS id, org, COALESCE({word("kind")}, '') = 'primary' AS ma
 FROM raw_roles WHERE {live("status")} AND {word("role")} = 'student'
 """
 
+_IDS = ", ".join(f"CASE WHEN lower({name}) NOT IN ({NOBODY}) THEN {name} END AS {name}" for name in IDS)
+
 _USERS = f"""
 CREATE OR REPLACE TABLE raw_user AS
 SELECT u.bundle, u.line, u.id, {live("u.status")} AS live,
     COALESCE('m:' || u.master, 'u:' || u.edfi, 'i:' || u.identifier, 's:' || u.id) AS person,
+    u.master, u.edfi, u.identifier,
     CASE WHEN b.by_roles THEN r.id IS NOT NULL ELSE COALESCE({word("u.role")} = 'student', FALSE) END AS student,
     u.orgs, u.primary_org, {grade("u.grades")} AS grade
-FROM raw_users AS u JOIN raw_bundle AS b ON b.bundle = u.bundle
+FROM (SELECT * REPLACE ({_IDS}) FROM raw_users) AS u JOIN raw_bundle AS b ON b.bundle = u.bundle
 LEFT JOIN (SELECT DISTINCT bundle, id FROM raw_student_role) AS r ON r.bundle = u.bundle AND r.id = u.id
 """
 
 _TWO_PERSONS = """
+SELECT 'sourcedId', MIN({'bundle': bundle, 'line': line}) AS first, MAX({'bundle': bundle, 'line': line})
+FROM raw_user WHERE live AND id IS NOT NULL
+GROUP BY id HAVING MIN(person) < MAX(person) AND bool_or(student)
+UNION ALL
+SELECT kind, MIN({'bundle': bundle, 'line': line}), MAX({'bundle': bundle, 'line': line})
+FROM (SELECT bundle, line, person, unnest(['userMasterIdentifier', 'Ed-Fi id', 'identifier']) AS kind,
+             unnest([master, edfi, identifier]) AS value FROM raw_user WHERE live AND student)
+WHERE value IS NOT NULL GROUP BY kind, value HAVING MIN(person) < MAX(person)
+ORDER BY first LIMIT 1
+"""
+
+ROWS_OF_ONE_MAX = 20
+"""So many users rows of one person may stand in one bundle: one for each school of a year and no more."""
+
+_ONE_OF_MANY = f"""
+SELECT bundle, MIN(line), MAX(line) FROM raw_user WHERE live AND student AND person IS NOT NULL
+GROUP BY bundle, person HAVING COUNT(DISTINCT id) > {ROWS_OF_ONE_MAX} ORDER BY ALL LIMIT 1
+"""
+
+_PERSONS = """
 SELECT MIN({'bundle': bundle, 'line': line}) AS first, MAX({'bundle': bundle, 'line': line}) AS last
 FROM raw_user WHERE live AND id IS NOT NULL
 GROUP BY id HAVING MIN(person) < MAX(person) AND bool_or(student) ORDER BY first LIMIT 1
@@ -100,18 +130,22 @@ def find_people(connection: duckdb.DuckDBPyConnection, bundles: Sequence[Opened]
 
 
 def _refuse_two_persons(connection: duckdb.DuckDBPyConnection, bundles: Sequence[Opened]) -> None:
-    found = connection.execute(_TWO_PERSONS).fetchall()
-    if not found:
-        return
     labels = {one.number: one.bundle.label(USERS.member) for one in bundles}
-    ((first, last),) = found
-    where = "" if first["bundle"] == last["bundle"] else f" of {labels[last['bundle']]}"
-    raise refusal(
-        labels[first["bundle"]],
-        f"Row {first['line']:,} under the header and row {last['line']:,}{where} have one sourcedId and stand for "
-        "two persons: nobody can say whose the rows of other files are.",
-        "one person for each sourcedId: the same userMasterIdentifier, Ed-Fi id or identifier wherever it stands",
-    )
+    for kind, first, last in connection.execute(_TWO_PERSONS).fetchall():
+        where = "" if first["bundle"] == last["bundle"] else f" of {labels[last['bundle']]}"
+        raise refusal(
+            labels[first["bundle"]],
+            f"Row {first['line']:,} under the header and row {last['line']:,}{where} have one {kind} and stand for "
+            "two persons: nobody can say whose the rows of other files are.",
+            "one person for each id: the same userMasterIdentifier, Ed-Fi id or identifier in all rows",
+        )
+    for bundle, low, high in connection.execute(_ONE_OF_MANY).fetchall():
+        raise refusal(
+            labels[bundle],
+            f"More than {ROWS_OF_ONE_MAX} rows, from row {low:,} under the header to row {high:,}, are of "
+            "one person: their userMasterIdentifier, Ed-Fi id or identifier is the same.",
+            "an id of each student's own, or a blank one",
+        )
 
 
 def _tell(connection: duckdb.DuckDBPyConnection, one: Opened) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from engine.intake.oneroster.layout import LAYOUTS, places
@@ -122,7 +123,7 @@ def read(connection: duckdb.DuckDBPyConnection, reading: Reading, progress: Prog
     statement = f"INSERT INTO {layout.table} BY NAME SELECT {numbered}, {trimmed} FROM {_BATCH}"
     progress(source.file, 0.0)
     for batch in source.batches(list(reading.places.values())):
-        numbers = pa.array(range(reading.rows + 1, reading.rows + batch.num_rows + 1), pa.int64())
+        numbers = pa.array(np.arange(reading.rows + 1, reading.rows + batch.num_rows + 1))
         reading.rows += batch.num_rows
         connection.register(_BATCH, pa.table([*batch.columns, numbers], names=[*columns, "line"]))
         connection.execute(statement)

@@ -58,7 +58,7 @@ class OneRoster:
         find_schools(connection, self._bundles)
         find_classes(connection)
         find_people(connection, self._bundles)
-        make_supplements(connection)
+        make_supplements(connection, self._bundles)
         make_roster(connection)
         if "course_grade" in wanted:
             make_marks(connection)

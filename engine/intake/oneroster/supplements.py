@@ -11,7 +11,8 @@ the newest one, and no sourcedId stands for two persons.
 - **Attendance**: rows of one person and year are added up, one for each school or term; a row that stands there
   again, cell by cell, counts once. Days are unknown where a cell of theirs is blank or no number. Absent days are
   rounded to tenths, enrolled days to whole ones. Where several bundles tell of one year, the days are those of the
-  newest bundle, then the larger ones. A flag is true if any row says so. A blank schoolYear is that of the bundle.
+  newest bundle, then the larger ones. A flag is true if any row says so, and unknown where
+  none says anything. A blank schoolYear is that of the bundle.
 - **Outcomes**: of several rows of a person the one with the best outcome stays (a diploma before a certificate, then
   still enrolled, then dropout), then by status and the lowest other values.
 """
@@ -21,11 +22,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.intake.oneroster.layout import FLAGS
-from engine.intake.oneroster.words import number, school_year, truth
+from engine.intake.oneroster.layout import ATTENDANCE, FLAGS, OUTCOMES
+from engine.intake.oneroster.words import number, said, school_year
+from engine.intake.rows import refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
+
+    from engine.intake.oneroster.layout import Layout
+    from engine.intake.oneroster.opening import Opened
 
 OUTCOMES_BEST_FIRST = (
     "regular_diploma",
@@ -41,7 +48,7 @@ STATUSES = ("in_cohort", "transferred_out", "emigrated", "prison", "deceased")
 _KNOWN = "CREATE OR REPLACE TABLE raw_known AS SELECT DISTINCT id, person FROM raw_member"
 
 _FLAGS = ", ".join(f"bool_or({flag}) AS {flag}" for flag in FLAGS)
-_FLAG_CELLS = ", ".join(f"{truth(f'a.{flag}')} AS {flag}" for flag in FLAGS)
+_FLAG_CELLS = ", ".join(f"{said(f'a.{flag}')} AS {flag}" for flag in FLAGS)
 
 _CELLS = f"""
 SELECT DISTINCT m.person, b.bundle, b.year AS age, m.id,
@@ -91,7 +98,30 @@ JOIN raw_person AS p ON p.number = chosen.person
 """
 
 
-def make_supplements(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `raw_days` and `raw_made_graduation`; after `find_people`."""
+def make_supplements(connection: duckdb.DuckDBPyConnection, bundles: Sequence[Opened]) -> None:
+    """Make `raw_days` and `raw_made_graduation`; after `find_people`.
+
+    Raises:
+        CatalogRefused: no row of a supplement is of a student.
+    """
     for statement in (_KNOWN, _DAYS, _OUTCOMES):
         connection.execute(statement)
+    for one in bundles:
+        for layout in (ATTENDANCE, OUTCOMES):
+            if layout.member in one.readings:
+                _tell(connection, one, layout)
+
+
+def _tell(connection: duckdb.DuckDBPyConnection, one: Opened, layout: Layout) -> None:
+    """Write into the report which rows are of nobody, or of no school year."""
+    reading = one.readings[layout.member]
+    no_year = f"year IS NOT NULL AND {school_year('year')} IS NULL" if layout is ATTENDANCE else "FALSE"
+    ((strange, undated),) = connection.execute(
+        f"SELECT COUNT(*) FILTER (NOT known), COUNT(*) FILTER (known AND {no_year}) FROM (SELECT *, EXISTS "
+        f'(SELECT 1 FROM raw_known AS k WHERE k.id = s."user") AS known FROM {layout.table} AS s '
+        f"WHERE bundle = {one.number})"
+    ).fetchall()
+    if strange and strange == reading.rows:
+        message = "No row is of a student: userSourcedId must be a sourcedId of users.csv."
+        raise refusal(reading.source.file, message, "the sourcedIds of students, not their identifiers")
+    reading.dropped |= {"of no student in users.csv": strange, "of no school year": undated}

@@ -58,6 +58,11 @@ def truth(text: str) -> str:
     return f"(COALESCE({word(text)}, '') IN ({_TRUE}))"
 
 
+def said(text: str) -> str:
+    """SQL: whether a text says yes; NULL where it is blank."""
+    return f"CASE WHEN {text} IS NOT NULL THEN {truth(text)} END"
+
+
 def school_year(text: str) -> str:
     """SQL: the spring year of 2025-2026, 2025-26 or 2026."""
     first, last = f"TRY_CAST(left({text}, 4) AS INTEGER)", f"TRY_CAST(regexp_extract({text}, '[0-9]+$') AS INTEGER)"

@@ -68,7 +68,7 @@ def cells(batches, width):
         LINES.replace("\n", "\r\n"),
         LINES.removesuffix("\n"),
         LINES + "\n\n",
-        '"sid","cls","Gender","nickname"\n"a","2024","F","x, ""y""\nz"\n"b",2025,"M",\n',
+        '"sid","cls","Gender","nickname"\n"a","2024","F","x, ""y"" z"\n"b",2025,"M",\n',
         'sid,cls,Gender,nickname\na,2024,F,6" tall\nb,2025,M,\n',
         "nickname,CLS,gender,SID\n,2024,F,a\n,2025,M,b\n",
         " sid ,cls,Gender,\na,2024,F,\nb,2025,M,\n",
@@ -99,6 +99,10 @@ REFUSED = {
     "sid,cls,Gender\na,2024,F\nCANARY,20\x0024,M\n": ("NUL", 3),
     b"sid,cls,Gender\na,2024,\xe9\nCANARY,2024,M\n": ("UTF-8", 2),
     b"sid,cls,Gender\na,2024,\xe2\x82": ("UTF-8", 2),
+    'sid,cls,Gender\nCANARY,2024,"F\nb,2025,M\nCANARY,2024,F"\n': ("goes on in the next line", 2),
+    'sid,cls,Gender,n\nCANARY,2024,F,"x\nb,2025,M,y"\n': ("goes on in the next line", 2),
+    'sid,cls,Gender,n\na,2024,F,5" tall\nCANARY,2024,F,"x\nb,2025,M,5ft6"\n': ("goes on in the next line", 3),
+    "sid;cls;Gender\tx\n": ("semicolons and no commas", 1),
     b"PAR1 this is no Parquet file": ("cannot be read", None),
 }
 
@@ -161,8 +165,7 @@ def test_both_ways_of_reading_csv_agree(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "_CHUNK_BYTES", 7)
     for _ in range(40):
         rows = [
-            [rng.choice(("a", "", " b", "x,y", 'q"', '""', "n\nl", "r\r\nl", "é", "🎒")) for _ in range(3)]
-            for _ in range(4)
+            [rng.choice(("a", "", " b", "x,y", 'q"', '""', "n l", "é", "🎒")) for _ in range(3)] for _ in range(4)
         ]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\r\n", quoting=rng.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)))

@@ -575,6 +575,42 @@ def test_a_refused_file_leaves_nothing_behind(tmp_path):
     assert "CANARY" not in f"{one.message} {one.accepted}"
 
 
+def test_ids_that_were_rounded_are_refused(tmp_path):
+    """A blank id makes numbers of a column of ids; large ones then stand for several students."""
+    ids = pa.array([9_007_199_254_740_993.0, None])
+    given = sources([]) | {"pupil": pa.table({"sid": ids, "cls": ["2024", "2024"], "Gender": ["F", "F"]})}
+    assert "rounded" in refused(tmp_path, given).message
+
+
+def test_whole_numbers_are_ids_however_they_are_stored(tmp_path):
+    """Of two tables in one of which an id is blank."""
+    pupil = pa.table(
+        {"sid": pa.array([20_000_000_001, 20_000_000_002]), "cls": ["2024", "2024"], "Gender": ["F", "F"]}
+    )
+    cells = {name: pa.array(["2022", "2022", ""] if name == "yr" else [""] * 3) for name in YEAR[1:]}
+    years = pa.table({"sid": pa.array([20_000_000_001.0, 20_000_000_002.0, None]), **cells})
+    one = Opened(tmp_path / "v", sources([]) | {"pupil": pupil, "year": years})
+    assert len(one.of("20000000001", "year")) == len(one.of("20000000002", "year")) == 1
+    one.vault.close()
+
+
+def test_a_word_for_nothing_is_no_id(tmp_path):
+    """Else all who have none would be one student."""
+    words = ("NA", "n/a", "NULL", "none", " - ", "nan")
+    one = Opened(tmp_path / "v", sources([("a", "2024", ""), *((word, "2024", "") for word in words)]))
+    assert len(one.rows("pupil")) == 1
+    assert one.loaded.report.tables["pupil"].dropped == {"no owner": len(words)}
+    one.vault.close()
+
+
+def test_a_students_id_is_no_value(tmp_path):
+    """Whatever a catalog calls it."""
+    text = CATALOG.replace(
+        "      big:    {type: integer, nullable: true}", "      big:    {type: integer, nullable: true, source: sid}"
+    )
+    assert "would be the students' ids" in refused(tmp_path, sources([("a", "2024", "")]), text).message
+
+
 def test_a_table_too_many_or_too_few_is_refused(tmp_path):
     """By name."""
     given = sources([])

@@ -130,7 +130,7 @@ def test_messy_student_years_become_one_row_per_student(tmp_path):
     report = reports["stuatt.csv for student"]
     assert report.rows == 87_534
     assert "birth_date" in report.left_behind
-    assert (report.repaired, report.dropped) == ({}, {})
+    assert (report.unread, report.dropped) == ({}, {})
 
 
 @pytest.mark.parametrize("text", [MESSY])
@@ -373,10 +373,10 @@ def test_codes_forgive_case_and_space_and_nothing_else(tmp_path):
     declared = '{column: x, codes: {Yes: "1", "NO ": "0"}}'
     found, report = cells_of(tmp_path, lines, "kind", declared)
     assert found == ["1", "1", "0", None, None, None]
-    assert report.repaired == {"kind: not among the codes": 1}
+    assert report.unread == {"kind: not among the codes": 1}
     found, report = cells_of(tmp_path, lines, "kind", '{column: x, codes: {yes: "1", "": none, no: ""}, else: other}')
     assert found == ["1", "1", None, "other", "none", "none"]
-    assert report.repaired == {}
+    assert report.unread == {}
 
 
 def test_dates_are_parts_or_blank(tmp_path):
@@ -393,7 +393,7 @@ def test_dates_are_parts_or_blank(tmp_path):
     for part, texts in expected.items():
         found, report = cells_of(tmp_path, lines, "kind", declared.format(part))
         assert found == texts
-        assert report.repaired == {"kind: not a date of this format": 4}
+        assert report.unread == {"kind: not a date of this format": 4}
 
 
 READS = "    read:\n      a: {type: 'decimal(3,1)'}\n      b: {column: b, type: integer, bounds: [0, 9]}\n"
@@ -425,7 +425,7 @@ def test_formulas_see_typed_values_and_give_their_own_unit(tmp_path):
     for (column, formula), expected in asked.items():
         found, report = cells_of(tmp_path, lines, column, f'{{formula: "{formula}"}}', settings=READS)
         assert found == expected
-        assert report.repaired == {"a: not accepted": 1}
+        assert report.unread == {"a: not accepted": 1}
 
 
 def test_a_cell_that_is_used_twice_is_counted_once(tmp_path):
@@ -434,7 +434,7 @@ def test_a_cell_that_is_used_twice_is_counted_once(tmp_path):
     settings = "    one_row_per: [student]\n    read: {x: {type: integer, bounds: [0, 9]}}\n"
     found, report = cells_of(tmp_path, lines, "days", "{formula: x + x, take: last, by: x}", settings=settings)
     assert sorted(map(str, found)) == ["40e-1", "None"]
-    assert report.repaired == {"x: not accepted": 2}
+    assert report.unread == {"x: not accepted": 2}
 
 
 def test_grouped_decimals_come_in_their_own_unit(tmp_path):

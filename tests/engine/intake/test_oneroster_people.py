@@ -187,6 +187,27 @@ def year_of(spring):
     }
 
 
+def test_an_id_that_came_later_makes_nobody_two(tmp_path):
+    """A userMasterIdentifier in the newer bundle alone would make two persons of each child: refused by rows."""
+    old = write(tmp_path / "old", **public(users=[user("s1", identifier="1")]))
+    new = write(tmp_path / "new", **public(users=[user("t1", identifier="1", userMasterIdentifier="m1")]))
+    one = refused(tmp_path, old, new)
+    assert "one identifier and stand for two persons" in one.message
+    assert "Row 1" in one.message
+
+
+def test_a_word_for_nothing_is_no_identifier(tmp_path):
+    """The sourcedId is the person's id then."""
+    folder = write(tmp_path / "b", **public(users=[user(f"s{n}", identifier="N/A") for n in range(3)]))
+    assert len(load(tmp_path, folder).tables["student"]) == 3
+
+
+def test_an_identifier_of_a_whole_school_is_refused(tmp_path):
+    """Some default that a system wrote into every row."""
+    folder = write(tmp_path / "b", **public(users=[user(f"s{n}", identifier="7") for n in range(21)]))
+    assert "More than 20 rows" in refused(tmp_path, folder).message
+
+
 def test_the_class_is_that_of_first_sight(tmp_path):
     """Whoever repeats or skips a grade stays in the class, in any order of the bundles; UG is no sight of a grade."""
     grades = {2024: ("UG", "08", "08"), 2025: ("09", "08", "10"), 2026: ("09", "10", "11")}
