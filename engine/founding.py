@@ -5,6 +5,8 @@ The folder appears whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -30,7 +32,7 @@ from engine.loading import AS_BEFORE, Bringing, bring
 from engine.refusals import CatalogRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from engine.intake.sources import Given, Progress, Sources
     from engine.loading import Wishes
 
+
+LOCK = "beginning.lock"
+"""In the folder of a district that is being made."""
 
 PILOT = Policy(DistrictState.PILOT)
 """A real district begins with its pilot."""
@@ -92,6 +97,7 @@ def found(
     """
     require_new(path)
     read_catalog(catalog_file)  # refused before anything is made
+    _sweep(path)
     building = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
         building.mkdir(parents=True, mode=0o700)
@@ -100,7 +106,8 @@ def found(
             "The folder cannot be made.", file=str(path), accepted="a place that can be written to", load=True
         ) from None
     try:
-        loaded = _build(building, catalog_file, sources, clock, terms or Terms(), wishes, progress)
+        with _alive(building):
+            loaded = _build(building, catalog_file, sources, clock, terms or Terms(), wishes, progress)
         if path.exists():
             path.rmdir()
         building.rename(path)
@@ -109,6 +116,23 @@ def found(
         raise
     page = None if loaded.page is None else path / loaded.page.relative_to(building)
     return replace(loaded, page=page)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what beginnings of this folder that died have left beside it: it may hold unpacked records."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        with contextlib.suppress(OSError), (left / LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alive(folder: Path) -> Iterator[None]:
+    """Tell others that somebody works in a folder."""
+    with (folder / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+        (folder / LOCK).unlink()
 
 
 def require_new(path: Path) -> None:

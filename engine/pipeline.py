@@ -196,7 +196,7 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
     _compiled(house, prepared, priced)
     plan, scales = prepared.plan, priced.scales
     charges = preparation.charges(plan, priced)
-    notes = preparation.notes(plan, prepared.left_out)
+    notes = preparation.notes(plan, prepared.left_out, prepared.population)
     if asked.rehearse:
         notes = [*preparation.rehearsal_notes(charges), *notes]
     else:
@@ -469,7 +469,7 @@ def _answer(house: House, asked: Asked, prepared: Prepared, draws: postprocess.D
         cohorts_left_out=[CohortLeftOut(*each) for each in prepared.left_out],
         noise=preparation.noise(plan, draws.scales, [False] * len(draws.scales)),
         bounds=preparation.bounds(plan),
-        notes=preparation.notes(plan, prepared.left_out),
+        notes=preparation.notes(plan, prepared.left_out, prepared.population),
     )
 
 

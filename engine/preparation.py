@@ -248,11 +248,13 @@ def bounds(plan: Plan) -> list[ClampingBounds]:
     return [ClampingBounds(bound.expression, float(bound.low), float(bound.high)) for bound in plan.bounds]
 
 
-def notes(plan: Plan, left_out: Sequence[tuple[int, str]]) -> list[str]:
+def notes(plan: Plan, left_out: Sequence[tuple[int, str]], population: Population) -> list[str]:
     """What must be said beside the answer."""
     found = []
     if plan.statistics:
         found.append("Margins cover the noise added for privacy, not sampling.")
+        if population == "mandated":
+            found.append("Mandated statistics count every student, also those who opted out of research.")
     else:
         found.append("No student can be in this answer: it is made of public knowledge and costs nothing.")
     if any(isinstance(output.form, Ratio) for output in plan.outputs):

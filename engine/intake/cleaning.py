@@ -64,7 +64,7 @@ def clean(connection: duckdb.DuckDBPyConnection, column: Column, cells: Any) -> 
         f"SELECT CAST(CASE WHEN status = {ACCEPTED} THEN value ELSE {instead} END AS {storage_type(column.type)}) "
         "AS value, status FROM (SELECT position, value, CAST(CASE "
         f"WHEN text IS NULL THEN {BLANK} WHEN {accepted} THEN {ACCEPTED} ELSE {WRONG} END AS UTINYINT) AS status "
-        f"FROM (SELECT position, text, {_value_of('text', column.type)} AS value "
+        f"FROM (SELECT position, text, {_as_listed(_value_of('text', column.type), column)} AS value "
         f"FROM (SELECT position, {blank} AS text FROM homeroom_cells))) ORDER BY position"
     )
     return Cells(*_by_distinct_text(connection, cells, statement, {"homeroom_list": lists}))
@@ -204,6 +204,20 @@ def _accepted(column: Column) -> tuple[str, pa.Table]:
     if column.high is not None:
         terms.append(f"value <= {literal(column.high, of)}")
     return f"COALESCE({' AND '.join(terms)}, FALSE)", values
+
+
+def _as_listed(value: str, column: Column) -> str:
+    """SQL: a text as the column's list writes it, where only leading zeros were lost, as 9 for 09 in a spreadsheet."""
+    if column.type != tree.TEXT or column.values is None:
+        return value
+    listed = set(map(str, column.values))
+    short = {one.lstrip("0"): one for one in sorted(listed) if one.isascii() and one.isdigit() and one[0] == "0"}
+    whens = [
+        f"WHEN {literal(given, tree.TEXT)} THEN {literal(one, tree.TEXT)}"
+        for given, one in short.items()
+        if given and given not in listed
+    ]
+    return f"CASE {value} {' '.join(whens)} ELSE {value} END" if whens else value
 
 
 def _value_of(text: str, of: tree.Type) -> str:

@@ -32,7 +32,9 @@ or from several parts, one below the other, as a file for each year or a column 
           columns: {grade: {value: "1"}, score: math_1}
 
 Codes are compared without case and the space around them; "" stands for a blank cell. A text that is not among the
-codes is blank and counted in the report, or what `else:` says. A date may have several formats: [one, another].
+codes is blank and counted in the report, or what `else:` says. A date may have several formats: [one, another]; dates
+of Excel and Stata files come as %Y-%m-%d. Of Stata's coded columns the codes come, not the labels. The owner must be
+the number of a person, never of a row: a child whose rows have different numbers is several children, and less safe.
 Where rows are told apart by a column too, all rows of a student whose cell there is not accepted are one row.
 """
 

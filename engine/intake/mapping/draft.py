@@ -125,7 +125,7 @@ def _table(table: Table, proposal: _Proposal | None, catalog: Catalog) -> Iterat
     yield f"  {table.name}:"
     yield f"    from: {_written(proposal.file)}"
     if proposal.owner is not None:
-        yield f"    owner: {_written(proposal.owner)}"
+        yield f"    owner: {_written(proposal.owner)}   # CHECK: one number a person, the same in all files and years"
     if proposal.year is not None:
         yield "    one_row_per: [student]"
         yield f"    read: {{year: {{column: {_written(proposal.year)}, type: integer, bounds: [1990, 2099]}}}}"

@@ -93,11 +93,14 @@ class Mapped:
             if not file_of(path)[0].is_file():
                 raise part.place.at("from").refusal("there is no such file in the source.", "the name of one")
             return path
-        if file_of(Path(part.file))[0].name != self._source.name:
+        named = {file_of(Path(one.file))[0].name for one in self._parts}
+        if len(named) > 1:
             raise part.place.at("from").refusal(
-                "the source is another file.", f"{self._source.name}, or the folder of all files as the source"
+                f"the mapping names {len(named)} files, and the source is one.",
+                "the folder of all of them as the source",
             )
-        return self._source.with_name(Path(part.file).name)
+        sheet = file_of(Path(part.file))[1]
+        return self._source if sheet is None else self._source.with_name(f"{self._source.name}#{sheet}")
 
 
 def _names(fit: Fitted, catalog: Catalog) -> tuple[str, ...]:

@@ -34,6 +34,10 @@ NOT_ACCEPTED = "not accepted"
 NO_OWNER = "no owner"
 
 
+UNDERSTOOD_MIN = 20
+"""Of fewer rows nothing is concluded from how many cells were not understood."""
+
+
 @dataclass
 class Tally:
     """What was met while a part's file was read, in exact counts."""
@@ -115,6 +119,19 @@ class Opened:
             kept = self._counting(columns, found.num_rows)
             if kept.rows:
                 yield kept
+        self._check_understood()
+
+    def _check_understood(self) -> None:
+        """Refuse a file of which most cells of a column were not understood: the mapping is wrong, not the cells.
+
+        Raises:
+            CatalogRefused: so it is.
+        """
+        for what, cells in self.tally.unread.items():
+            if self.tally.rows >= UNDERSTOOD_MIN and 2 * cells > self.tally.rows:
+                message = f"Of {self.tally.rows:,} rows {cells:,} were not understood; {what}."
+                accepted = "the codes, formats, bounds and lists that the cells have"
+                raise self.part.place.refusal(message, accepted)
 
     def _counting(self, columns: Mapping[str, Any], rows: int) -> Batch:
         """The rows that have an accepted text in each column of `only`."""

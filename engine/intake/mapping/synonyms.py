@@ -18,7 +18,6 @@ OWNERS = (
     "usersourcedid",
     "identifier",
     "sourcedid",
-    "rownames",
     "id",
 )
 """Names of the column with a person's id, the surest first."""

@@ -10,7 +10,7 @@ import pytest
 
 from engine.catalog import Column
 from engine.intake.cleaning import ACCEPTED, BLANK, MACROS, WRONG, clean
-from engine.tree import DOUBLE, Type
+from engine.tree import DOUBLE, TEXT, Type
 
 
 def cleaned(column, texts):
@@ -24,6 +24,13 @@ def cleaned(column, texts):
 def test_a_double_that_is_no_finite_number_is_not_accepted(text):
     """Infinity passes every sum on, and NaN every clamp."""
     assert cleaned(Column("x", DOUBLE, nullable=True), [text]) == [(None, WRONG)]
+
+
+def test_a_text_that_lost_its_zeros_is_as_the_list_has_it():
+    """9 is 09 where the list has no 9; nothing else is guessed."""
+    column = Column("grade", TEXT, ("09", "10", "KG", "1", "01"), nullable=True)
+    found = cleaned(column, ["9", "09", "009", "1", "10", "kg"])
+    assert [value for value, _ in found] == ["09", "09", None, "1", "10", None]
 
 
 def test_a_double_has_one_zero():

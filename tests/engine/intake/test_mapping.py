@@ -9,6 +9,7 @@ import pytest
 
 from engine.catalog_file import catalog_of
 from engine.intake import kinds, rows
+from engine.refusals import CatalogRefused
 from tests.engine.intake.mapping_cases import drained, made, mapping_file, shared, tuples
 
 HEAD = """\
@@ -377,6 +378,13 @@ def test_codes_forgive_case_and_space_and_nothing_else(tmp_path):
     found, report = cells_of(tmp_path, lines, "kind", '{column: x, codes: {yes: "1", "": none, no: ""}, else: other}')
     assert found == ["1", "1", None, "other", "none", "none"]
     assert report.unread == {}
+
+
+def test_a_mapping_that_understands_few_cells_is_refused(tmp_path):
+    """The mapping is wrong then, as where the day comes first; told with how many, and never silently blank."""
+    lines = "sid,a\n" + "".join(f"{n},{n % 12 + 1:02}/25/2026\n" for n in range(30))
+    with pytest.raises(CatalogRefused, match="Of 30 rows 30 were not understood"):
+        cells_of(tmp_path, lines, "kind", '{column: a, date: "%d/%m/%Y", part: iso}')
 
 
 def test_dates_are_parts_or_blank(tmp_path):

@@ -238,8 +238,10 @@ def test_the_source_is_a_folder_or_the_one_file(tmp_path):
     """Another file, an archive or nothing is refused in words."""
     other = tmp_path / "other.csv"
     other.write_text(PUPILS, encoding="utf-8")
-    one = refused(tmp_path, GOOD, other)
-    assert (one.line, "the source is another file" in one.message) == (3, True)
+    body = GOOD.removeprefix("tables:\n  pupil:\n")
+    parts = "".join("  " + line for line in body.splitlines(keepends=True)).replace("      from:", "    - from:", 1)
+    several = f"tables:\n  pupil:\n{parts}{parts.replace('pupils.csv', 'years.csv')}"
+    assert "names 2 files, and the source is one" in refused(tmp_path, several, other).message
     assert "no such file or folder" in refused(tmp_path, GOOD, tmp_path / "nowhere").message
     archive = tmp_path / "all.zip"
     with zipfile.ZipFile(archive, "w") as packed:
