@@ -24,6 +24,8 @@ def _parsed(text: str) -> Any:
 
 def _alias(text: str) -> int | None:
     """The line of the first anchor or alias of a YAML text: with them a short text is a long one."""
+    if not {"&", "*"} & set(text):
+        return None
     for event in YAML(typ="rt").parse(text):
         if getattr(event, "anchor", None) is not None:
             return int(event.start_mark.line) + 1

@@ -207,7 +207,7 @@ def _accepted(column: Column) -> tuple[str, pa.Table]:
 
 
 def _as_listed(value: str, column: Column) -> str:
-    """SQL: a text as the column's list writes it, where only leading zeros were lost, as 9 for 09 in a spreadsheet."""
+    """SQL: a text as the list writes it, where only leading zeros were lost, as 9 for 09 in a spreadsheet."""
     if column.type != tree.TEXT or column.values is None:
         return value
     listed = set(map(str, column.values))

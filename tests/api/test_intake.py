@@ -89,6 +89,7 @@ def persons(folder, where="TRUE"):
         return district._house.vault.cursor().execute(f"SELECT COUNT(*) FROM {home} WHERE {where}").fetchall()[0][0]
 
 
+@pytest.mark.slow
 def test_a_district_from_a_oneroster_bundle(homeroom, tmp_path):
     """Without a catalog or a mapping; what was taken and left behind is told by name, and no name of a child is."""
     done = homeroom("init", tmp_path / "d", "--from", bundle(tmp_path / "bundle"), "--time-zone", "America/Chicago")
@@ -107,6 +108,7 @@ def test_a_district_from_a_oneroster_bundle(homeroom, tmp_path):
     assert homeroom("preview", tmp_path / "d", "SELECT COUNT(*) AS n FROM student").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_bundle_may_be_zipped_and_the_next_load_needs_its_name_alone(homeroom, tmp_path):
     """`homeroom load DIR SOURCE`."""
     folder = bundle(tmp_path / "bundle")
@@ -121,6 +123,7 @@ def test_a_bundle_may_be_zipped_and_the_next_load_needs_its_name_alone(homeroom,
         assert [event.kind for event in office.events()] == ["init", "load", "load"]
 
 
+@pytest.mark.slow
 def test_a_mapping_is_kept_for_the_next_load(homeroom, tmp_path, catalog):
     """Given once, beside the catalog; codes are crossed over."""
     source, mapping = tmp_path / "sis.csv", tmp_path / "m.yaml"
@@ -137,6 +140,7 @@ def test_a_mapping_is_kept_for_the_next_load(homeroom, tmp_path, catalog):
     assert persons(tmp_path / "d", "sex = 'F'") == 25
 
 
+@pytest.mark.slow
 def test_a_folder_of_files_named_after_tables(homeroom, tmp_path, catalog):
     """And the same file by --table."""
     pupils(tmp_path / "export" / "pupil.csv")
@@ -167,6 +171,7 @@ def test_a_second_beginning_is_refused(homeroom, tmp_path, catalog):
     assert homeroom("init", tmp_path / "e", *begin).returncode == 6
 
 
+@pytest.mark.slow
 def test_a_beginning_that_failed_may_be_tried_again(homeroom, tmp_path, catalog):
     """It leaves no note, and no folder."""
     source = pupils(tmp_path / "export" / "pupil.csv", 0).parent
@@ -179,6 +184,7 @@ def test_a_beginning_that_failed_may_be_tried_again(homeroom, tmp_path, catalog)
     assert homeroom(*begin).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_district_is_not_begun_where_that_cannot_be_noted(homeroom, tmp_path, catalog, monkeypatch):
     """Else it could be begun twice."""
     (tmp_path / "blocked").write_text("a file", encoding="utf-8")
@@ -211,6 +217,7 @@ def test_opting_out_and_taking_it_back(homeroom, tmp_path, catalog):
     assert homeroom("opt-out", "add", tmp_path / "d").returncode == 5
 
 
+@pytest.mark.slow
 def test_a_bundles_students_opt_out_by_any_id_they_are_known_by(homeroom, tmp_path):
     """The student's number, where it has one; an id that means nobody is asked after."""
     (tmp_path / "out.txt").write_text("u1\n2\n", encoding="utf-8")
@@ -221,6 +228,7 @@ def test_a_bundles_students_opt_out_by_any_id_they_are_known_by(homeroom, tmp_pa
     assert persons(tmp_path / "d", "NOT homeroom_research") == 1
 
 
+@pytest.mark.slow
 def test_what_is_sensitive_takes_two_people_at_the_beginning_too(homeroom, tmp_path, catalog):
     """Nothing is left of a beginning that was refused."""
     catalog.write_text(CATALOG.replace("on: false", "on: true"), encoding="utf-8")
@@ -268,6 +276,7 @@ def test_init_says_what_is_missing(words, homeroom, tmp_path):
     assert homeroom("init", tmp_path / "d", *words).returncode == 2
 
 
+@pytest.mark.slow
 def test_a_drafted_mapping_comes_from_headers_alone(homeroom, tmp_path, catalog):
     """No cell of a row is in it, and what identifies a student is said to be never read."""
     (tmp_path / "sis.csv").write_text("Student ID,Gender,Grad Year,Last Name\nCANARY,CANARY,CANARY,CANARY\n")
@@ -281,6 +290,7 @@ def test_a_drafted_mapping_comes_from_headers_alone(homeroom, tmp_path, catalog)
     assert homeroom("map", tmp_path / "missing.csv").returncode == 6
 
 
+@pytest.mark.slow
 def test_two_persons_under_one_id_are_refused_by_row(homeroom, tmp_path):
     """Whose the other files' rows are would be a guess."""
     folder = bundle(tmp_path / "b")

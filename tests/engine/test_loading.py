@@ -109,6 +109,7 @@ def test_an_open_district_answers_from_the_records_of_the_newest_load(pilot, tab
     assert len(list((pilot / "reports").glob("load-*.html"))) == 2
 
 
+@pytest.mark.slow
 def test_a_question_that_has_begun_keeps_the_records_it_began_with(pilot, tables, brought):
     """Though their file is removed meanwhile."""
     with District.open(pilot) as district:
@@ -119,6 +120,7 @@ def test_a_question_that_has_begun_keeps_the_records_it_began_with(pilot, tables
         assert house.at_now().vault.cursor().execute("SELECT COUNT(*) FROM student").fetchall() < before
 
 
+@pytest.mark.slow
 def test_a_load_while_a_question_is_planned_makes_it_plan_again(pilot, tables, brought, monkeypatch):
     """It is charged on the new records, or not at all."""
     with District.open(pilot) as district:
@@ -144,6 +146,7 @@ def test_budgets_are_untouched_by_loads(pilot, tables, brought):
         assert district.balances() == before
 
 
+@pytest.mark.slow
 def test_a_refused_load_changes_nothing(pilot, tables, brought):
     """The old records answer on, and nothing of the new ones stays."""
     with District.open(pilot) as district:
@@ -222,6 +225,7 @@ def retained(tables, one):
     }
 
 
+@pytest.mark.slow
 def test_an_opt_out_leaves_research_and_stays_in_what_the_law_demands(pilot, tables, brought):
     """In one table, in a join and in a LEFT JOIN; from the next load on."""
     gone = ids_of(tables)[:3]
@@ -240,6 +244,7 @@ def test_an_opt_out_leaves_research_and_stays_in_what_the_law_demands(pilot, tab
         assert max(left.values()) == max(cells[0] for cells in before[LEFT]) - 3
 
 
+@pytest.mark.slow
 def test_a_grant_counts_its_population(pilot, tables, brought):
     """Research questions read nobody who opted out, whatever the class they ask about."""
     gone = tables["student"]["student_key"].to_pylist()
@@ -260,6 +265,7 @@ def test_a_grant_counts_its_population(pilot, tables, brought):
         assert RESEARCH not in district.explain(COUNT, epsilon=0.4).statement
 
 
+@pytest.mark.slow
 def shape(told):
     """What is told, with every number but the estimates and their margins."""
     if isinstance(told, dict):
@@ -268,6 +274,7 @@ def shape(told):
     return [shape(part) for part in told] if isinstance(told, list) else told
 
 
+@pytest.mark.slow
 def test_two_epochs_that_differ_by_an_opt_out_look_alike(pilot, tables, clock, tmp_path):
     """Previews, explanations, answers without their numbers, budgets, events and files: nothing tells of it."""
     told = []
@@ -293,6 +300,7 @@ def test_two_epochs_that_differ_by_an_opt_out_look_alike(pilot, tables, clock, t
     assert told[0] == told[1]
 
 
+@pytest.mark.slow
 def test_a_sealed_class_is_no_longer_kept(pilot, tables):
     """Its rows are left out with a reason, everybody else's stay; the report says until when each class is kept."""
     with Ledger.open(pilot / "ledger.sqlite", FixedClock(datetime(2027, 1, 1, tzinfo=UTC))) as ledger:
@@ -353,6 +361,7 @@ def changed(folder, *pairs):
 NEXT_YEAR = ("{from: 2020, to: 2039}", "{from: 2020, to: 2040}", "{from: 2020, to: 2026}", "{from: 2020, to: 2027}")
 
 
+@pytest.mark.slow
 def test_the_next_school_year_comes_with_its_catalog(pilot, tables, brought):
     """Lists are extended before the load; the new class begins with its own budget."""
     path = changed(pilot, *NEXT_YEAR)
@@ -482,6 +491,7 @@ def test_free_text_about_students_is_not_loaded(pilot, tables, brought):
         brought(tables, catalog=path)
 
 
+@pytest.mark.slow
 def test_a_load_that_keeps_nobody_or_few_is_refused(pilot, tables, brought):
     """A file that was cut off, or lists that were not extended; with the reasons, and the old records stay."""
     epoch = brought(tables).epoch
@@ -497,6 +507,7 @@ def test_a_load_that_keeps_nobody_or_few_is_refused(pilot, tables, brought):
         assert [event.body["epoch"] for event in office.events() if event.kind == "load"][-1] == epoch
 
 
+@pytest.mark.slow
 def test_an_opt_out_is_not_lost_with_the_id_it_was_given_for(pilot, tables, brought):
     """A student who opted out and is gone, while others are new, may be one of them."""
     one, other = ids_of(tables)[:2]
@@ -511,6 +522,7 @@ def test_an_opt_out_is_not_lost_with_the_id_it_was_given_for(pilot, tables, brou
     del other
 
 
+@pytest.mark.slow
 def renamed_one(table, one):
     """The table in which a student's id is written otherwise."""
     if "student_key" not in table.column_names:
@@ -519,6 +531,7 @@ def renamed_one(table, one):
     return table.set_column(table.schema.get_field_index("student_key"), "student_key", keys)
 
 
+@pytest.mark.slow
 def test_an_opt_out_during_a_load_undoes_it(pilot, tables, brought, monkeypatch):
     """It would hold from the next load on, and this one would have come after it."""
     opened = Ledger.open_epoch
@@ -535,6 +548,7 @@ def test_an_opt_out_during_a_load_undoes_it(pilot, tables, brought, monkeypatch)
     assert brought(tables).report.students.opted_out == 1
 
 
+@pytest.mark.slow
 def test_a_district_with_a_wrong_catalog_can_be_closed_and_healed(pilot, tables, brought):
     """Whatever stands in its place: the stop button works, and a load with a right one puts it in order."""
     good = changed(pilot)
@@ -548,6 +562,7 @@ def test_a_district_with_a_wrong_catalog_can_be_closed_and_healed(pilot, tables,
     assert (pilot / "district.yaml").read_bytes() == good.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_catalog_that_is_kept_is_the_one_that_was_verified(pilot, tables, brought, monkeypatch):
     """Though its file changes while records are loaded."""
     path = changed(pilot, *NEXT_YEAR)
@@ -563,6 +578,7 @@ def test_the_catalog_that_is_kept_is_the_one_that_was_verified(pilot, tables, br
     assert (pilot / "district.yaml").read_text(encoding="utf-8") == text
 
 
+@pytest.mark.slow
 def test_a_report_of_a_load_that_never_was_is_removed(pilot, tables, brought):
     """As one that died between its report and its epoch leaves it."""
     strange = pilot / "reports" / "load-2025-09-15-dead.html"

@@ -118,7 +118,7 @@ def load(tmp_path, *paths, catalog=None, skip_unusable=False):
     work.mkdir()
     sources = OneRoster(paths, skip_unusable=skip_unusable)
     tables = {}
-    with duckdb.connect(work / "work.duckdb") as connection:
+    with duckdb.connect() as connection:
         for name, rows in sources.tables(catalog, connection, work, lambda _what, _share: None).items():
             header_of(rows, catalog, catalog.tables[name])
             tables[name] = [

@@ -29,6 +29,8 @@ from tests.engine.intake.bundles import (
 )
 from tests.seeds import generator
 
+pytestmark = pytest.mark.slow
+
 USERS = [user("x", **dict.fromkeys(("givenName", "password", "email"), "CANARY"))]
 CATALOG = """\
 district: {id: us-xx-test, name: Test, time_zone: America/New_York}
@@ -49,7 +51,6 @@ def persons(made):
 # -- where a bundle is found
 
 
-@pytest.mark.slow
 def test_a_bundle_is_told_by_its_files(tmp_path):
     """A folder or a zip file; at the top or one folder deep; with a manifest, or users beside orgs."""
     folder = small(tmp_path)
@@ -584,7 +585,6 @@ NASTY = (
 )
 
 
-@pytest.mark.slow
 def test_no_cell_makes_it_fail(tmp_path):
     """Whatever stands in a cell is a value, or is none; it is never an error."""
     rng = generator("oneroster cells")

@@ -17,6 +17,8 @@ from tests.engine.intake.bundles import (
     zipped,
 )
 
+pytestmark = pytest.mark.slow
+
 USERS = [user("x")]
 
 

@@ -190,7 +190,9 @@ def test_in_a_generated_district_too(name, tmp_path):
 
 
 @needs_shared
-@pytest.mark.parametrize(("name", "count"), [("oneroster-small", 248), ("oneroster-large", 4225)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("oneroster-small", 248), pytest.param("oneroster-large", 4225, marks=pytest.mark.slow)]
+)
 def test_every_student_is_one_person_with_one_year(name, count, tmp_path):
     """As many persons as distinct students of users.csv, each with a class, a school, and a grade; a zip gives the same."""
     with (SHARED / name / "users.csv").open(newline="", encoding="utf-8") as file:

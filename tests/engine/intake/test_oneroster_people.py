@@ -29,12 +29,14 @@ def test_the_person_is_the_first_id_of_the_row(tmp_path):
     assert people(tmp_path, rows).of("student", "student_key") == sorted((person,) for person in cells)
 
 
+@pytest.mark.slow
 def test_two_kinds_of_id_never_meet(tmp_path):
     """The same text as identifier of one and sourcedId of another makes two persons."""
     made = people(tmp_path, [user("x", identifier="7"), user("7")])
     assert made.of("student", "student_key") == [("i:7",), ("s:7",)]
 
 
+@pytest.mark.slow
 def test_a_row_for_each_school_is_one_person(tmp_path):
     """An Ed-Fi source writes one users row for each school of a student: one student, one year, two schools."""
     rows = [user("x1", identifier="7"), user("x2", identifier="7", orgSourcedIds="b")]
@@ -44,6 +46,7 @@ def test_a_row_for_each_school_is_one_person(tmp_path):
     assert made.of("student_year", "student_key", "school_id", "schools_attended") == [("i:7", "12", "2")]
 
 
+@pytest.mark.slow
 def test_schools_with_as_many_classes_are_told_apart_by_their_id(tmp_path):
     """Neither the order of rows nor that of sourcedIds decides."""
     rows = [user("x1", identifier="7", orgSourcedIds="b"), user("x2", identifier="7", orgSourcedIds="a")]
@@ -52,6 +55,7 @@ def test_schools_with_as_many_classes_are_told_apart_by_their_id(tmp_path):
         assert made.of("student_year", "school_id") == [("11",)]
 
 
+@pytest.mark.slow
 def test_enrolments_decide_only_where_users_rows_do_not(tmp_path):
     """A school that a users row names stays, however many classes are elsewhere; without one, the most classes count."""
     lessons = [
@@ -61,6 +65,7 @@ def test_enrolments_decide_only_where_users_rows_do_not(tmp_path):
     assert made.of("student_year", "student_key", "school_id") == [("s:x", "11"), ("s:y", "12")]
 
 
+@pytest.mark.slow
 def test_the_same_enrolment_twice_is_one_class(tmp_path):
     """Two classes weigh more than one that stands there three times."""
     rows = [user("x1", identifier="7"), user("x2", identifier="7", orgSourcedIds="b")]
@@ -68,6 +73,7 @@ def test_the_same_enrolment_twice_is_one_class(tmp_path):
     assert people(tmp_path, rows, enrollments=lessons).of("student_year", "school_id") == [("12",)]
 
 
+@pytest.mark.slow
 def test_a_sourced_id_of_two_persons_is_refused(tmp_path):
     """By file and rows; no id is shown."""
     one = refused(
@@ -79,6 +85,7 @@ def test_a_sourced_id_of_two_persons_is_refused(tmp_path):
     assert "CANARY" not in f"{one.message} {one.accepted}"
 
 
+@pytest.mark.slow
 def test_a_sourced_id_of_two_persons_in_two_bundles_is_refused(tmp_path):
     """A student would be two, with a limit for each."""
     first = write(tmp_path / "first", **public(users=[user("x", identifier="1")]))
@@ -86,6 +93,7 @@ def test_a_sourced_id_of_two_persons_in_two_bundles_is_refused(tmp_path):
     assert "row 1 of second/users.csv" in refused(tmp_path, first, second).message
 
 
+@pytest.mark.slow
 def test_a_sourced_id_of_a_student_and_another_person_is_refused(tmp_path):
     """The teacher's rows would be the student's; two teachers may share what they like."""
     rows = [user("x", identifier="1"), user("x", identifier="2", role="teacher")]
@@ -94,6 +102,7 @@ def test_a_sourced_id_of_a_student_and_another_person_is_refused(tmp_path):
     assert people(tmp_path / "again", rows).of("student", "student_key") == [("s:x",)]
 
 
+@pytest.mark.slow
 def test_a_sourced_id_again_for_one_person_is_forgiven(tmp_path):
     """And told."""
     made = people(tmp_path, [user("x"), user("x", "10")])
@@ -101,6 +110,7 @@ def test_a_sourced_id_again_for_one_person_is_forgiven(tmp_path):
     assert made.files["users.csv"].repaired == {"a sourcedId that stands once more for the same person": 1}
 
 
+@pytest.mark.slow
 def test_a_sourced_id_is_known_in_its_own_bundle(tmp_path):
     """Rows of a bundle in which nobody has their sourcedId are nobody's."""
     own = write(tmp_path / "own", **public(users=[user("x")], demographics=[{"sourcedId": "x", "sex": "male"}]))
@@ -111,6 +121,7 @@ def test_a_sourced_id_is_known_in_its_own_bundle(tmp_path):
     assert made.one("student_year", student_key="s:x")["schools_attended"] == "1"
 
 
+@pytest.mark.slow
 def test_a_class_is_known_in_its_own_bundle(tmp_path):
     """Next year a class of the same sourcedId may be in another school; last year's enrolment says nothing of it."""
     paths = []
@@ -146,6 +157,7 @@ def test_who_is_no_student_is_left_out_and_counted(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_no_student_at_all_is_refused(tmp_path):
     """A bundle of teachers is nothing to load."""
     one = refused(tmp_path, write(tmp_path / "bundle", **public(users=[user("t", role="teacher")])))
@@ -196,12 +208,14 @@ def test_an_id_that_came_later_makes_nobody_two(tmp_path):
     assert "Row 1" in one.message
 
 
+@pytest.mark.slow
 def test_a_word_for_nothing_is_no_identifier(tmp_path):
     """The sourcedId is the person's id then."""
     folder = write(tmp_path / "b", **public(users=[user(f"s{n}", identifier="N/A") for n in range(3)]))
     assert len(load(tmp_path, folder).tables["student"]) == 3
 
 
+@pytest.mark.slow
 def test_an_identifier_of_a_whole_school_is_refused(tmp_path):
     """Some default that a system wrote into every row."""
     folder = write(tmp_path / "b", **public(users=[user(f"s{n}", identifier="7") for n in range(21)]))
@@ -238,6 +252,7 @@ def test_the_class_is_that_of_first_sight(tmp_path):
         ({"schoolYear": "2025-2027", "startDate": "2026-01-08T00:00:00Z"}, "2026"),
     ],
 )
+@pytest.mark.slow
 def test_school_years(cells, spring, tmp_path):
     """The spring year, however it is written; else by the date it begins on."""
     sessions = [{"sourcedId": "y", "type": "schoolYear", **cells}]
@@ -245,6 +260,7 @@ def test_school_years(cells, spring, tmp_path):
     assert made.of("student_year", "school_year") == [(spring,)]
 
 
+@pytest.mark.slow
 def test_a_bundle_without_a_school_year_is_refused(tmp_path):
     """Nobody's class could be told."""
     for sessions in ("sourcedId,type,schoolYear\n", [{"sourcedId": "y", "type": "schoolYear", "schoolYear": "soon"}]):
@@ -265,6 +281,7 @@ tables:
 """
 
 
+@pytest.mark.slow
 def test_in_a_bundle_of_several_years_the_classes_tell_the_year(tmp_path):
     """The newest year a student has classes in; without one, the newest the bundle has classes in."""
     sessions = [
@@ -306,6 +323,7 @@ ROLES = {
 }
 
 
+@pytest.mark.slow
 def test_in_1_2_the_roles_tell_who_is_a_student_and_where(tmp_path):
     """The primary org if it is a school, else the primary role's org, else another's, else the enrolments."""
     made = load(tmp_path, write(tmp_path / "bundle", **public(**ROLES, enrollments=[enrolled("z", "c3", "b")])))
@@ -317,12 +335,14 @@ def test_in_1_2_the_roles_tell_who_is_a_student_and_where(tmp_path):
     assert made.files["roles.csv"].dropped == {"deleted, inactive, or not of a student": 2}
 
 
+@pytest.mark.slow
 def test_in_1_1_roles_are_not_asked(tmp_path):
     """A stray roles.csv makes nobody a student."""
     made = people(tmp_path, [user("x"), user("t", role="teacher")], roles=ROLES["roles"])
     assert made.of("student", "student_key") == [("s:x",)]
 
 
+@pytest.mark.slow
 def test_an_org_that_is_no_school_lies_in_one(tmp_path):
     """The first that is a school or lies in one; a district, or an org that is not there, is no school."""
     schools = {"a": "11", "d,b,a": "12", "a-art": "11", "d": None, "gone": None, "gone, b": "12"}
@@ -330,6 +350,7 @@ def test_an_org_that_is_no_school_lies_in_one(tmp_path):
     assert dict(made.of("student_year", "student_key", "school_id")) == {f"s:<{k}>": v for k, v in schools.items()}
 
 
+@pytest.mark.slow
 def test_orgs_in_a_circle_lie_in_no_school(tmp_path):
     """The climb ends."""
     circle = [{"sourcedId": one, "name": one, "type": "local", "parentSourcedId": two} for one, two in ("pq", "qp")]
@@ -366,6 +387,7 @@ def test_sex_and_race(tmp_path):
     assert [one[1:] for one in found] == [(sex, race) for _, sex, race in DEMOGRAPHICS]
 
 
+@pytest.mark.slow
 def test_enrolments_of_others_say_nothing(tmp_path):
     """Deleted enrolments, and those of a teacher's kind."""
     lessons = [

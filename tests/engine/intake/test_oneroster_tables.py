@@ -7,6 +7,8 @@ import pytest
 
 from tests.engine.intake.bundles import CLASSES, SESSIONS, draft, enrolled, load, public, refused, user, write
 
+pytestmark = pytest.mark.slow
+
 USERS = [user("x"), user("y")]
 ITEM = {
     "sourcedId": "i",
