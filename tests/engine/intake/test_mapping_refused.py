@@ -234,6 +234,14 @@ def test_two_columns_but_for_capital_letters(tmp_path):
     assert "but for capital letters" in refused(tmp_path, text).message
 
 
+def test_a_file_about_students_makes_no_public_table(tmp_path):
+    """Everybody may read what stands in one, and refusals show its cells."""
+    text = GOOD + "  school:\n    from: pupils.csv\n    columns: {school_id: n}\n"
+    assert "makes no public table" in refused(tmp_path, text).message
+    named = "tables:\n  school:\n    from: schools.csv\n    columns: {school_id: LastName}\n"
+    assert "identifies a person" in refused(tmp_path, named).message
+
+
 def test_the_source_is_a_folder_or_the_one_file(tmp_path):
     """Another file, an archive or nothing is refused in words."""
     other = tmp_path / "other.csv"
