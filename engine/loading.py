@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from budgets.cohorts import years_text
 from budgets.epochs import EpochTerms, SwitchedOn
 from budgets.grants import DISTRICT
 from budgets.ledger import Epoch, Ledger
 from budgets.policy import Standing as MayBeAsked
 from budgets.policy import last_day
-from engine import tree
 from engine.beside import file_of
 from engine.catalog_file import catalog_of, sensitive_on
 from engine.epochs import pending_file
@@ -34,11 +31,12 @@ from engine.folder import (
     owner_key,
     require_district,
 )
-from engine.intake.former import change, former_catalog
+from engine.intake.former import former_catalog
 from engine.intake.load import load, sweep, sync
 from engine.intake.persons import owner_hashes
 from engine.intake.report import REPORT_PREFIX
 from engine.intake.rules import Standing
+from engine.load_checks import check_no_free_text, check_same_district, check_students
 from engine.refusals import AccessRefused, CatalogRefused
 
 if TYPE_CHECKING:
@@ -51,8 +49,6 @@ if TYPE_CHECKING:
     from engine.intake.sources import Given, Progress, Sources
 
 LOAD_LOCK = "load"
-STRANGERS_MIN = 20
-"""Of fewer students nothing is concluded from how many are new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +136,7 @@ def load_next(
         file = path / CATALOG_FILE if wishes.catalog is None else wishes.catalog
         text = text_of(file)
         catalog = catalog_of(text, str(file))
-        _check_same_district(ledger, former, catalog)
+        check_same_district(ledger, former, catalog)
         on = frozenset() if former is None else sensitive_on(former.document)
         bringing = Bringing(catalog, text if wishes.catalog is not None else None, on, former, vault)
         return bring(path, ledger, bringing, sources, wishes, progress)
@@ -188,7 +184,7 @@ def bring(
         AccessRefused: as `load_next`.
     """
     catalog = bringing.catalog
-    _check_no_free_text(catalog)
+    check_no_free_text(catalog)
     switched_on = wishes.switched_on(ledger.approved_names() & bringing.on, catalog)
     key = owner_key(path)
     wanted = owner_hashes(wishes.opted_out, key)
@@ -198,7 +194,7 @@ def bring(
     standing = Standing(ledger.known_cohorts(), opted_out, _retired(ledger))
     loaded = load(catalog, sources, path / VAULT_FOLDER, owner_key=key, standing=standing, progress=progress)
     try:
-        _check_students(path, loaded, standing, bringing, wishes)
+        check_students(path / VAULT_FOLDER / loaded.file, loaded, standing, bringing, wishes)
         if bringing.text is not None:
             _keep(bringing.text, path / VAULT_FOLDER / pending_file(loaded.file))
         loaded.report.day = ledger.today().isoformat()
@@ -234,89 +230,10 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _check_same_district(ledger: Ledger, former: Catalog | None, catalog: Catalog) -> None:
-    """Make sure that a catalog declares the district of this ledger, with all classes that can still be asked about.
-
-    Raises:
-        CatalogRefused: it does not.
-    """
-
-    def refusal(message: str, accepted: str) -> CatalogRefused:
-        return CatalogRefused(message, file=catalog.district_id, accepted=accepted)
-
-    identity = ledger.identity
-    if (catalog.district_id, catalog.time_zone) != (identity.district_id, identity.time_zone):
-        message = "The catalog is of another district, or has another time zone; neither ever changes."
-        raise refusal(message, f"{identity.district_id} in {identity.time_zone}")
-    if former is not None and (catalog.owner, catalog.cohort) != (former.owner, former.cohort):
-        message = "The catalog has another owner or cohort column than before."
-        raise refusal(message, f"owner: {former.owner}, cohort: {former.cohort}")
-    kept = [c for c, balance in ledger.balances(DISTRICT).items() if balance.standing is not MayBeAsked.SEALED]
-    gone = [cohort for cohort in kept if cohort not in catalog.cohorts]
-    if gone:
-        message = f"The catalog no longer lists classes of {years_text(gone)}, which are not sealed yet."
-        raise refusal(message, f"classes of {years_text({*gone, *catalog.cohorts})}")
-
-
-def _check_no_free_text(catalog: Catalog) -> None:
-    """Refuse texts without a list: nobody has read what stands in them.
-
-    Raises:
-        CatalogRefused: a table of students has such a column that is on.
-    """
-    declared = json.loads(catalog.document)["tables"]
-    for table in catalog.private_tables:
-        for column in table.columns.values():
-            free = column.on and column.type == tree.TEXT and column.values is None and column.constant is None
-            if free and declared[table.name]["columns"][column.name]["values"] is None:
-                message = f"tables.{table.name}.columns.{column.name}: free text about students is never loaded."
-                accepted = "values: [each, text, that, may, stand, there]"
-                raise CatalogRefused(message, file=catalog.district_id, accepted=accepted)
-
-
 def _retired(ledger: Ledger) -> tuple[int, ...]:
     """The classes that are sealed: their records are no longer kept."""
     balances = ledger.balances(DISTRICT)
     return tuple(cohort for cohort, balance in balances.items() if balance.standing is MayBeAsked.SEALED)
-
-
-def _check_students(path: Path, loaded: Loaded, standing: Standing, bringing: Bringing, wishes: Wishes) -> None:
-    """Refuse a load whose students are not those of the district, unless somebody said that it is so.
-
-    Ids of another form make every student new, and an opt-out is lost with the id it was given for; a file that was
-    cut off makes students gone.
-
-    Raises:
-        CatalogRefused: nobody is left, most are new or gone, or somebody who opted out is gone.
-    """
-
-    def refusal(message: str, accepted: str) -> CatalogRefused:
-        why = loaded.report.why(loaded.catalog.cohort_table)
-        return CatalogRefused(f"{message}{why}", file=loaded.catalog.district_id, accepted=accepted, load=True)
-
-    if not loaded.persons:
-        raise refusal("No student would be kept.", "sources whose students have a class and accepted cells")
-    known = bool(standing.register) and loaded.persons >= STRANGERS_MIN
-    if known and not wishes.strangers and 2 * len(loaded.newcomers) > loaded.persons:
-        message = f"Of {loaded.persons:,} students {len(loaded.newcomers):,} are new: their ids have another form."
-        raise refusal(message, "the ids of the loads before; or --new-students, if most are new indeed")
-    if bringing.former is None or bringing.vault is None:
-        return
-    vault = path / VAULT_FOLDER / loaded.file
-    found = change(bringing.vault, bringing.former.cohort_table, vault, loaded.catalog.cohort_table)
-    if found is None:
-        return
-    if not wishes.fewer and found.before >= STRANGERS_MIN and 2 * found.gone > found.before:
-        message = f"Of {found.before:,} students {found.gone:,} would be gone."
-        raise refusal(message, "the whole of the records; or --fewer-students, if most have left indeed")
-    if not wishes.opt_outs_left and found.opted_out_gone and found.fresh:
-        message = (
-            f"{found.opted_out_gone:,} students who opted out are not in these records. If one of them has another "
-            "id now, research would count the child again."
-        )
-        raise refusal(
-            message, "opt-outs of the new ids (--opt-outs FILE), and --opt-outs-left if all others have left"
-        )
 
 
 def text_of(file: Path) -> str:

@@ -601,6 +601,8 @@ def test_no_cell_makes_it_fail(tmp_path):
             "role": "student",
             "status": "",
             "userMasterIdentifier": f"{number % 150}",
+            "metadata.edfi.naturalKey.studentUniqueId": "",
+            "identifier": "",
         }
     for name, column in (("demographics", "sourcedId"), ("results", "studentSourcedId")):
         for number, row in enumerate(files[name]):
