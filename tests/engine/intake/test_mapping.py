@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from budgets.clock import FixedClock
 from engine.catalog_file import catalog_of
+from engine.district import District
+from engine.founding import found
 from engine.intake import kinds, rows
+from engine.intake.mapping import Mapped
 from engine.refusals import CatalogRefused
 from tests.engine.intake.mapping_cases import drained, made, mapping_file, shared, tuples
 
@@ -554,3 +560,28 @@ def test_only_the_columns_asked_for_are_made(tmp_path):
         assert [column.to_pylist() for column in batch.columns] == [["2"], ["1"]]
         assert drained(found)["days"] == ["2"]
     assert kinds.file_rows(tmp_path / "f.csv").names == ("sid", "x")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("folder", "mapping", "catalog", "year", "students"),
+    [
+        ("messy-student-years", MESSY, MESSY_CATALOG, 2009, 21_803),
+        ("star", STAR_WIDE, STAR_CATALOG, 1990, 11_598),
+        ("star", STAR_LONG, STAR_CATALOG, 1990, 11_598),
+    ],
+    ids=["messy", "star wide", "star long"],
+)
+def test_real_files_become_a_district_that_answers(folder, mapping, catalog, year, students, tmp_path):
+    """By a catalog of their own and a mapping, as they are; one person for each child, and an answer with its margin."""
+    (tmp_path / "catalog.yaml").write_text(catalog, encoding="utf-8")
+    clock = FixedClock(datetime(year, 3, 1, tzinfo=UTC))
+    sources = Mapped.read(mapping_file(tmp_path, mapping), shared(folder))
+    loaded = found(tmp_path / "d", tmp_path / "catalog.yaml", sources, clock=clock)
+    home = loaded.catalog.cohort_table
+    assert loaded.report.tables[home].rows_read == students
+    assert loaded.persons > 0.85 * students
+    with District.open(tmp_path / "d", clock=clock) as district:
+        release = district.ask(f"SELECT sex, COUNT(*) AS n FROM {home} GROUP BY sex")
+        assert sum(row[1] for row in release.rows) > 0.8 * students
+        assert all(se[1] > 0 for se in release.se)
