@@ -21,7 +21,7 @@ from engine.loading import load_next
 from tests.seeds import PROVE, generator
 
 AS_OF = datetime(2025, 9, 15, 12, tzinfo=UTC)
-KILLS = 200 if PROVE else 20
+KILLS = 100 if PROVE else 10
 LOADER, ASKER = (Path(__file__).with_name(name) for name in ("loader.py", "asker.py"))
 COUNT = "SELECT COUNT(*) AS n FROM student WHERE cohort_year = 2031"
 
@@ -53,7 +53,7 @@ def wait(running, until):
 
 @pytest.mark.slow
 def test_whenever_a_load_is_killed_one_epoch_is_whole(pilot, files, tables):
-    """Twenty deaths (two hundred in `make prove`): the old records answer, or the new ones, and the next load works."""
+    """Ten deaths (a hundred in `make prove`): the old records answer, or the new ones, and the next load works."""
     random = generator("killed loads")
     clock = FixedClock(AS_OF)
     epochs = set()
@@ -62,7 +62,7 @@ def test_whenever_a_load_is_killed_one_epoch_is_whole(pilot, files, tables):
             loader.stdin.write("load\n")
             loader.stdin.flush()
             assert loader.stdout.readline() == "begins\n"
-            time.sleep(random.random() * 2)
+            time.sleep(random.random() * 1.5)
         with District.open(pilot, clock=clock) as district:
             release = district.ask(COUNT, epsilon=0.001)
             epochs.add(release.epoch)
