@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from budgets.clock import SystemClock
 from budgets.policy import PRESETS
 from engine.catalog_file import read_catalog
 from engine.folder import CATALOG_FILE, MAPPING_FILE
-from engine.founding import Terms, found, require_new
+from engine.founding import Terms, found, require_new, sweep_beginnings
 from engine.intake.kinds import file_rows
 from engine.intake.mapping import draft
 from engine.intake.oneroster import drafted_catalog
@@ -88,6 +87,8 @@ def init(  # noqa: PLR0913, PLR0917 - one for each option of the command
     given = source or []
     wishes = Wishes(None, tuple(approved_by or ()), reason, _ids(None, opt_outs))
 
+    folder = folder.absolute()
+
     def work() -> None:
         require_new(folder)
         require_there(given)
@@ -100,7 +101,8 @@ def init(  # noqa: PLR0913, PLR0917 - one for each option of the command
             read = read_catalog(declared, str(catalog or "the drafted catalog"))
             sources = _sources(given, named, read, mapping)
             terms = Terms(preset=PRESETS[preset.value])
-            with first_beginning(read.district_id, folder), progress_bar(Console(stderr=True)) as step:
+            sweep_beginnings(folder)
+            with progress_bar(Console(stderr=True)) as step, first_beginning(read.district_id, folder):
                 loaded = found(
                     folder, declared, sources, clock=SystemClock(), terms=terms, wishes=wishes, progress=step
                 )
@@ -227,11 +229,14 @@ def _ids(given: Sequence[str] | None, file: Path | None) -> tuple[str, ...]:
     found = list(given or ())
     if file is not None:
         try:
-            lines = [cells[0] for cells in csv.reader(file.read_text(encoding="utf-8-sig").splitlines()) if cells]
-        except (OSError, UnicodeDecodeError, csv.Error):
+            text = file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError):
             raise typer.BadParameter(
                 f"{present.plain(str(file))} cannot be read; a text file with one id a line can"
             ) from None
+        lines = [line.split(",")[0].strip().strip('"') for line in text.splitlines()]
+        if not any(lines):
+            raise typer.BadParameter(f"{present.plain(str(file))} names nobody; one id a line is needed")
         found += [line for line in lines if line.strip()]
     return tuple(found)
 

@@ -52,11 +52,15 @@ class EpochTerms:
         cohorts: all that the catalog has; the new ones begin now.
         switched_on: what is sensitive and new in it.
         opted_out: whom its records leave out of research; None where nobody looked.
+        left: those of them who were said to have left.
+        back: those who were said so before, and are there again.
     """
 
     cohorts: tuple[int, ...] = ()
     switched_on: SwitchedOn | None = None
     opted_out: frozenset[bytes] | None = None
+    left: frozenset[bytes] = frozenset()
+    back: frozenset[bytes] = frozenset()
 
 
 PLAIN_TERMS = EpochTerms()
@@ -96,6 +100,7 @@ def open_epoch(
         nanorho, attodelta = balances.newcomers_caps(database)
         balances.add_cohorts(database, fresh, nanorho, attodelta)
         district.add_event(database, at_us, "classes_added", {"cohorts": fresh, "lifetime_nanorho": nanorho})
+    note_left(database, sorted(terms.left), sorted(terms.back))
     district.add_persons(database, _unknown(database, persons))
     district.add_epoch(database, epoch)
     body = {"epoch": epoch.id, "file": epoch.file, "catalog_digest": epoch.catalog_digest}
@@ -124,3 +129,9 @@ def note_opt_outs(database: Database, persons: Sequence[bytes], *, out: bool) ->
     if not persons:
         raise AccessRefused("approval", "Nobody is named.", accepted="the ids of students as the source has them")
     district.add_opt_outs(database, persons, out=out)
+
+
+def note_left(database: Database, gone: Iterable[bytes], back: Iterable[bytes]) -> None:
+    """Note of whom that opted out somebody said that they have left, and who of those is back; they stay out."""
+    district.add_opt_outs(database, gone, out=True, left=True)
+    district.add_opt_outs(database, back, out=True)

@@ -366,6 +366,11 @@ class Ledger:
         with self._database.writing():
             open_epoch(self._database, epoch, persons, terms, self._moment().at_us)
 
+    def left(self) -> frozenset[bytes]:
+        """Keyed hashes of those who opted out and were said to have left."""
+        with self._database.reading():
+            return district.left(self._database)
+
     def approved_names(self) -> frozenset[str]:
         """Everything sensitive that two people ever switched on, as `table.column`."""
         with self._database.reading():

@@ -8,7 +8,8 @@ from budgets.clock import SystemClock
 from budgets.ledger import Ledger
 from engine import pipeline
 from engine.epochs import Epochs
-from engine.folder import INCIDENTS_FILE, LEDGER_FILE, REPORTS_FOLDER, require_district
+from engine.folder import INCIDENTS_FILE, LEDGER_FILE, REPORTS_FOLDER, VAULT_FOLDER, require_district
+from engine.intake.load import sweep
 from engine.pipeline import House
 from engine.request import Request
 
@@ -48,6 +49,7 @@ class District:
             LedgerDamaged: the ledger contradicts itself.
         """
         require_district(path)
+        sweep(path / VAULT_FOLDER)
         ledger = Ledger.open(path / LEDGER_FILE, clock or SystemClock())
         try:
             epochs = Epochs(path, ledger)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import secrets
 import shutil
@@ -97,7 +98,7 @@ def found(
     """
     require_new(path)
     read_catalog(catalog_file)  # refused before anything is made
-    _sweep(path)
+    sweep_beginnings(path)
     building = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
         building.mkdir(parents=True, mode=0o700)
@@ -108,19 +109,20 @@ def found(
     try:
         with _alive(building):
             loaded = _build(building, catalog_file, sources, clock, terms or Terms(), wishes, progress)
-        if path.exists():
-            path.rmdir()
-        building.rename(path)
+            if path.exists():
+                path.rmdir()
+            building.rename(path)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+    (path / LOCK).unlink(missing_ok=True)
     page = None if loaded.page is None else path / loaded.page.relative_to(building)
     return replace(loaded, page=page)
 
 
-def _sweep(path: Path) -> None:
+def sweep_beginnings(path: Path) -> None:
     """Remove what beginnings of this folder that died have left beside it: it may hold unpacked records."""
-    for left in path.parent.glob(f".{path.name}.*"):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
         with contextlib.suppress(OSError), (left / LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
@@ -132,7 +134,6 @@ def _alive(folder: Path) -> Iterator[None]:
     with (folder / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-        (folder / LOCK).unlink()
 
 
 def require_new(path: Path) -> None:

@@ -6,13 +6,13 @@ Decisions that are made before anything is replaced; their messages may count re
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from budgets.cohorts import years_text
 from budgets.grants import DISTRICT
 from budgets.policy import Standing as MayBeAsked
 from engine import tree
-from engine.intake.former import change
+from engine.intake.former import change, present
 from engine.refusals import CatalogRefused
 
 if TYPE_CHECKING:
@@ -90,17 +90,54 @@ def check_students(vault: Path, loaded: Loaded, standing: Standing, bringing: Br
         raise refusal(message, "the ids of the loads before; or --new-students, if most are new indeed")
     if bringing.former is None or bringing.vault is None:
         return
-    found = change(bringing.vault, bringing.former.cohort_table, vault, loaded.catalog.cohort_table)
-    if found is None:
+    found = change(bringing.vault, bringing.former, vault, loaded.catalog)
+    if found is None or wishes.fewer or found.before < STRANGERS_MIN:
         return
-    if not wishes.fewer and found.before >= STRANGERS_MIN and 2 * found.gone > found.before:
+    if 2 * found.gone > found.before:
         message = f"Of {found.before:,} students {found.gone:,} would be gone."
         raise refusal(message, "the whole of the records; or --fewer-students, if most have left indeed")
-    if not wishes.opt_outs_left and found.opted_out_gone and found.fresh:
+    for table, (before, now) in sorted(found.rows.items()):
+        if 2 * now < before:
+            message = f"The table {table} would have {now:,} rows, of {before:,}.{loaded.report.why(table)}"
+            accepted = "the whole of the records; or --fewer-students, if that is so"
+            raise CatalogRefused(message, file=loaded.catalog.district_id, accepted=accepted, load=True)
+
+
+def check_opted_out(
+    vault: Path, loaded: Loaded, standing: Standing, left: frozenset[bytes], wishes: Wishes
+) -> Missing:
+    """Refuse a load in which somebody who opted out is missing: with another id the child would be counted again.
+
+    Asked once of each; whoever was said to have left and is back is asked after anew.
+
+    Args:
+        vault: the records.
+        loaded: what was loaded.
+        standing: the register, and who opted out.
+        left: who was said to have left before.
+        wishes: whether it was said now.
+
+    Raises:
+        CatalogRefused: somebody is missing, and nobody said that they have left.
+    """
+    retired = set(standing.retired)
+    asked = {one for one in standing.opted_out if standing.register.get(one, None) not in {None, *retired}}
+    there = present(vault, loaded.catalog.cohort_table, asked)
+    missing = frozenset(asked - there)
+    if missing - left and not wishes.opt_outs_left:
         message = (
-            f"{found.opted_out_gone:,} students who opted out are not in these records. If one of them has another "
-            "id now, research would count the child again."
+            f"{len(missing - left):,} students who opted out are not in these records. If one of them has another id "
+            "now, research would count the child again."
         )
-        raise refusal(
-            message, "opt-outs of the new ids (--opt-outs FILE), and --opt-outs-left if all others have left"
+        accepted = (
+            "--opt-outs-left, if all of them have left; with --opt-outs FILE of the new ids of those who have not"
         )
+        raise CatalogRefused(message, file=loaded.catalog.district_id, accepted=accepted, load=True)
+    return Missing(missing - left, frozenset(left & there))
+
+
+class Missing(NamedTuple):
+    """Who opted out and is gone for the first time, and who was and is back."""
+
+    left: frozenset[bytes]
+    back: frozenset[bytes]

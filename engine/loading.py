@@ -20,7 +20,7 @@ from budgets.ledger import Epoch, Ledger
 from budgets.policy import Standing as MayBeAsked
 from budgets.policy import last_day
 from engine.beside import file_of
-from engine.catalog_file import catalog_of, sensitive_on
+from engine.catalog_file import catalog_of, columns_on, sensitive_off, sensitive_on
 from engine.epochs import pending_file
 from engine.folder import (
     CATALOG_FILE,
@@ -34,9 +34,9 @@ from engine.folder import (
 from engine.intake.former import former_catalog
 from engine.intake.load import load, sweep, sync
 from engine.intake.persons import owner_hashes
-from engine.intake.report import REPORT_PREFIX
+from engine.intake.report import REPORT_NAME
 from engine.intake.rules import Standing
-from engine.load_checks import check_no_free_text, check_same_district, check_students
+from engine.load_checks import check_no_free_text, check_opted_out, check_same_district, check_students
 from engine.refusals import AccessRefused, CatalogRefused
 
 if TYPE_CHECKING:
@@ -73,17 +73,18 @@ class Wishes:
     fewer: bool = False
     opt_outs_left: bool = False
 
-    def switched_on(self, before: frozenset[str], catalog: Catalog) -> SwitchedOn | None:
+    def switched_on(self, before: frozenset[str], known: frozenset[str], catalog: Catalog) -> SwitchedOn | None:
         """What is sensitive and new in a catalog, with its approval.
 
         Args:
-            before: what was on already.
+            before: what was on and approved already.
+            known: what was ever called sensitive, whatever the catalog calls it now.
             catalog: what is on now.
 
         Raises:
             AccessRefused: it was not approved by two people (`approval`).
         """
-        fresh = tuple(sorted(sensitive_on(catalog.document) - before))
+        fresh = tuple(sorted(sensitive_on(catalog.document, known) - before))
         if not fresh:
             return None
         if not self.approved_by and not self.reason:
@@ -137,8 +138,8 @@ def load_next(
         text = text_of(file)
         catalog = catalog_of(text, str(file))
         check_same_district(ledger, former, catalog)
-        on = frozenset() if former is None else sensitive_on(former.document)
-        bringing = Bringing(catalog, text if wishes.catalog is not None else None, on, former, vault)
+        on = frozenset() if former is None else columns_on(former.document)
+        bringing = Bringing(catalog, text, on, former, vault)
         return bring(path, ledger, bringing, sources, wishes, progress)
 
 
@@ -148,7 +149,7 @@ class Bringing:
 
     Attributes:
         catalog: as declared from now on.
-        text: its text, where it takes the place of the district's.
+        text: its text, which is kept as it was verified.
         on: what is sensitive and was on in the records of before, as `table.column`.
         former: the catalog of the records of before, if there are any that can be read.
         vault: their file.
@@ -159,6 +160,13 @@ class Bringing:
     on: frozenset[str] = frozenset()
     former: Catalog | None = None
     vault: Path | None = None
+
+    @property
+    def known(self) -> frozenset[str]:
+        """What the catalog of before called sensitive, on or off."""
+        if self.former is None:
+            return frozenset()
+        return sensitive_on(self.former.document) | sensitive_off(self.former.document)
 
 
 def bring(
@@ -185,7 +193,8 @@ def bring(
     """
     catalog = bringing.catalog
     check_no_free_text(catalog)
-    switched_on = wishes.switched_on(ledger.approved_names() & bringing.on, catalog)
+    approved = ledger.approved_names()
+    switched_on = wishes.switched_on(approved & bringing.on, approved | bringing.known, catalog)
     key = owner_key(path)
     wanted = owner_hashes(wishes.opted_out, key)
     if wanted:
@@ -194,14 +203,16 @@ def bring(
     standing = Standing(ledger.known_cohorts(), opted_out, _retired(ledger))
     loaded = load(catalog, sources, path / VAULT_FOLDER, owner_key=key, standing=standing, progress=progress)
     try:
-        check_students(path / VAULT_FOLDER / loaded.file, loaded, standing, bringing, wishes)
+        vault = path / VAULT_FOLDER / loaded.file
+        check_students(vault, loaded, standing, bringing, wishes)
+        missing = check_opted_out(vault, loaded, standing, ledger.left(), wishes)
         if bringing.text is not None:
             _keep(bringing.text, path / VAULT_FOLDER / pending_file(loaded.file))
         loaded.report.day = ledger.today().isoformat()
         loaded.report.kept_until = {c: last_day(c).isoformat() for c in catalog.cohorts if c not in standing.retired}
         page = loaded.report.write(path / REPORTS_FOLDER)
         epoch = Epoch(loaded.epoch, loaded.file, loaded.catalog.digest)
-        ledger.open_epoch(epoch, loaded.newcomers, EpochTerms(catalog.cohorts, switched_on, opted_out))
+        ledger.open_epoch(epoch, loaded.newcomers, EpochTerms(catalog.cohorts, switched_on, opted_out, *missing))
     finally:
         settle(path, ledger)
     return replace(loaded, unknown=unknown(ledger, wanted), page=page)
@@ -273,6 +284,7 @@ def settle(path: Path, ledger: Ledger) -> None:
     for file in (path / VAULT_FOLDER).glob("epoch-*"):
         if file.name not in kept:
             file.unlink(missing_ok=True)
-    for file in (path / REPORTS_FOLDER).glob(f"{REPORT_PREFIX}*"):
-        if file.stem.rpartition("-")[2] not in known:
+    for file in (path / REPORTS_FOLDER).iterdir():
+        named = REPORT_NAME.fullmatch(file.name)
+        if named is not None and named[1] not in known:
             file.unlink(missing_ok=True)

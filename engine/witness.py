@@ -50,7 +50,8 @@ def first_beginning(district_id: str, path: Path) -> Iterator[None]:
             os.fsync(file.fileno())
         yield
     except BaseException:
-        note.unlink(missing_ok=True)
+        if not (path / LEDGER_FILE).is_file():  # what failed after the district stood does not unmake it
+            note.unlink(missing_ok=True)
         raise
 
 
@@ -61,7 +62,7 @@ def _begun(district_id: str, note: Path) -> CatalogRefused:
         path = None
     again = f"or, if nobody ever had an answer of it, delete the file {note} and begin again"
     if path is None:
-        message, accepted = f"A district {district_id} was begun on this machine.", again
+        message, accepted = f"A district {district_id} was begun on this machine.", f"its folder; {again}"
     elif (path / LEDGER_FILE).is_file():
         message, accepted = (
             f"The district {district_id} was begun in {path}.",
@@ -76,5 +77,6 @@ def _begun(district_id: str, note: Path) -> CatalogRefused:
 def _note(district_id: str) -> Path:
     home = os.path.expanduser("~/.local/state")  # noqa: PTH111 - Path.home() may fail
     state = os.environ.get("XDG_STATE_HOME") or home
+    state = state if os.path.isabs(state) else home  # noqa: PTH117 - as the specification has it
     name = hashlib.sha256(district_id.encode()).hexdigest()[:32]
     return Path(state) / "homeroom" / "districts" / f"{name}.json"

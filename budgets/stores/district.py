@@ -20,7 +20,7 @@ SELECT max(at_us) FROM (
 
 
 OPTED_OUT = """
-SELECT person FROM opt_outs o WHERE is_out
+SELECT person, has_left FROM opt_outs o WHERE is_out
   AND NOT EXISTS (SELECT 1 FROM opt_outs later WHERE later.person = o.person AND later.seq > o.seq)
 """
 
@@ -100,15 +100,20 @@ def known_cohorts(database: Database, persons: Sequence[bytes] | None = None) ->
     return {person: rows[0][0] for person, rows in found if rows}
 
 
-def add_opt_outs(database: Database, persons: Iterable[bytes], *, out: bool) -> None:
-    """Append that persons opted out, or took it back."""
-    rows = [(each, int(out)) for each in persons]
-    database.change_each("INSERT INTO opt_outs (person, is_out) VALUES (?, ?)", rows)
+def add_opt_outs(database: Database, persons: Iterable[bytes], *, out: bool, left: bool = False) -> None:
+    """Append that persons opted out or took it back, and whether somebody said that they have left."""
+    rows = [(each, int(out), int(left)) for each in persons]
+    database.change_each("INSERT INTO opt_outs (person, is_out, has_left) VALUES (?, ?, ?)", rows)
 
 
 def opted_out(database: Database) -> frozenset[bytes]:
     """Who is out of research, as last noted."""
-    return frozenset(person for (person,) in database.rows(OPTED_OUT))
+    return frozenset(person for person, _ in database.rows(OPTED_OUT))
+
+
+def left(database: Database) -> frozenset[bytes]:
+    """Who is out of research and was said to have left, as last noted."""
+    return frozenset(person for person, has_left in database.rows(OPTED_OUT) if has_left)
 
 
 def add_persons(database: Database, persons: Iterable[tuple[bytes, int]]) -> None:

@@ -5,12 +5,13 @@ which value lists and score ranges may be taken. Only a resolved catalog can ans
 """
 
 from engine.catalog_file.catalog import catalog_of, catalog_of_document, owner_source, read_catalog
-from engine.catalog_file.document import sensitive_off, sensitive_on
+from engine.catalog_file.document import columns_on, sensitive_off, sensitive_on
 from engine.catalog_file.public import resolve
 
 __all__ = [
     "catalog_of",
     "catalog_of_document",
+    "columns_on",
     "owner_source",
     "read_catalog",
     "resolve",

@@ -109,27 +109,37 @@ def every_column(document: Document) -> Iterator[tuple[str, str, ColumnSpec]]:
             yield table, name, column
 
 
-def sensitive_on(structure: str) -> frozenset[str]:
-    """Every column that is on and sensitive, or in a sensitive table that is on, as `table.column`."""
+def columns_on(structure: str) -> frozenset[str]:
+    """Every column of students that is on, as `table.column`."""
     found = set()
     for name, table in document_of(structure).tables.items():
-        if not table.sensitive if table.on is None else table.on:
-            found |= {
-                f"{name}.{column}"
-                for column, spec in table.columns.items()
-                if is_on(spec) and (spec.sensitive or table.sensitive)
-            }
+        if not table.public and (not table.sensitive if table.on is None else table.on):
+            found |= {f"{name}.{column}" for column, spec in table.columns.items() if is_on(spec)}
     return frozenset(found)
+
+
+def sensitive_on(structure: str, known: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Every column that is on and sensitive, or in a sensitive table, or `known` as sensitive; as `table.column`."""
+    tables = document_of(structure).tables
+    on = columns_on(structure)
+    declared = {
+        f"{name}.{column}"
+        for name, table in tables.items()
+        for column, spec in table.columns.items()
+        if spec.sensitive or table.sensitive
+    }
+    return on & (known | declared)
 
 
 def sensitive_off(structure: str) -> frozenset[str]:
-    """The sensitive tables and columns that are declared and not switched on, columns as `table.column`."""
-    found = set()
-    for name, table in document_of(structure).tables.items():
-        if table.sensitive and not table.on:
-            found.add(name)
-        found |= {f"{name}.{column}" for column, spec in table.columns.items() if spec.sensitive and not spec.on}
-    return frozenset(found)
+    """The sensitive columns that are declared and not switched on, as `table.column`."""
+    on = columns_on(structure)
+    return frozenset(
+        f"{name}.{column}"
+        for name, table in document_of(structure).tables.items()
+        for column, spec in table.columns.items()
+        if (spec.sensitive or table.sensitive) and f"{name}.{column}" not in on
+    )
 
 
 def structure_of(document: Document) -> str:

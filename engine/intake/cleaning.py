@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ACCEPTED, BLANK, WRONG = 0, 1, 2
 OWNER_BYTES = 16
-WHOLE_MAX = 1e15
+WHOLE_MAX = 2.0**53
 _BLOCK_BYTES = 64
 
 
@@ -162,7 +162,9 @@ def number_text(value: float | None) -> str | None:
     """
     if value is None or not np.isfinite(value):
         return None
-    return str(int(value)) if value == int(value) and abs(value) < WHOLE_MAX else repr(float(value))
+    if abs(value) >= WHOLE_MAX:
+        return f"{float(value):.16e}"  # rounded, and so written that it is never taken for an id
+    return str(int(value)) if value == int(value) else repr(float(value))
 
 
 def check_ids(file: str, cells: Any) -> None:
@@ -233,8 +235,21 @@ _WHOLE = "[+-]?[0-9]{1,18}"
 _NUMBER = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?"
 _PARTS = "^([+-]?)([0-9]*)[.]?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$"
 _TRUE, _FALSE = "'true', 't', 'yes', 'y', '1'", "'false', 'f', 'no', 'n', '0'"
-NOBODY = "'na', 'n/a', '#n/a', 'nan', 'null', 'none', '-', 'unknown'"
-"""SQL: what programs write where there is no id; whoever had such an id would be one person with all others."""
+_NOBODY = (
+    "'na', 'n/a', 'n.a.', 'nan', 'nat', 'nil', 'null', 'none', 'unknown', 'undefined', 'missing', 'tbd', '\\n', "
+    "'<na>', '<null>', '(null)'"
+)
+_NO_ID = "[0[:punct:][:space:]]*|#.*[!?A]|[+-]?[0-9]+([.][0-9]*)?[eE][+]?[0-9]+"
+"""Only zeros and signs, an error of a spreadsheet, or a number that a spreadsheet or a small float has rounded."""
+
+
+def no_id(text: str) -> str:
+    """SQL: whether a text is what programs write where there is no id, or no whole one.
+
+    Whoever had such an id would be one person with all others who have it.
+    """
+    return f"(lower({text}) IN ({_NOBODY}) OR regexp_full_match({text}, '{_NO_ID}'))"
+
 
 _LONGEST = len(str(MAGNITUDE_MAX))
 
@@ -243,7 +258,7 @@ MACROS = f"""
 CREATE TEMP MACRO homeroom_text(x) AS NULLIF(trim(x, {_SPACE}), '');
 CREATE TEMP MACRO homeroom_clean(x) AS CASE WHEN NOT contains(x, chr(0)) THEN x END;
 CREATE TEMP MACRO homeroom_id(x) AS
-    CASE WHEN lower(homeroom_text(x)) NOT IN ({NOBODY}) THEN homeroom_clean(homeroom_text(x)) END;
+    CASE WHEN NOT {no_id("homeroom_text(x)")} THEN homeroom_clean(homeroom_text(x)) END;
 CREATE TEMP MACRO homeroom_boolean(x) AS
     CASE WHEN lower(x) IN ({_TRUE}) THEN TRUE WHEN lower(x) IN ({_FALSE}) THEN FALSE END;
 CREATE TEMP MACRO homeroom_finite(d) AS CASE WHEN d = 0 THEN 0::DOUBLE WHEN isfinite(d) THEN d END;

@@ -9,32 +9,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
+import pyarrow as pa
 
 from engine.catalog_file import catalog_of_document
-from engine.compile import OWNER, RESEARCH
+from engine.compile import OWNER
 from engine.sql import quoted
 from engine.vault import META
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from engine.catalog import Catalog
 
 
 class Change(NamedTuple):
-    """How the students of two loads differ.
+    """How the records of two loads differ.
 
     Attributes:
-        before: how many there were.
+        before: how many students there were.
         gone: those of them who are there no more.
-        fresh: who was not there before.
-        opted_out_gone: those gone who had opted out.
+        rows: table → its rows before and now, of the tables that both have.
     """
 
     before: int
     gone: int
-    fresh: int
-    opted_out_gone: int
+    rows: dict[str, tuple[int, int]]
 
 
 def former_catalog(vault: Path) -> Catalog | None:
@@ -49,26 +49,42 @@ def former_catalog(vault: Path) -> Catalog | None:
     return catalog_of_document(found[0][0], vault.name) if found else None
 
 
-def change(former: Path, former_home: str, vault: Path, home: str) -> Change | None:
-    """How the students of two vaults differ; None where the former cannot be read.
+def change(former: Path, before: Catalog, vault: Path, now: Catalog) -> Change | None:
+    """How the records of two vaults differ; None where the former cannot be read.
 
     Args:
         former: the vault of before.
-        former_home: its cohort table.
+        before: its catalog.
         vault: the vault of now.
-        home: its cohort table.
+        now: its catalog.
     """
-    owners = f"SELECT {OWNER}, bool_and({RESEARCH}) AS takes_part FROM {{}}.{{}} GROUP BY {OWNER}"
+    owners = f"SELECT DISTINCT {OWNER} FROM {{}}.{{}}"
+    names = {table.name for table in before.private_tables} & {table.name for table in now.private_tables}
     try:
         with duckdb.connect() as connection:
             for name, file in (("former", former), ("present", vault)):
                 connection.execute("ATTACH '" + str(file).replace("'", "''") + f"' AS {name} (READ_ONLY)")
-            counts = connection.execute(
-                f"SELECT COUNT(f.{OWNER}), COUNT(*) FILTER (p.{OWNER} IS NULL), COUNT(*) FILTER (f.{OWNER} IS NULL), "
-                f"COUNT(*) FILTER (p.{OWNER} IS NULL AND NOT f.takes_part) "
-                f"FROM ({owners.format('former', quoted(former_home))}) AS f "
-                f"FULL JOIN ({owners.format('present', quoted(home))}) AS p ON f.{OWNER} = p.{OWNER}"
+            gone = connection.execute(
+                f"SELECT COUNT(*), COUNT(*) FILTER (p.{OWNER} IS NULL) "
+                f"FROM ({owners.format('former', quoted(before.cohort_table))}) AS f "
+                f"LEFT JOIN ({owners.format('present', quoted(now.cohort_table))}) AS p ON f.{OWNER} = p.{OWNER}"
             ).fetchall()[0]
+            rows = {name: (_rows(connection, "former", name), _rows(connection, "present", name)) for name in names}
     except (duckdb.Error, OSError):
         return None
-    return Change(*map(int, counts))
+    return Change(int(gone[0]), int(gone[1]), rows)
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, vault: str, table: str) -> int:
+    return int(connection.execute(f"SELECT COUNT(*) FROM {vault}.{quoted(table)}").fetchall()[0][0])
+
+
+def present(vault: Path, home: str, persons: Collection[bytes]) -> frozenset[bytes]:
+    """Those of some persons who have a row in a vault's cohort table."""
+    given = pa.table({"person": pa.array([person.hex() for person in persons], pa.string())})
+    with duckdb.connect(str(vault), read_only=True) as connection:
+        connection.register("homeroom_asked", given)
+        found = connection.execute(
+            f"SELECT person FROM homeroom_asked WHERE CAST(person AS UUID) IN (SELECT {OWNER} FROM {quoted(home)})"
+        ).fetchall()
+    return frozenset(bytes.fromhex(person) for (person,) in found)

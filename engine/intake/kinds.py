@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 from openpyxl.cell.cell import ERROR_CODES
 
-from engine.intake.cleaning import WHOLE_MAX, number_text
+from engine.intake.cleaning import number_text
 from engine.intake.rows import BATCH_ROWS, CsvRows, ParquetRows, checked_names, refusal
 from engine.refusals import CatalogRefused
 
@@ -218,6 +218,13 @@ class ExcelRows:
 _MIDNIGHT = dt.time()
 
 
+EXACT_MAX = 10**15
+"""Workbooks keep fifteen digits of a number."""
+
+FLOAT_EXACT_MAX = 2**24
+"""Whole numbers are exact below it in a float of four bytes."""
+
+
 def cell_text(value: Any) -> str | None:
     """The value of a cell as text; None where it is blank or an error.
 
@@ -229,6 +236,8 @@ def cell_text(value: Any) -> str | None:
             return str(value).lower()
         case str():
             return None if value in ERROR_CODES else value.encode("utf-8", "replace").decode()
+        case int() | float() if abs(value) >= EXACT_MAX:
+            return f"{value:.14e}" if np.isfinite(value) else None  # so written that it is never taken for an id
         case float():
             return number_text(value)
         case dt.datetime() if value.time() == _MIDNIGHT:
@@ -293,6 +302,9 @@ class StataRows:
 
 def _stata_number(value: Any) -> str | None:
     """A number as text; of a float with four bytes as many digits as it has, so that 0.1 stays 0.1."""
-    if not np.isfinite(value) or (value == int(value) and abs(value) < WHOLE_MAX):
-        return number_text(float(value))
-    return str(value)
+    if not np.isfinite(value):
+        return None
+    if value != int(value):
+        return str(value)
+    rounded = isinstance(value, np.float32) and abs(value) >= FLOAT_EXACT_MAX
+    return f"{float(value):.8e}" if rounded else number_text(float(value))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REPORT_PREFIX = "load-"
+REPORT_NAME = re.compile(r"load-\d{4}-\d{2}-\d{2}-([0-9a-f]{32})\.(?:json|html)")
 OUTSIDE = "no class: none in the cohort table, or one that is not on the catalog's list"
 RETIRED = "the class is sealed: nothing of it is loaded any more"
 EXPECTED = frozenset(("not a student", "to be deleted or inactive", "deleted, inactive, or not of a student"))

@@ -127,7 +127,7 @@ def test_a_bundle_may_be_zipped_and_the_next_load_needs_its_name_alone(homeroom,
 def test_a_mapping_is_kept_for_the_next_load(homeroom, tmp_path, catalog):
     """Given once, beside the catalog; codes are crossed over."""
     source, mapping = tmp_path / "sis.csv", tmp_path / "m.yaml"
-    source.write_text("Student Number,Class Of,Gender,SSN\n" + "".join(f"{n},2030,f,CANARY\n" for n in range(25)))
+    source.write_text("Student Number,Class Of,Gender,SSN\n" + "".join(f"{n},2030,f,CANARY\n" for n in range(1, 26)))
     mapping.write_text(MAPPING, encoding="utf-8")
     begun = homeroom("init", tmp_path / "d", "--from", source, "--catalog", catalog, "--mapping", mapping)
     assert begun.returncode == 0, begun.stderr

@@ -445,11 +445,11 @@ def test_the_report_tells_the_officer_what_was_taken_and_what_was_not(pilot, tab
     assert "src=" not in page
     assert "http" not in page.replace("http-equiv", "")
     assert set(told["taken"]["student"]) == {"cohort_year", "sex", "race_ethnicity", "entry_year"}
-    assert told["off"] == ["discipline"]
+    assert told["off"] == NAMES
     assert told["students"]["all"] == loaded.persons
     for part in (
         "What was taken",
-        "Declared, sensitive, and switched off: discipline",
+        "Declared, sensitive, and switched off: discipline.is_expelled",
         f"{loaded.persons:,} students",
     ):
         assert part in page
@@ -513,13 +513,39 @@ def test_an_opt_out_is_not_lost_with_the_id_it_was_given_for(pilot, tables, brou
     one, other = ids_of(tables)[:2]
     brought(tables, opted_out=(one,))
     again = {name: renamed_one(table, one) for name, table in tables.items()}
-    with pytest.raises(CatalogRefused, match="1 students who opted out are not in these records"):
-        brought(again)
+    for given in (again, without(tables, one)):
+        with pytest.raises(CatalogRefused, match="1 students who opted out are not in these records"):
+            brought(given)
     with District.open(pilot) as district:
         assert person(pilot, one) not in owners(district, where=RESEARCH)
-    brought(without(tables, one))
-    assert brought(again, opted_out=(one + "x",)).report.students.opted_out == 1
-    del other
+    assert brought(again, opted_out=(one + "x",), opt_outs_left=True).report.students.opted_out == 1
+    brought(again)  # asked once
+    with Office.open(pilot) as office:
+        office.opt_out([other])
+    with pytest.raises(CatalogRefused, match="1 students who opted out"):
+        brought(without(again, other))
+    brought(tables, opt_outs_left=True)
+    with pytest.raises(CatalogRefused, match="2 students who opted out"):
+        brought(without(again, other))
+
+
+def test_a_word_less_switches_nothing_on(pilot, tables, brought):
+    """What was ever called sensitive is so, whatever the catalog calls it now."""
+    quiet = changed(
+        pilot,
+        "      has_iep:          {type: boolean, default: false}",
+        "      has_iep: {type: boolean, default: false, sensitive: true, on: false}",
+    )
+    brought(tables, catalog=quiet)
+    plain = changed(pilot, ", sensitive: true, on: false}", "}")
+    with pytest.raises(AccessRefused, match=r"student_year\.has_iep"):
+        brought(tables, catalog=plain)
+
+
+def test_a_table_that_is_all_but_empty_is_asked_after(tables, brought):
+    """Its ids may have another form though the students' have not."""
+    with pytest.raises(CatalogRefused, match=r"The table student_year would have 0 rows"):
+        brought({**tables, "student_year": tables["student_year"].slice(0, 0)})
 
 
 @pytest.mark.slow
@@ -581,7 +607,10 @@ def test_the_catalog_that_is_kept_is_the_one_that_was_verified(pilot, tables, br
 @pytest.mark.slow
 def test_a_report_of_a_load_that_never_was_is_removed(pilot, tables, brought):
     """As one that died between its report and its epoch leaves it."""
-    strange = pilot / "reports" / "load-2025-09-15-dead.html"
-    strange.write_text("x", encoding="utf-8")
+    strange = pilot / "reports" / f"load-2025-09-15-{'d' * 32}.html"
+    notes = pilot / "reports" / "load-notes.txt"
+    for file in (strange, notes):
+        file.write_text("x", encoding="utf-8")
     brought(tables)
     assert not strange.exists()
+    assert notes.exists(), "what an officer wrote there is the officer's"

@@ -1,9 +1,10 @@
--- Who is in no research statistic: the newest row of a person counts. Nobody is ever removed, and no row is counted
+-- Who is in no research statistic, and of whom somebody said that they have left: the newest row of a person counts. Nobody is ever removed, and no row is counted
 -- anywhere that is public.
 CREATE TABLE opt_outs (
   seq INTEGER PRIMARY KEY,
   person BLOB NOT NULL CHECK (length(person) >= 16),
-  is_out INTEGER NOT NULL CHECK (is_out IN (0, 1))
+  is_out INTEGER NOT NULL CHECK (is_out IN (0, 1)),
+  has_left INTEGER NOT NULL DEFAULT 0 CHECK (has_left IN (0, 1) AND has_left <= is_out)
 ) STRICT;
 
 CREATE INDEX opt_outs_person ON opt_outs (person, seq);

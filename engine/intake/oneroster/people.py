@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.intake.cleaning import NOBODY
+from engine.intake.cleaning import no_id
 from engine.intake.oneroster.layout import ENROLLMENTS, ROLES, USERS
 from engine.intake.oneroster.words import grade, live, word
 from engine.intake.rows import refusal
@@ -46,7 +46,7 @@ SELECT bundle, "user" AS id, org, COALESCE({word("kind")}, '') = 'primary' AS ma
 FROM raw_roles WHERE {live("status")} AND {word("role")} = 'student'
 """
 
-_IDS = ", ".join(f"CASE WHEN lower({name}) NOT IN ({NOBODY}) THEN {name} END AS {name}" for name in IDS)
+_IDS = ", ".join(f"CASE WHEN NOT {no_id(name)} THEN {name} END AS {name}" for name in (*IDS, "id"))
 
 _USERS = f"""
 CREATE OR REPLACE TABLE raw_user AS
@@ -77,12 +77,6 @@ ROWS_OF_ONE_MAX = 20
 _ONE_OF_MANY = f"""
 SELECT bundle, MIN(line), MAX(line) FROM raw_user WHERE live AND student AND person IS NOT NULL
 GROUP BY bundle, person HAVING COUNT(DISTINCT id) > {ROWS_OF_ONE_MAX} ORDER BY ALL LIMIT 1
-"""
-
-_PERSONS = """
-SELECT MIN({'bundle': bundle, 'line': line}) AS first, MAX({'bundle': bundle, 'line': line}) AS last
-FROM raw_user WHERE live AND id IS NOT NULL
-GROUP BY id HAVING MIN(person) < MAX(person) AND bool_or(student) ORDER BY first LIMIT 1
 """
 
 _PERSONS = """

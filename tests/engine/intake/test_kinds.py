@@ -57,7 +57,7 @@ def test_a_workbook_is_read_as_text(tmp_path):
     assert found.names == ("sid", "x", "", "when")
     cells = [column.to_pylist() for column in next(iter(found.batches([0, 1, 3]))).columns]
     assert cells[0] == ["1", "a", "12345678901", "01", None]
-    assert cells[1] == ["true", None, "0.1", "1e+300", "0"]
+    assert cells[1] == ["true", None, "0.1", "1.00000000000000e+300", "0"]
     assert cells[2][:3] == ["2025-01-02", "03:04:00", "2025-01-02T03:04:05"]
     assert all(isinstance(cell, str | None) for cell in cells[2])
     drained(found)

@@ -597,19 +597,19 @@ def test_no_cell_makes_it_fail(tmp_path):
     }
     for number, row in enumerate(files["users"]):
         row |= {
-            "sourcedId": f"{number % 150}",
+            "sourcedId": f"s{number % 150}",
             "role": "student",
             "status": "",
-            "userMasterIdentifier": f"{number % 150}",
+            "userMasterIdentifier": f"m{number % 150}",
             "metadata.edfi.naturalKey.studentUniqueId": "",
             "identifier": "",
         }
     for name, column in (("demographics", "sourcedId"), ("results", "studentSourcedId")):
         for number, row in enumerate(files[name]):
-            row[column] = f"{number}"
+            row[column] = f"s{number}"
     for name in ("enrollments", "attendance_summary", "outcomes"):
         for number, row in enumerate(files[name]):
-            row["userSourcedId"] = f"{number}"
+            row["userSourcedId"] = f"s{number}"
     for row in files["results"]:
         row |= {"lineItemSourcedId": "i", "scoreStatus": "fully graded", "status": ""}
     items = [{"sourcedId": "i", "title": "Final grade", "classSourcedId": "c1", "resultValueMax": "100"}]

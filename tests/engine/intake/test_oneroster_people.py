@@ -187,10 +187,10 @@ GRADES = {
 
 def test_grades(tmp_path):
     """CEDS codes; of several the highest; UG has no class year, and infants and graduates have no grade."""
-    made = people(tmp_path, [user(f"<{grades}>", grades) for grades in GRADES])
+    made = people(tmp_path, [user(f"g<{grades}>", grades) for grades in GRADES])
     levels = dict(made.of("student_year", "student_key", "grade_level"))
     cohorts = dict(made.of("student", "student_key", "cohort_year"))
-    assert {one: (levels[f"s:<{one}>"], cohorts[f"s:<{one}>"]) for one in GRADES} == GRADES
+    assert {one: (levels[f"s:g<{one}>"], cohorts[f"s:g<{one}>"]) for one in GRADES} == GRADES
 
 
 def year_of(spring):
@@ -381,8 +381,8 @@ DEMOGRAPHICS = [
 
 def test_sex_and_race(tmp_path):
     """The federal roll-up of the union of a person's flags; a sex only if all rows that say one agree."""
-    cells = [{"sourcedId": f"{place:02}", **row} for place, (rows, _, _) in enumerate(DEMOGRAPHICS) for row in rows]
-    made = people(tmp_path, [user(f"{place:02}") for place in range(len(DEMOGRAPHICS))], demographics=cells)
+    cells = [{"sourcedId": f"p{place:02}", **row} for place, (rows, _, _) in enumerate(DEMOGRAPHICS) for row in rows]
+    made = people(tmp_path, [user(f"p{place:02}") for place in range(len(DEMOGRAPHICS))], demographics=cells)
     found = made.of("student", "student_key", "sex", "race_ethnicity")
     assert [one[1:] for one in found] == [(sex, race) for _, sex, race in DEMOGRAPHICS]
 

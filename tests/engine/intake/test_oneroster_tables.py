@@ -145,7 +145,7 @@ def test_subjects_and_levels(tmp_path):
         plain = {"title": "", "schoolSourcedId": "a", "termSourcedIds": "t26", "subjects": "", "subjectCodes": ""}
         lessons.append({"sourcedId": f"c{place}", "courseSourcedId": f"k{place}", **plain, **lesson})
         courses.append({"sourcedId": f"k{place}", "title": "", "subjects": "", "subjectCodes": "", **course})
-        items.append({**ITEM, "sourcedId": f"{place:02}", "classSourcedId": f"c{place}"})
+        items.append({**ITEM, "sourcedId": f"i{place:02}", "classSourcedId": f"c{place}"})
     names = [item["sourcedId"] for item in items]
     users = [user(name) for name in names]
     results = [{**RESULT, "lineItemSourcedId": name, "studentSourcedId": name} for name in names]
