@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from engine import tree
 from engine.catalog import Column
+from engine.catalog_file import sensitive_on
+from engine.catalog_file.never import taken_as_sensitive
 from engine.intake.header import SHOWN_NAMES_MAX, source_columns
 from engine.intake.mapping.document import Cell, Fixed, Formula
 from engine.vault import stored_tables
@@ -76,7 +78,21 @@ def _fit(part: Part, catalog: Catalog) -> Fitted:
             f"nothing is said of {', '.join(missing)}.",
             f"a line for each; {missing[0]}: {{blank: true}} if there is none",
         )
+    _hold_sensitive(part, catalog)
     return Fitted(part, table, {name: _fill(part.targets[name], column) for name, column in wanted.items()})
+
+
+def _hold_sensitive(part: Part, catalog: Catalog) -> None:
+    """Refuse what is sensitive by its name in the source, and comes where the catalog says nothing of it."""
+    sensitive = {name for name in sensitive_on(catalog.document) if name.startswith(f"{part.table}.")}
+    accepted = "a column that the catalog calls sensitive, and two people have switched on"
+    for target in part.targets.values():
+        named = isinstance(target.given, Cell) and taken_as_sensitive(target.given.column)
+        if named and f"{part.table}.{target.name}" not in sensitive:
+            raise target.place.refusal("what it is made of is sensitive.", accepted)
+    for column in (*part.only, *(read.cell.column for read in part.reads.values())):
+        if not sensitive and part.owner is not None and taken_as_sensitive(column):
+            raise part.place.refusal(f"{column} is sensitive.", accepted)
 
 
 def _table(part: Part, catalog: Catalog) -> Table:

@@ -242,6 +242,16 @@ def test_a_file_about_students_makes_no_public_table(tmp_path):
     assert "identifies a person" in refused(tmp_path, named).message
 
 
+def test_what_is_sensitive_does_not_come_under_another_name(tmp_path):
+    """By the source's own word for it, as a value, in a formula or to choose rows."""
+    for old, new in (
+        ("{column: s, codes", "{column: Homeless_Status, codes"),
+        ("n: {column: n, type", "n: {column: Suspensions, type"),
+        ("    owner: id\n", "    owner: id\n    only: {migrant: ['yes']}\n"),
+    ):
+        assert "sensitive" in refused(tmp_path, GOOD.replace(old, new)).message, new
+
+
 def test_the_source_is_a_folder_or_the_one_file(tmp_path):
     """Another file, an archive or nothing is refused in words."""
     other = tmp_path / "other.csv"
