@@ -178,13 +178,23 @@ class Vault:
         self.epoch = epoch
 
     @classmethod
-    def open(cls, path: Path, declared: Catalog, epoch: str | None = None) -> Self:
+    def open(
+        cls,
+        path: Path,
+        declared: Catalog,
+        epoch: str | None = None,
+        *,
+        memory_limit: str = MEMORY_LIMIT,
+        spill: Path | None = None,
+    ) -> Self:
         """Open a vault.
 
         Args:
             path: the file of an epoch.
             declared: the catalog beside the vault; it must be the one the records were verified against.
             epoch: the epoch that the ledger knows the file by; any if none is given.
+            memory_limit: of the database.
+            spill: a folder for what does not fit; without one a question that needs more fails.
 
         Raises:
             CatalogRefused: the file is missing or is no vault, the catalogs differ, or it is of another epoch.
@@ -192,7 +202,9 @@ class Vault:
         if not path.is_file():
             raise _refusal(path, "The vault file is missing.", "the file the ledger names, or a new load")
         try:
-            connection = duckdb.connect(str(path), read_only=True, config=locks())
+            own = {} if spill is None else {"temp_directory": str(spill)}
+            config = {**locks(), "memory_limit": memory_limit, **own}
+            connection = duckdb.connect(str(path), read_only=True, config=config)
         except (duckdb.Error, OSError):
             raise _unreadable(path) from None
         try:

@@ -269,7 +269,7 @@ class _Load:
 
     def _verify(self, declared: Catalog) -> None:
         """Open the finished files as whoever answers does, and hold them against the catalog once more."""
-        vault = Vault.open(self.path, declared)
+        vault = Vault.open(self.path, declared, memory_limit=MEMORY_LIMIT, spill=self._work / "spill")
         try:
             broken = next(audit(vault.cursor(), vault.catalog), None)
         finally:

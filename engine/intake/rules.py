@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from engine.catalog import Catalog, Table
 
+BATCH_PERSONS = 100_000
 PERSONS, COHORT = "homeroom_persons", "homeroom_cohort"
 _REGISTERED, _KEPT = "homeroom_registered", "homeroom_kept"
 
@@ -177,8 +178,9 @@ def opted_out(connection: duckdb.DuckDBPyConnection) -> int:
 def newcomers(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[bytes, int], ...]:
     """Owner hash and cohort of everybody in the vault whom the register does not know, in the order of the hashes."""
     text = f"SELECT CAST({OWNER} AS VARCHAR), {COHORT} FROM {PERSONS} WHERE NOT {_REGISTERED} ORDER BY {OWNER}"
-    found = connection.execute(text).fetchall()
-    return tuple((bytes.fromhex(owner.replace("-", "")), cohort) for owner, cohort in found)
+    found = connection.execute(text)
+    batches = iter(lambda: found.fetchmany(BATCH_PERSONS), [])
+    return tuple((bytes.fromhex(owner.replace("-", "")), cohort) for batch in batches for owner, cohort in batch)
 
 
 def number(connection: duckdb.DuckDBPyConnection, statement: str) -> int:
