@@ -21,6 +21,9 @@ from engine.loading import load_next
 from tests.seeds import PROVE, generator
 
 AS_OF = datetime(2025, 9, 15, 12, tzinfo=UTC)
+LONGEST_S = 5
+"""Between two answers, on a machine that does other things too; a question takes a hundredth of a second."""
+
 KILLS = 100 if PROVE else 10
 LOADER, ASKER = (Path(__file__).with_name(name) for name in ("loader.py", "asker.py"))
 COUNT = "SELECT COUNT(*) AS n FROM student WHERE cohort_year = 2031"
@@ -57,12 +60,15 @@ def test_whenever_a_load_is_killed_one_epoch_is_whole(pilot, files, tables):
     random = generator("killed loads")
     clock = FixedClock(AS_OF)
     epochs = set()
-    for _ in range(KILLS):
+    for life in range(KILLS):
         with process(LOADER, pilot, files) as loader:
             loader.stdin.write("load\n")
             loader.stdin.flush()
             assert loader.stdout.readline() == "begins\n"
-            time.sleep(random.random() * 1.5)
+            if life % 5 == 4:
+                assert loader.stdout.readline().startswith("load "), "killed after its load"
+            else:
+                time.sleep(random.random() * 1.5)
         with District.open(pilot, clock=clock) as district:
             release = district.ask(COUNT, epsilon=0.001)
             epochs.add(release.epoch)
@@ -94,7 +100,7 @@ def test_another_process_answers_during_a_load(pilot, tables):
         listener.join()
     during = [moment for moment, _ in told if begun <= moment <= ended]
     assert len(during) > 3, "questions were answered while records were loaded"
-    assert max(later - earlier for earlier, later in itertools.pairwise(during)) < 2
+    assert max(later - earlier for earlier, later in itertools.pairwise(during)) < LONGEST_S
     seen = list(dict.fromkeys(epoch for _, epoch in told))
     assert seen[-1] == loaded[-1].epoch
     assert set(seen[1:]) <= {each.epoch for each in loaded}
