@@ -131,7 +131,7 @@ def _constant(constant: tree.Constant, scale: int) -> str:
         case bool():
             return "TRUE" if constant.value else "FALSE"
         case str():
-            return "'" + constant.value.replace("'", "''") + "'"
+            return text_literal(constant.value)
         case float():
             return double(constant.value)
         case _:
@@ -157,6 +157,15 @@ _ONE = whole(1)
 def double(value: float) -> str:
     """A number as a DOUBLE literal."""
     return f"'{value!r}'::DOUBLE"
+
+
+def text_literal(value: str) -> str:
+    """A text as a SQL literal.
+
+    >>> text_literal("it's")
+    "'it''s'"
+    """
+    return "'" + value.replace("'", "''") + "'"
 
 
 def quoted(name: str) -> str:

@@ -230,7 +230,7 @@ def _value_of(text: str, of: tree.Type) -> str:
 
 
 _MACRO_OF = {"text": "homeroom_clean", "boolean": "homeroom_boolean", "double": "homeroom_double"}
-_SPACE = "chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(32) || chr(160)"
+SPACE = "chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(32) || chr(160)"
 _WHOLE = "[+-]?[0-9]{1,18}"
 _NUMBER = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?"
 _PARTS = "^([+-]?)([0-9]*)[.]?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$"
@@ -255,7 +255,7 @@ _LONGEST = len(str(MAGNITUDE_MAX))
 
 # Every CAST is a TRY_CAST: the database may evaluate a branch of CASE on rows of another branch.
 MACROS = f"""
-CREATE TEMP MACRO homeroom_text(x) AS NULLIF(trim(x, {_SPACE}), '');
+CREATE TEMP MACRO homeroom_text(x) AS NULLIF(trim(x, {SPACE}), '');
 CREATE TEMP MACRO homeroom_clean(x) AS CASE WHEN NOT contains(x, chr(0)) THEN x END;
 CREATE TEMP MACRO homeroom_id(x) AS
     CASE WHEN NOT {no_id("homeroom_text(x)")} THEN homeroom_clean(homeroom_text(x)) END;

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from engine.catalog_file import catalog_of_document
 from engine.compile import OWNER
-from engine.sql import quoted
+from engine.sql import quoted, text_literal
 from engine.vault import META
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def change(former: Path, before: Catalog, vault: Path, now: Catalog) -> Change |
     try:
         with duckdb.connect() as connection:
             for name, file in (("former", former), ("present", vault)):
-                connection.execute("ATTACH '" + str(file).replace("'", "''") + f"' AS {name} (READ_ONLY)")
+                connection.execute(f"ATTACH {text_literal(str(file))} AS {name} (READ_ONLY)")
             gone = connection.execute(
                 f"SELECT COUNT(*), COUNT(*) FILTER (p.{OWNER} IS NULL) "
                 f"FROM ({owners.format('former', quoted(before.cohort_table))}) AS f "

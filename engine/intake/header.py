@@ -64,6 +64,12 @@ def header_of(rows: Rows, catalog: Catalog, table: Table) -> Header:
     return Header(places, left)
 
 
+def places_called(rows: Rows, name: str) -> list[int]:
+    """The places of the columns called so, exactly or else in other letters."""
+    same = [place for place, other in enumerate(rows.names) if other == name]
+    return same or [place for place, other in enumerate(rows.names) if other.lower() == name.lower()]
+
+
 def places_of(rows: Rows, wanted: Mapping[str, str]) -> dict[str, int]:
     """Where each wanted column stands: under its exact name, else under its name in other letters.
 
@@ -77,8 +83,7 @@ def places_of(rows: Rows, wanted: Mapping[str, str]) -> dict[str, int]:
     found: dict[str, int] = {}
     missing: dict[str, str] = {}
     for column, name in wanted.items():
-        same = [place for place, other in enumerate(rows.names) if other == name]
-        alike = same or [place for place, other in enumerate(rows.names) if other.lower() == name.lower()]
+        alike = places_called(rows, name)
         if len(alike) > 1:
             raise refusal(rows.file, f"Two columns are called {name}, but for capital letters.", "each name once")
         if alike:

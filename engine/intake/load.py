@@ -29,7 +29,7 @@ from engine.intake.report import Report, Students, TableReport
 from engine.intake.sources import Plain
 from engine.intake.staging import ROW, STAGED, Staged, prepare
 from engine.refusals import CatalogRefused, QueryRefused, Refusal
-from engine.sql import quoted
+from engine.sql import quoted, text_literal
 from engine.vault import (
     FORMAT,
     META,
@@ -229,7 +229,7 @@ class _Load:
     def run(self, connection: duckdb.DuckDBPyConnection, sources: Sources, progress: Progress) -> Loaded:
         """Write the vault's file and the one beside it, and verify them."""
         owners = prepare(connection, self._owner_key)
-        connection.execute("ATTACH '" + str(self.path).replace("'", "''") + "' AS vault")
+        connection.execute(f"ATTACH {text_literal(str(self.path))} AS vault")
         given = sources.tables(self.catalog, connection, self._work, progress)
         _complete(self.catalog, given)
         for table in self.catalog.public_tables:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from engine.intake.cleaning import ACCEPTED, BLANK, MACROS, WRONG, check_ids, clean, hashed, literal
 from engine.intake.header import SOURCE, header_of, source_columns
 from engine.intake.rows import refusal
-from engine.sql import quoted
+from engine.sql import quoted, text_literal
 from engine.vault import storage_type, stored_columns
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Staged:
             return "''"
         needed = [c.name for c in self._columns if not c.nullable and c.name != self._catalog.cohort]
         whens = [f"WHEN {STAGED_OWNER} IS NULL THEN 'no owner'"]
-        whens += [f"WHEN {quoted(name)} IS NULL THEN {_text('no accepted ' + name)}" for name in needed]
+        whens += [f"WHEN {quoted(name)} IS NULL THEN {text_literal('no accepted ' + name)}" for name in needed]
         return f"CASE {' '.join(whens)} ELSE '' END"
 
 
@@ -180,7 +180,3 @@ def _ranged(column: Column, text: str) -> str:
         f"CASE WHEN {wrong} THEN {WRONG} ELSE cleaned.{status} END AS {status}) "
         f"FROM ({text}) AS cleaned LEFT JOIN vault.{quoted(ranges.table)} AS ranges ON {matching}"
     )
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -15,7 +15,7 @@ from engine.intake.cleaning import MACROS
 from engine.intake.mapping.document import Fixed
 from engine.intake.mapping.formulas import unit_text
 from engine.intake.rows import BATCH_ROWS
-from engine.sql import quoted
+from engine.sql import quoted, text_literal
 from engine.vault import storage_type
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _taken(filled: Filled, *, grouping: bool) -> str:
     """SQL: the cell of one column of one row that is made of several."""
     target, of = filled.target, filled.cleaned.type
     if isinstance(target.given, Fixed):
-        return "CAST(NULL AS VARCHAR)" if target.given.value is None else _text(target.given.value)
+        return "CAST(NULL AS VARCHAR)" if target.given.value is None else text_literal(target.given.value)
     value = quoted(target.name)
     if grouping:
         return _own_unit(value, of)
@@ -123,8 +123,3 @@ _TAKES = {
 def _own_unit(value: str, of: tree.Type) -> str:
     """SQL: a stored value as the source of a table may have it: decimals as text in their own unit."""
     return unit_text(value, of) if of.kind == "exact" and of.scale else value
-
-
-def _text(value: str) -> str:
-    """A text the mapping itself gives, as SQL."""
-    return "'" + value.replace("'", "''") + "'"

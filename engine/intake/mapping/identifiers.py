@@ -6,9 +6,7 @@ mapping names as the owner is read, and of it nothing but a keyed hash is kept.
 
 from __future__ import annotations
 
-import re
-
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+from engine.catalog_file.never import words_of
 
 _WORDS = frozenset((
     "address", "addresses", "birthdate", "birthday", "citizenship", "dob", "email", "emails", "father", "fingerprint",
@@ -28,15 +26,6 @@ _IDS = frozenset((
 _KINDS_OF_NAME = frozenset((
     "family", "first", "full", "given", "last", "legal", "maiden", "middle", "nick", "preferred", "student", "user",
 ))  # fmt: skip
-
-
-def words_of(header: str) -> tuple[str, ...]:
-    """The words of a column's name, in small letters.
-
-    >>> words_of("preferredGivenName"), words_of("BIRTH_DATE"), words_of("studentSSN")
-    (('preferred', 'given', 'name'), ('birth', 'date'), ('student', 'ssn'))
-    """
-    return tuple(word.lower() for word in _WORD.findall(header))
 
 
 def joined(header: str) -> str:

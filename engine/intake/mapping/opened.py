@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.intake.cleaning import WRONG, check_ids, clean, clean_ids, plain_text
-from engine.intake.header import SHOWN_NAMES_MAX
+from engine.intake.header import SHOWN_NAMES_MAX, places_called
 from engine.intake.mapping.cells import among, texts_of
 from engine.intake.mapping.document import Cell, Fixed, Formula
 from engine.intake.mapping.fit import columns_read
@@ -217,8 +217,7 @@ def _places(part: Part, rows: Rows, names: tuple[str, ...]) -> dict[str, int]:
     """Where each column stands: under its exact name, else under its name in other letters."""
     found: dict[str, int] = {}
     for name in names:
-        same = [place for place, other in enumerate(rows.names) if other == name]
-        alike = same or [place for place, other in enumerate(rows.names) if other.lower() == name.lower()]
+        alike = places_called(rows, name)
         if len(alike) > 1:
             message = f"{part.file} has two columns called {name}, but for capital letters."
             raise part.place.refusal(message, "each name once")

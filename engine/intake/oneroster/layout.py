@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.intake.header import places_called
 from engine.intake.rows import refusal
 
 if TYPE_CHECKING:
@@ -237,8 +238,7 @@ def places(rows: Rows, layout: Layout) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _place(rows: Rows, name: str) -> int | None:
-    same = [place for place, other in enumerate(rows.names) if other == name]
-    alike = same or [place for place, other in enumerate(rows.names) if other.lower() == name.lower()]
+    alike = places_called(rows, name)
     if len(alike) > 1:
         raise refusal(rows.file, f"Two columns are called {name}, but for capital letters.", "each name once", line=1)
     return alike[0] if alike else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from engine.intake.cleaning import SPACE
 from engine.intake.oneroster.layout import LAYOUTS, places
 from engine.intake.report import FileReport
 from engine.intake.rows import BATCH_ROWS, CsvRows
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float], None]
 
 _BATCH = "raw_batch"
-_SPACE = "chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(32) || chr(160)"
 
 
 class RosterRows(CsvRows):
@@ -118,7 +118,7 @@ def read(connection: duckdb.DuckDBPyConnection, reading: Reading, progress: Prog
     """
     layout, source = reading.layout, reading.source
     columns = list(reading.places)
-    trimmed = ", ".join(f"NULLIF(trim({quoted(name)}, {_SPACE}), '') AS {quoted(name)}" for name in columns)
+    trimmed = ", ".join(f"NULLIF(trim({quoted(name)}, {SPACE}), '') AS {quoted(name)}" for name in columns)
     numbered = f"{reading.bundle}::INTEGER AS bundle, line"
     statement = f"INSERT INTO {layout.table} BY NAME SELECT {numbered}, {trimmed} FROM {_BATCH}"
     progress(source.file, 0.0)
