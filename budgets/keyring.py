@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from budgets.decisions import Moment
     from budgets.stores.sqlite import Database
-    from budgets.tokens import Role, Scope
+    from budgets.tokens import Role
 
 OVERLAP_MAX = timedelta(days=31)
 TERM = timedelta(days=365)
@@ -52,7 +52,7 @@ class Keyring:
         *,
         grant: str | None = None,
         role: Role | None = None,
-        scopes: Collection[Scope] | None = None,
+        scopes: Collection[str] | None = None,
         expires: date | None = None,
     ) -> str:
         """Give a token.
@@ -88,13 +88,13 @@ class Keyring:
         self,
         grant: str | None,
         role: Role | None,
-        scopes: Collection[Scope] | None,
+        scopes: Collection[str] | None,
         expires: date | None,
         moment: Moment,
     ) -> Token:
         given, last = self._bound(grant, role, moment.today)
-        chosen = SCOPES[given] if scopes is None else frozenset(scopes)
-        if not chosen or not chosen <= SCOPES[given]:
+        chosen = SCOPES[given] if scopes is None else frozenset(each for each in SCOPES[given] if each in scopes)
+        if not chosen or not set(scopes or ()) <= chosen:
             message = f"A token of this kind ({given}) cannot do that."
             raise AccessRefused("approval", message, accepted=f"scopes: {', '.join(sorted(SCOPES[given]))}")
         last = last if expires is None else expires

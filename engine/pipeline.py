@@ -129,8 +129,8 @@ def released(house: House, release_id: str, grant: str | None) -> Release:
         grant: whose answers are looked at; None for all.
 
     Raises:
-        AccessRefused: there is none of this name (`release_missing`), it cannot be written out again (`answer_lost`), or
-            the grant is not answered now.
+        AccessRefused: there is none of this name (`release_missing`), it cannot be written out again
+            (`answer_lost`), or the grant is not answered now.
     """
     return _guarded(house, lambda: _again(house, release_id, grant))
 
