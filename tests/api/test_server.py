@@ -123,8 +123,8 @@ def test_the_schema_is_what_the_grant_covers(served):
     assert [(table.name, table.public) for table in told.tables] == [
         ("student_year", False), ("scale_range", True), ("school", True),
     ]  # fmt: skip
-    assert [column.name for column in told.tables[0].columns] == ["grade_level", "gpa"]
-    grade, gpa = told.tables[0].columns
+    assert [column.name for column in told.tables[0].columns] == ["gpa", "grade_level"]
+    gpa, grade = told.tables[0].columns
     assert (grade.values[0], gpa.low, gpa.high) == ("PK", 0.0, 5.0)  # noqa: PD011 - no frame
     assert told.cohorts == [2030]
     everything = schemas.Schema.model_validate(served.send("GET", "/v1/schema", "auditor").json())
