@@ -62,9 +62,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each setting of a server
     """Answer researchers, agencies and auditors over HTTP; who may ask is said by `homeroom token`."""
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("a certificate and its key come together", param_hint="--tls-cert")
-    if host not in LOOPBACK and tls_cert is None and not behind_proxy:
-        message = "tokens and answers would cross the network unencrypted. Accepted: --tls-cert and --tls-key; or"
-        raise typer.BadParameter(f"{message} --behind-proxy, where a proxy ends TLS", param_hint="--host")
+    require_private(host, private=tls_cert is not None or behind_proxy)
     grid_s, secure = _grid(deadlines), tls_cert is not None or behind_proxy
 
     def work() -> None:
@@ -84,6 +82,17 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each setting of a server
             _run(_config(workers, tls_cert, tls_key), listening)
 
     guarded(None, work)
+
+
+def require_private(host: str, *, private: bool) -> None:
+    """Make sure that no token crosses a network in the clear.
+
+    Raises:
+        typer.BadParameter: other machines would reach the server, and nothing encrypts the way.
+    """
+    if host not in LOOPBACK and not private:
+        message = "tokens and answers would cross the network unencrypted. Accepted: --tls-cert and --tls-key; or"
+        raise typer.BadParameter(f"{message} --behind-proxy, where a proxy ends TLS", param_hint="--host")
 
 
 def _grid(text: str) -> tuple[float, ...]:
