@@ -78,6 +78,8 @@ EXIT_CODES: dict[type[Exception], int] = {
 
 REMOTE_EXIT_CODES: dict[str | int, int] = {
     # By the code of a problem, where its status alone does not tell what the command here would end with.
+    "approval": 5,
+    "grant_missing": 5,
     "request_id_reused": 5,
     "in_progress": 5,
     "clock": 5,

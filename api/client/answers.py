@@ -90,7 +90,8 @@ class Answer(schemas.Release):
             return "Free: a rehearsal."
         if not self.charges:
             return "Free: everything in this answer had been measured already." if self.replayed else ""
-        return f"Charged: {_most(self.charges)}."
+        again = " when it was first asked, and nothing this time" if self.replayed else ""
+        return f"Charged: {_most(self.charges)}{again}."
 
     def __repr__(self) -> str:
         marked = "rehearsal, " if self.rehearsal else ""

@@ -104,9 +104,7 @@ class Line:
             return kind.model_validate_json(response.content)
         except ValidationError:
             status = response.status_code
-        what = (
-            f"What {self._url} answered is no answer that this client reads; is it a Homeroom, and of this version?"
-        )
+        what = f"What {self._url} answered is nothing that this client reads. Is it a Homeroom, and no newer one?"
         raise ServerFailed(what, code="not_understood", status=status, request_id=message.request_id)
 
     def _sent(self, message: Message) -> httpx.Response:
