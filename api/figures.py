@@ -1,6 +1,12 @@
-"""How a number with a margin is written, the same in a terminal and on a page."""
+"""How numbers, margins and years are written, the same in a terminal and on a page."""
 
 from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 FIGURES = 10
 """Two figures of a margin are shown: from ten upwards it needs no decimal place."""
@@ -29,3 +35,18 @@ def unsure(value: float, *, derived: bool) -> str:
     ('1.2e+03', '0.123457')
     """
     return f"{value:,.{6 if derived else 2}g}"
+
+
+def years(cohorts: Iterable[int]) -> str:
+    """Years in few words.
+
+    >>> years([2020, 2021, 2022, 2025])
+    '2020-2022, 2025'
+    """
+    return ", ".join(_runs(sorted(cohorts)))
+
+
+def _runs(years: Sequence[int]) -> Iterator[str]:
+    for _, group in groupby(enumerate(years), key=lambda pair: pair[1] - pair[0]):
+        run = [year for _, year in group]
+        yield str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"

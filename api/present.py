@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 from rich.table import Table
 from rich.text import Text
 
-from api.figures import figure, unsure
+from api.figures import figure, unsure, years
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -107,7 +107,7 @@ def _answer_table(release: Release) -> Table:
         cells = [
             _cell(value, margin, column) for value, margin, column in zip(row, margins, release.columns, strict=True)
         ]
-        table.add_row(*cells, *([Text(_years(without))] if partial else []))
+        table.add_row(*cells, *([Text(years(without))] if partial else []))
     return table
 
 
@@ -128,22 +128,7 @@ def _bars(console: Console, balances: Sequence[YearSpent]) -> None:
     ]
     for share, group in groupby(shares, key=lambda each: round(each[1], 3)):
         cohorts = [cohort for cohort, _ in group]
-        console.print(f"  class of {_years(cohorts):<11} {bar(share)} {share:6.1%} of this year used")
-
-
-def _years(cohorts: Iterable[int]) -> str:
-    """Years in few words.
-
-    >>> _years([2020, 2021, 2022, 2025])
-    '2020-2022, 2025'
-    """
-    return ", ".join(_runs(sorted(cohorts)))
-
-
-def _runs(years: Sequence[int]) -> Iterator[str]:
-    for _, group in groupby(enumerate(years), key=lambda pair: pair[1] - pair[0]):
-        run = [year for _, year in group]
-        yield str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
+        console.print(f"  class of {years(cohorts):<11} {bar(share)} {share:6.1%} of this year used")
 
 
 def notes(console: Console, texts: Sequence[str], left_out: Sequence[tuple[int, str]]) -> None:
@@ -152,8 +137,8 @@ def notes(console: Console, texts: Sequence[str], left_out: Sequence[tuple[int, 
         console.print(Text(f"· {plain(text)}", style="dim"))
     reasons = sorted({reason for _, reason in left_out})
     for reason in reasons:
-        years = _years(cohort for cohort, own in left_out if own == reason)
-        console.print(Text(f"· left out: class of {years} ({reason})", style="dim"))
+        without = years(cohort for cohort, own in left_out if own == reason)
+        console.print(Text(f"· left out: class of {without} ({reason})", style="dim"))
 
 
 def preview(console: Console, foretold: Preview) -> None:
@@ -174,7 +159,7 @@ def _foretold(console: Console, foretold: Preview) -> None:
     console.print(table)
     if foretold.charges:
         most = max(charge.epsilon for charge in foretold.charges)
-        years = _years(charge.cohort for charge in foretold.charges)
+        years = years(charge.cohort for charge in foretold.charges)
         console.print(f"Would charge at most ε {most:.3g} (δ 5e-8) to each class of {years}.")
     notes(console, foretold.notes, [(each.cohort, each.reason) for each in foretold.cohorts_left_out])
 
@@ -206,7 +191,7 @@ def _explained(console: Console, number: int, each: ExplainedStatistic) -> None:
     console.print(Text(f"\nStatistic {number}: {plain(each.statistic)}", style="bold"))
     unit = f", in steps of {each.unit:.6g}" if each.unit != 1 else ""
     lines = [
-        ("cohorts", f"class of {_years(each.cohorts)}"),
+        ("cohorts", f"class of {years(each.cohorts)}"),
         ("pins", ", ".join(each.pins) or "none"),
         ("rows of one student", f"at most {each.rows:,}: {each.rows_because}"),
         ("in one group", f"at most {each.rows_per_group:,}: {each.rows_per_group_because}"),

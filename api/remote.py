@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 import typer
 
 from api.client import Client, NotAnswered, Refused
+from api.client.errors import LATER
 from api.terminal import ServerRefused, ServerUnanswering
 from engine.explanation import ExplainedStatistic, Explanation
 from engine.refusals import QueryRefused
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
     from api import schemas
     from engine.refusals import RefusalBody
-
-TRY_AGAIN = frozenset({"in_progress", "too_many_requests", "busy", "ledger_unavailable"})
-"""Where the same question may be answered later, so that its request id is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ def _refused(error: Refused) -> ServerRefused:
         "excerpt": error.excerpt,
         "accepted": error.accepted,
     }
-    again = error.request_id if error.code in TRY_AGAIN else None
+    again = error.request_id if error.code in LATER else None
     return ServerRefused(body, status=error.status, request_id=again)
 
 

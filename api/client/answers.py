@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from api import schemas
-from api.figures import figure, unsure
+from api.figures import figure, unsure, years
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,8 +79,7 @@ class Answer(schemas.Release):
         partial = bool(self.cohorts_left_out)
         heads = [_head(column) for column in self.columns] + ["partial: without classes"] * partial
         rows = [
-            [_cell(*each) for each in zip(row, margins, self.columns, strict=True)]
-            + [" ".join(map(str, without))] * partial
+            [_cell(*each) for each in zip(row, margins, self.columns, strict=True)] + [years(without)] * partial
             for row, margins, without in zip(self.rows, self.moe90, self.partial, strict=True)
         ]
         return _page(heads, rows, [*_marked(self), MARGINS, self._cost(), *_said(self)])
@@ -124,7 +123,7 @@ class Foretold(schemas.Preview):
 
     def __repr__(self) -> str:
         cost = _most(self.charges) if self.charges else "free"
-        margins = ", ".join(f"{each.column} {_margin(each.moe90)}" for each in self.expected)
+        margins = ", ".join(f"{each.column} {_foretold(each)}" for each in self.expected)
         return f"Foretold({margins}; {cost})"
 
 
@@ -226,7 +225,10 @@ def _marked(answered: schemas.Release | schemas.Preview) -> list[str]:
 def _said(answered: schemas.Release | schemas.Preview) -> list[str]:
     """What else must be said of an answer."""
     reasons = [f"{column.name}: {column.moe_reason}" for column in answered.columns if column.moe_reason]
-    left_out = [f"left out: class of {each.cohort} ({each.reason})" for each in answered.cohorts_left_out]
+    without: dict[str, list[int]] = {}
+    for each in answered.cohorts_left_out:
+        without.setdefault(each.reason, []).append(each.cohort)
+    left_out = [f"left out: class of {years(cohorts)} ({reason})" for reason, cohorts in without.items()]
     return [*reasons, *answered.notes, *left_out]
 
 
@@ -253,6 +255,12 @@ def text_of(value: schemas.Cell) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "NULL" if value is None else str(value)
+
+
+def _foretold(expected: schemas.Expected) -> str:
+    """The margin of a cell, or that of a ratio in the largest cells that are foretold."""
+    at_n = expected.moe90_at_n
+    return f"{_margin(at_n.get(SIZES[-1]))} at 1,000 rows" if at_n else _margin(expected.moe90)
 
 
 def _margin(margin: float | None) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from api.schemas import Problem
 
 SHOWN_CHARACTERS_MAX = 600
+LATER = frozenset({"in_progress", "too_many_requests", "busy", "ledger_unavailable"})
+"""Codes of refusals that speak of the moment: the same question may be answered later, under the same request id."""
 
 
 def plain(text: str) -> str:
@@ -77,7 +79,8 @@ class Refused(NotAnswered):
 
     def __str__(self) -> str:
         accepted = [f"  accepted: {self.accepted}"] if self.accepted else []
-        return "\n".join([f"{self.message} ({plain(self.code)})", *self._place(), *accepted, *self._again()])
+        again = self._again() if self.code in LATER else []
+        return "\n".join([f"{self.message} ({plain(self.code)})", *self._place(), *accepted, *again])
 
     def _place(self) -> list[str]:
         """The line the refusal points at, underlined."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from api.client.errors import NotAnswered, Refused, ServerFailed
+from api.client.errors import LATER, NotAnswered, Refused, ServerFailed
 from api.schemas import Problem
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Answered = TypeVar("Answered", bound=BaseModel)
 
-RETRYABLE = frozenset({"in_progress", "too_many_requests", "busy", "ledger_unavailable"})
 UNREACHABLE = "unreachable"
 LOST = frozenset({502, 503, 504})
 """What a gateway says of a connection that it lost; Homeroom's own 503 names a code."""
@@ -154,7 +153,7 @@ class Line:
         if problem.code == "internal":
             return Failed(_inside(problem, message), again=False)
         refused = Refused(problem, sql=message.sql, request_id=message.request_id)
-        return Failed(refused, again=problem.code in RETRYABLE, after_s=_after_s(response))
+        return Failed(refused, again=problem.code in LATER, after_s=_after_s(response))
 
     def _strange(self, message: Message, response: httpx.Response) -> ServerFailed:
         """An answer that no Homeroom gives: of a gateway before it, or of something else."""

@@ -72,6 +72,7 @@ def test_tries_end_with_the_time(wire, client, clock):
         client.ask(COUNT)
     assert 50 <= sum(clock) < 60
     assert refused.value.request_id == wire.bodies()[0]["request_id"]
+    assert f"request id: {refused.value.request_id} (ask again under it" in str(refused.value)
     clock.clear()
     wire.steps = [problem(429, "too_many_requests", retry_after="3600")]
     with pytest.raises(Refused):
@@ -114,7 +115,7 @@ def test_a_refusal_says_what_where_and_what_instead(client):
     lines = str(refused).splitlines()
     assert lines[1:4] == ["  line 2, column 7", "      AVG(gpaa) FROM student_year GROUP BY 1", "          ^^^^"]
     assert any(line.startswith("  accepted: ") and "gpa" in line for line in lines)
-    assert lines[-1].startswith("  request id: mine")
+    assert not any("request id" in line for line in lines)
 
 
 def test_foreign_text_cannot_rewrite_a_terminal(wire, client):
