@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 from api import demo as demonstration
-from api import intake, office, present
+from api import intake, office, present, serving, tokens
 from api.terminal import ServerUnanswering, TextFormat, classes, guarded, refused, write_json
 from engine.district import District
 from engine.folder import LEDGER_FILE
@@ -46,6 +46,8 @@ app = typer.Typer(
 )
 app.add_typer(intake.app)
 app.add_typer(office.app)
+app.add_typer(serving.app)
+app.add_typer(tokens.app, name="token")
 
 
 class Format(StrEnum):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import asdict
-from datetime import date
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fractions import Fraction
@@ -14,7 +13,7 @@ import typer
 from rich.console import Console
 
 from api import present, present_office
-from api.terminal import Folder, PresetName, TextFormat, classes, guarded, write_json
+from api.terminal import Folder, PresetName, TextFormat, classes, day, guarded, write_json
 from budgets.cohorts import years_text
 from budgets.grants import DISTRICT, Grant, Terms
 from budgets.loss import EPSILON_MAX, nanorho_for
@@ -261,14 +260,6 @@ def _scope(given: list[str]) -> dict[str, frozenset[str] | None]:
     return scope
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        message = f"{present.plain(text)!r} is no day. Accepted: a day such as 2027-06-30"
-        raise typer.BadParameter(message, param_hint="--expires") from None
-
-
 def _filled(text: str, option: str) -> str:
     if not text.strip() or not text.isprintable():
         raise typer.BadParameter("nothing is written there. Accepted: plain words", param_hint=option)
@@ -305,7 +296,7 @@ def grant_add(  # noqa: PLR0913, PLR0917 - one for each term of a grant
             scope=_scope(table),
             cohorts=tuple(dict.fromkeys(classes(cohorts) or ())),
             ceiling_nanorho=ceiling,
-            expires=_day(expires),
+            expires=day(expires),
             approved_by=_filled(approved_by, "--approved-by"),
         ),
     )

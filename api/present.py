@@ -159,8 +159,8 @@ def _foretold(console: Console, foretold: Preview) -> None:
     console.print(table)
     if foretold.charges:
         most = max(charge.epsilon for charge in foretold.charges)
-        years = years(charge.cohort for charge in foretold.charges)
-        console.print(f"Would charge at most ε {most:.3g} (δ 5e-8) to each class of {years}.")
+        charged = years(charge.cohort for charge in foretold.charges)
+        console.print(f"Would charge at most ε {most:.3g} (δ 5e-8) to each class of {charged}.")
     notes(console, foretold.notes, [(each.cohort, each.reason) for each in foretold.cohorts_left_out])
 
 

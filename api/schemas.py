@@ -1,8 +1,8 @@
 """What goes over the wire: requests, answers and problems, as the server takes and gives them.
 
 Nothing of the house is imported here: the researcher's client reads these models and no other room. A request is
-strict (no unknown field, no number that is a text or a yes, nothing infinite); an answer is read leniently, so that an
-older client understands a newer server.
+strict (no unknown field, no number that is a text or a yes, nothing infinite); an answer is read leniently, so that
+an older client understands a newer server.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -169,6 +170,19 @@ def classes(text: str | None) -> tuple[int, ...] | None:
             raise typer.BadParameter(f"{shown(part)!r} is no class; write 2030,2031 or 2030-2035")
         years += range(int(low), int(high or low) + 1)
     return tuple(years)
+
+
+def day(text: str) -> date:
+    """A day of the command line.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        message = f"{shown(text)!r} is no day. Accepted: a day such as 2027-06-30"
+        raise typer.BadParameter(message, param_hint="--expires") from None
 
 
 def write_json(body: dict[str, Any], output: Path | None = None) -> None:

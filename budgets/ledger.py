@@ -23,6 +23,7 @@ from budgets.epochs import PLAIN_TERMS, EpochTerms, approved_names, note_opt_out
 from budgets.founding import Founding, write_founding
 from budgets.grants import DISTRICT, check_scope, check_standing, find_grant
 from budgets.holders import Holder
+from budgets.keyring import Keyring
 from budgets.leaps import leap
 from budgets.loss import PrivacyLoss
 from budgets.outlook import Outlook, outlook
@@ -185,6 +186,11 @@ class Ledger:
     def identity(self) -> Identity:
         """Who this ledger is."""
         return self._identity
+
+    @property
+    def keyring(self) -> Keyring:
+        """The tokens of those who ask over a server."""
+        return Keyring(self._database, self._moment, lambda: (now := self.now(), self._date(now)))
 
     def grant(self, name: str) -> Grant:
         """The grant of this name.
@@ -414,6 +420,12 @@ class Ledger:
         self.reap()
         with self._database.reading():
             number = releases.find(self._database, grant, request_id)
+            return None if number is None else releases.entry(self._database, number)
+
+    def released(self, release_id: str) -> Entry | None:
+        """The entry of an answer, by its public name; None if there is none."""
+        with self._database.reading():
+            number = releases.find_release(self._database, release_id)
             return None if number is None else releases.entry(self._database, number)
 
     def measured(self, statistics: Sequence[str]) -> dict[str, tuple[Measurement, ...]]:

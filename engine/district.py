@@ -14,6 +14,7 @@ from engine.pipeline import House
 from engine.request import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from budgets.ledger import Balance
     from engine.catalog import Catalog
     from engine.explanation import Explanation
+    from engine.refusals import InternalFailure
     from engine.release import Preview, Release
 
 
@@ -36,13 +38,16 @@ class District:
         self._epochs = epochs
 
     @classmethod
-    def open(cls, path: Path, *, clock: Clock | None = None) -> Self:
+    def open(
+        cls, path: Path, *, clock: Clock | None = None, gate: Callable[[Sequence[int]], None] = lambda _: None
+    ) -> Self:
         """Open the folder of a district.
 
         Args:
             path: the folder that `homeroom init` or `homeroom demo` made; its records are opened by the first
                 question that is no rehearsal.
             clock: tells the time the budget year is taken from; the machine's if none is given.
+            gate: called with the cohorts that a question would be charged to, before it is; it may refuse.
 
         Raises:
             CatalogRefused: no district is there, or its catalog is not the one its records were verified against.
@@ -54,7 +59,8 @@ class District:
         try:
             epochs = Epochs(path, ledger)
             epochs.catalog()  # refused now, not at the first question
-            house = House(epochs.records, epochs.invented, ledger, path / REPORTS_FOLDER / INCIDENTS_FILE)
+            incidents = path / REPORTS_FOLDER / INCIDENTS_FILE
+            house = House(epochs.records, epochs.invented, ledger, incidents, gate=gate)
             return cls(house, epochs)
         except BaseException:
             ledger.close()
@@ -86,6 +92,14 @@ class District:
             InternalFailure: anything else.
         """
         return pipeline.ask(self._house, _request(sql, fields))
+
+    def released(self, release_id: str, grant: str | None = None) -> Release:
+        """An answer that was given, written out again; free. Of one grant, or of all if none is named."""
+        return pipeline.released(self._house, release_id, grant)
+
+    def noted(self, error: Exception) -> InternalFailure:
+        """What is answered of a failure outside the engine; where it happened is noted with the incidents."""
+        return pipeline.noted(self._house.incidents, error)
 
     def balances(self, grant: str = "district") -> dict[int, Balance]:
         """What each cohort has spent and has left, in nano-ρ."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from budgets.clock import Clock
+    from budgets.keyring import Keyring
     from budgets.ledger import Balance, Event, Outlook, Policy
     from engine.catalog import Catalog
 
@@ -57,6 +58,11 @@ class Office:
             CatalogRefused: it cannot be read.
         """
         return declared(self._path, self._ledger.current_epoch())
+
+    @property
+    def keyring(self) -> Keyring:
+        """The tokens of those who ask over a server."""
+        return self._ledger.keyring
 
     # -- what is so
 

@@ -32,10 +32,11 @@ from engine.mechanisms import Gaussian, d_in_of
 from engine.preparation import Books, Prepared
 from engine.refusals import AccessRefused, InternalFailure, LedgerDamaged, Refusal
 from engine.release import CohortCharge, CohortLeftOut, Expected, Preview, Release
+from engine.request import Request
 from engine.sharpening import combined, combined_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import TypeVar
 
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from engine.explanation import Explanation
     from engine.plan import Plan, Statistic
     from engine.preparation import Statements
-    from engine.request import Asked, Request
+    from engine.request import Asked
     from engine.vault import Vault
 
     Result = TypeVar("Result")
@@ -69,6 +70,7 @@ class House:
         records: the vault of the current epoch, which is asked; opened by the first question that needs it.
         invented: the vault of invented records that rehearsals ask instead.
         kept: the vault of the question that is answered, from its beginning to its end.
+        gate: called with the cohorts that a question would be charged to, before it is; it may refuse.
     """
 
     records: Following
@@ -76,6 +78,7 @@ class House:
     ledger: Ledger
     incidents: Path
     kept: Vault | None = None
+    gate: Callable[[Sequence[int]], None] = lambda _: None
 
     @property
     def vault(self) -> Vault:
@@ -117,6 +120,21 @@ def ask(house: House, request: Request) -> Release:
     return _guarded(house, lambda: _answered(*_chosen(house, request)))
 
 
+def released(house: House, release_id: str, grant: str | None) -> Release:
+    """An answer that was given, written out again from what is stored; free, and touches no record.
+
+    Args:
+        house: where it was given.
+        release_id: its public name.
+        grant: whose answers are looked at; None for all.
+
+    Raises:
+        AccessRefused: there is none of this name (`release_missing`), it cannot be written out again
+            (`answer_lost`), or the grant is not answered now.
+    """
+    return _guarded(house, lambda: _again(house, release_id, grant))
+
+
 def _chosen(house: House, request: Request) -> tuple[House, Asked]:
     """Whose records are asked, and what."""
     asked = request.checked()
@@ -137,19 +155,20 @@ def _guarded(house: House, work: Callable[[], Result]) -> Result:
     except (Refusal, LedgerDamaged):
         raise
     except Exception as error:  # noqa: BLE001 - this is the wall: no text of a database or library passes it
-        failure = InternalFailure()
-        frames = [f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
-        note = {"incident": failure.incident, "frames": frames}
-    _noted(house.incidents, note)
+        failure = noted(house.incidents, error)
     raise failure from None
 
 
-def _noted(incidents: Path, note: Mapping[str, object]) -> None:
-    """Append a note of what failed, where the folder still takes it: the answer is the same without."""
+def noted(incidents: Path, error: Exception) -> InternalFailure:
+    """What is answered of a failure; where it happened is appended to the notes, if the folder still takes it."""
+    failure = InternalFailure()
+    frames = [f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
+    note = {"incident": failure.incident, "frames": frames}
     with contextlib.suppress(OSError):
         descriptor = os.open(incidents, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "a", encoding="utf-8") as log:
             log.write(json.dumps(note) + "\n")
+    return failure
 
 
 # -- before the charge
@@ -253,6 +272,8 @@ def _ask(house: House, asked: Asked) -> Release:
         if not ledger.in_flight(wanted):
             compiled = _compiled(house, prepared, priced)
             question = _question(house, asked, prepared, priced)
+            if priced.drawn:
+                house.gate(prepared.plan.cohorts)
             basis = {digest: stored[digest][-1].id if digest in stored else None for digest in prepared.digests}
             try:
                 entry = ledger.charge(question, basis)
@@ -291,7 +312,7 @@ def _wait(deadline: float) -> None:
 
 def _question(house: House, asked: Asked, prepared: Prepared, priced: Priced) -> Question:
     plan = prepared.plan
-    stored_plan = {"askable": prepared.askable, "left_out": prepared.left_out}
+    stored_plan = {"sql": asked.sql, "askable": prepared.askable, "left_out": prepared.left_out}
     return Question(
         grant=asked.grant,
         request_id=asked.request_id,
@@ -342,6 +363,35 @@ def _resume(house: House, asked: Asked, entry: Entry, deadline: float) -> Releas
     digests = preparation.digests(plan, entry.epoch, entry.population)
     prepared = Prepared(plan, entry.population, tuple(stored["askable"]), left_out, digests, {})
     return _complete(house, asked, prepared, entry, deadline)
+
+
+def _again(house: House, release_id: str, grant: str | None) -> Release:
+    """An answer from its stored measurements: never drawn, never charged, whatever records there are now."""
+    entry = house.ledger.released(release_id)
+    if entry is None or entry.state != State.MEASURED or (grant is not None and entry.grant != grant):
+        raise AccessRefused("release_missing", "There is no such answer.", accepted="the release_id of an answer")
+    if grant is not None:
+        house.ledger.admit(grant)
+    stored = json.loads(entry.plan)
+    lost = AccessRefused(
+        "answer_lost",
+        "This answer cannot be written out again: the catalog, or this program, has changed since it was given.",
+        accepted="the question under a new request id",
+    )
+    if "sql" not in stored:
+        raise lost
+    house = house.at_now()
+    try:
+        plan = preparation.planned(house.catalog, stored["sql"], stored["askable"])
+    except Refusal:
+        raise lost from None
+    digests = preparation.digests(plan, entry.epoch, entry.population)
+    if plan.digest != entry.plan_hash or set(digests) != set(entry.measurements):
+        raise lost
+    left_out = tuple((cohort, reason) for cohort, reason in stored["left_out"])
+    prepared = Prepared(plan, entry.population, tuple(stored["askable"]), left_out, digests, {})
+    asked = Request(stored["sql"], request_id=entry.request_id, grant=entry.grant).checked()
+    return replace(_release(house, asked, prepared, entry, replayed=True), epoch=entry.epoch)
 
 
 def _complete(house: House, asked: Asked, prepared: Prepared, entry: Entry, deadline: float) -> Release:

@@ -29,11 +29,14 @@ def chart(answer: Answer, x: str | None, y: str | None, color: str | None) -> al
     data: Any = alt.InlineData(values=points)
     base = alt.Chart(data).encode(**_places(answer, estimate, across, apart, points))
     bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, opacity=0.7)
-    layers: alt.LayerChart = bars.encode(y=alt.Y("low:Q"), y2="high:Q") + base.mark_point(
-        filled=True, size=50, opacity=1
-    )
+    marks = base.mark_point(filled=True, size=50).encode(opacity=_pale_without_margin())
+    layers: alt.LayerChart = bars.encode(y=alt.Y("low:Q"), y2="high:Q") + marks
     sized: alt.LayerChart = layers.properties(width=_width(points), title=_title(answer))
     return sized
+
+
+def _pale_without_margin() -> Any:
+    return alt.condition("isValid(datum.low)", alt.value(1), alt.value(0.35))
 
 
 def _chosen(name: str | None, known: list[str], what: str) -> str:

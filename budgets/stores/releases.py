@@ -188,6 +188,12 @@ def find(database: Database, grant: str, request_id: str) -> int | None:
     return found[0][0] if found else None
 
 
+def find_release(database: Database, release_id: str) -> int | None:
+    """The entry of an answer, by its public name."""
+    found = database.rows("SELECT id FROM releases WHERE release_id = ?", (release_id,))
+    return found[0][0] if found else None
+
+
 def charges(database: Database, entry: int) -> tuple[Charge, ...]:
     """What each cohort paid for the entry, by cohort."""
     sql = "SELECT cohort, year, nanorho, attodelta FROM charges WHERE entry = ? ORDER BY cohort"

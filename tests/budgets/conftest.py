@@ -190,6 +190,8 @@ def lived(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pay(ledger, question("r2", reused=first.measurements, epoch="epoch-2"), first.measurements)
         ledger.add_grant(grant("ended"))
         ledger.revoke_grant("ended", "A. Officer", "the study ended")
+        token = ledger.keyring.add("P. Auditor", "A. Officer", role="auditor")
+        ledger.keyring.revoke(token.split("_")[1], "A. Officer", "the audit ended")
         ledger.raise_cap((2039,), LIFETIME + 1, ("A. Officer", "B. Board"), "a longer study")
     return path
 

@@ -28,6 +28,9 @@ TABLES = (
     "revocations",
     "decisions",
     "opt_outs",
+    "tokens",
+    "token_secrets",
+    "token_revocations",
 )
 BALANCES = ("cohorts", "cohort_years", "population_years", "allowances")
 IMMUTABLE = tuple(table for table in TABLES if table not in (*BALANCES, "progress", "policy"))

@@ -1,0 +1,85 @@
+"""How many requests a token may send, and how many questions may charge a class, in a time; over all workers.
+
+The generic cell rate algorithm (ITU-T I.371, Annex A): each name has a moment at which its next cell is due; one
+that comes earlier than its tolerance is refused. The moments stand in a small file that the workers share and nobody
+keeps.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from api.problems import TooManyRequests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+BURST_S = 30.0
+"""A limit may be used up at once for so many seconds, and is even from there on."""
+
+CREATE = "CREATE TABLE IF NOT EXISTS due (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID"
+SELECT = "SELECT at FROM due WHERE name = ?"
+UPSERT = "INSERT INTO due (name, at) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET at = excluded.at"
+
+
+class Limits:
+    """Limits that all workers of a server share."""
+
+    def __init__(self, file: Path, now: Callable[[], float] = time.monotonic) -> None:
+        """Open the workers' file, made by whoever comes first.
+
+        Args:
+            file: in a folder that nobody else can read.
+            now: seconds on a clock that all processes of the machine share.
+        """
+        self._lock = threading.Lock()
+        self._now = now
+        self._connection = sqlite3.connect(file, timeout=5.0, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = OFF")  # what is forgotten at a power cut is a minute old
+        self._connection.execute(CREATE)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def take(self, names: Sequence[str], per_minute: int, what: str) -> None:
+        """Count one request for all of some names, or for none of them.
+
+        Args:
+            names: who is limited.
+            per_minute: how many each may have in a minute.
+            what: is limited, for the refusal.
+
+        Raises:
+            TooManyRequests: one of them has had as many.
+        """
+        interval = 60.0 / per_minute
+        tolerance = max(0.0, BURST_S - interval)
+        with self._lock, self._writing():
+            now = self._now()
+            due = {name: max(now, self._due(name)) for name in names}
+            early = max((at - now for at in due.values()), default=0.0) - tolerance
+            if early <= 0:
+                self._connection.executemany(UPSERT, [(name, at + interval) for name, at in due.items()])
+        if early > 0:
+            message = f"{what}: {per_minute} in a minute is the limit."
+            raise TooManyRequests(message, math.ceil(early))
+
+    def _due(self, name: str) -> float:
+        row = self._connection.execute(SELECT, (name,)).fetchone()
+        return 0.0 if row is None else float(row[0])
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")

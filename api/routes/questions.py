@@ -1,0 +1,124 @@
+"""Asking: what a question would cost, why, and its answer."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api import media, schemas
+from api.asking import Desk, body, caller, desk_of
+from api.media import Media
+from api.openapi import ANSWERED, RELEASED, asks
+from api.problems import NotUnderstood
+from budgets.tokens import Token
+from engine.refusals import AccessRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.release import Release
+
+router = APIRouter(tags=["questions"])
+Caller = Annotated[Token, Depends(caller)]
+Asked = Annotated[schemas.Question, Depends(body(schemas.Question))]
+OneDesk = Annotated[Desk, Depends(desk_of)]
+
+_busy = threading.Lock()
+_answering = 0
+
+
+@contextmanager
+def _turn(most: int) -> Iterator[None]:
+    """A place among the questions that this worker answers at once."""
+    global _answering  # noqa: PLW0603 - one number for the worker
+    with _busy:
+        if _answering >= most:
+            raise NotUnderstood("busy", "Too many questions are being answered.", "the same request in a moment")
+        _answering += 1
+    try:
+        yield
+    finally:
+        with _busy:
+            _answering -= 1
+
+
+def _fields(token: Token, question: schemas.Question) -> dict[str, Any]:
+    """The fields of an engine's request: always under the token's own grant."""
+    if question.grant not in (None, token.grant):
+        message = "A token asks under its own grant and no other."
+        raise AccessRefused("grant_scope", message, accepted=f"grant={token.grant}, or none")
+    return question.model_dump(exclude={"sql", "grant"}) | {"grant": token.grant}
+
+
+def _count(desk: Desk, token: Token) -> None:
+    limit = desk.settings.requests_per_minute
+    desk.limits.take([f"token {token.id}"], limit, "Requests of this token")
+
+
+@router.post("/v1/ask", **RELEASED, openapi_extra=asks(schemas.Question))
+async def ask(request: Request, token: Caller, desk: OneDesk, question: Asked) -> Response:
+    """Answer a question, charging the classes of students it touches."""
+    form = media.chosen(request.headers.get("accept"))
+    request_id = question.request_id or uuid.uuid4().hex
+    request.state.request_id = request_id
+    return await run_in_threadpool(_ask, desk, token, question.model_copy(update={"request_id": request_id}), form)
+
+
+def _ask(desk: Desk, token: Token, question: schemas.Question, form: Media) -> Response:
+    with _turn(desk.settings.questions_max):
+        _count(desk, token)
+        release = desk.district.ask(question.sql, **_fields(token, question))
+        return _reply(release, form)
+
+
+def _reply(release: Release, form: Media) -> Response:
+    headers = {
+        "Homeroom-Release-Id": release.release_id,
+        "Homeroom-Request-Id": release.request_id,
+        "Homeroom-Replayed": str(release.replayed).lower(),
+        "Vary": "Accept",
+    }
+    return Response(media.written(release, form), headers=headers, media_type=form.value)
+
+
+@router.post("/v1/preview", responses=ANSWERED, response_model=schemas.Preview, openapi_extra=asks(schemas.Question))
+async def preview(request: Request, token: Caller, desk: OneDesk, question: Asked) -> Response:
+    """Say what a question would cost and how sharp it would be. Free."""
+    request.state.request_id = question.request_id
+    return await run_in_threadpool(_told, desk, token, question, "preview")
+
+
+@router.post(
+    "/v1/explain", responses=ANSWERED, response_model=schemas.Explanation, openapi_extra=asks(schemas.Question)
+)
+async def explain(request: Request, token: Caller, desk: OneDesk, question: Asked) -> Response:
+    """Say why a question would cost what it costs, and what would make it sharper. Free."""
+    request.state.request_id = question.request_id
+    return await run_in_threadpool(_told, desk, token, question, "explain")
+
+
+def _told(desk: Desk, token: Token, question: schemas.Question, verb: str) -> Response:
+    with _turn(desk.settings.questions_max):
+        _count(desk, token)
+        tell = desk.district.preview if verb == "preview" else desk.district.explain
+        return Response(to_json(tell(question.sql, **_fields(token, question))), media_type=Media.JSON.value)
+
+
+@router.get("/v1/releases/{release_id}", **RELEASED)
+async def release(request: Request, release_id: str, token: Caller, desk: OneDesk) -> Response:
+    """An answer that was given, once more. Free."""
+    form = media.chosen(request.headers.get("accept"))
+    return await run_in_threadpool(_again, desk, token, release_id, form)
+
+
+def _again(desk: Desk, token: Token, release_id: str, form: Media) -> Response:
+    with _turn(desk.settings.questions_max):
+        _count(desk, token)
+        return _reply(desk.district.released(release_id, token.grant), form)
