@@ -1,6 +1,6 @@
 """Runs a notebook against a server, as a reader would; as a program, writes its outputs into it.
 
-python -m tests.notebooks URL TOKEN_FILE
+python -m tests.notebooks.running URL TOKEN_FILE
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from unittest.mock import patch
 import nbformat
 from nbclient import NotebookClient
 
-FOLDER = Path(__file__).parents[1] / "notebooks"
+FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 TIMEOUT_S = 120
 
