@@ -42,7 +42,7 @@ def bearer(token: str | None, token_file: str | os.PathLike[str] | None) -> Bear
     """
     if (token is None) == (token_file is None):
         raise ValueError("Give the token or the file it stands in, one of them.")
-    text = _read(Path(token_file)) if token_file is not None else str(token).strip()
+    text = _read(Path(token_file).expanduser()) if token_file is not None else str(token).strip()
     if not TOKEN.fullmatch(text):
         where = "This token" if token_file is None else f"What stands in {os.fspath(token_file)}"
         raise ValueError(f"{where} is no token. Accepted: hr_, 12 hex digits, _ and 64 hex digits.")

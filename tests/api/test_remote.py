@@ -22,9 +22,9 @@ URL = "https://homeroom.example"
 
 
 @pytest.fixture
-def wire(district, monkeypatch):
+def wire(request, monkeypatch):
     """A server in this process, reached by every client of it."""
-    wire = Wire(district)
+    wire = Wire(lambda: request.getfixturevalue("district"))
     monkeypatch.setattr("api.remote.Client", lambda url, **given: Client(url, **given, transport=wire.transport))
     monkeypatch.setattr("api.client.sending.time.sleep", lambda _: None)
     return wire

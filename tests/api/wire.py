@@ -13,6 +13,8 @@ from api.schemas import Problem
 from engine.refusals import AccessRefused, BudgetRefused, QueryRefused, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.district import District
 
 TOKEN = "hr_" + "0123456789ab" + "_" + "c0ffee42" * 8
@@ -24,11 +26,16 @@ Step = Any  # a response, an error to raise, or None for the district's own answ
 
 @dataclass
 class Wire:
-    """Answers with a district; what stands in `steps` comes first, one for each request."""
+    """Answers with a district, opened when it is needed; what stands in `steps` comes first, one for each request."""
 
-    district: District | None = None
+    opened: Callable[[], District]
     steps: list[Step] = field(default_factory=list)
     seen: list[httpx.Request] = field(default_factory=list)
+
+    @property
+    def district(self) -> District:
+        """The district behind it."""
+        return self.opened()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """What the server does with a request."""

@@ -6,18 +6,13 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 
-from tests.notebooks.running import NOTEBOOKS
+from tests.notebooks.running import HOMEROOM, NOTEBOOKS
 
-HOMEROOM = Path(sys.executable).with_name("homeroom")
-
-
-def commands(path: Path) -> list[list[str]]:
+def commands(path) -> list[list[str]]:
     """The commands of a notebook's first page, by which its server is started."""
     first = nbformat.read(path, as_version=4).cells[0].source
     (block,) = re.findall(r"```bash\n(.*?)```", first, flags=re.DOTALL)

@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+HOMEROOM = Path(sys.executable).with_name("homeroom")
 TIMEOUT_S = 120
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import nbformat
 import pytest
 
-from tests.notebooks.running import FOLDER, NOTEBOOKS, run
+from tests.notebooks.running import FOLDER, HOMEROOM, NOTEBOOKS, run
 
 
 @pytest.mark.slow
@@ -20,6 +21,18 @@ def test_a_notebook_runs_within_its_grant(path, served, tmp_path):
     assert not [
         output for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"
     ]
+
+
+@pytest.mark.slow
+def test_the_command_asks_the_same_server(served):
+    """By its address and the token's file, in another process."""
+    url, token_file = served
+    sql = "SELECT sex, COUNT(*) AS students FROM student GROUP BY sex"
+    command = [HOMEROOM, "ask", url, sql, "--token-file", token_file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert " ± " in done.stdout
+    assert "of this year used" in done.stdout
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

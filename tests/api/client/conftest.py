@@ -7,9 +7,9 @@ from tests.api.wire import TOKEN, Wire
 
 
 @pytest.fixture
-def wire(district):
-    """A server in this process."""
-    return Wire(district)
+def wire(request):
+    """A server in this process; most tests never need its district."""
+    return Wire(lambda: request.getfixturevalue("district"))
 
 
 @pytest.fixture

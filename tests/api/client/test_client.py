@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api.client import Client, Refused, ServerFailed
-from tests.api.wire import TOKEN, Wire, problem
+from tests.api.wire import TOKEN, problem
 
 COUNT = "SELECT COUNT(*) AS n FROM student_year WHERE school_year = 2025"
 LOST = [httpx.ReadError("gone"), httpx.RemoteProtocolError("gone"), httpx.ReadTimeout("late"), httpx.Response(502)]
@@ -284,11 +284,11 @@ def test_one_token_in_one_way(given):
         Client("https://homeroom.example", **given)
 
 
-def test_a_wire_is_a_wire():
+def test_a_wire_is_a_wire(wire):
     """The fake server refuses another token, so that the tests above mean something."""
     other = TOKEN[:-1] + "0"
     with (
-        Client("https://homeroom.example", other, transport=Wire().transport) as client,
+        Client("https://homeroom.example", other, transport=wire.transport) as client,
         pytest.raises(Refused) as no,
     ):
         client.budget()
