@@ -12,6 +12,7 @@ import pytest
 
 from tests.notebooks.running import HOMEROOM, NOTEBOOKS
 
+
 def commands(path) -> list[list[str]]:
     """The commands of a notebook's first page, by which its server is started."""
     first = nbformat.read(path, as_version=4).cells[0].source
