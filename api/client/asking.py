@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
     from types import TracebackType
 
-    import httpx
+    import httpx2
 
 TIMEOUT_S = 60.0
 
@@ -48,7 +48,7 @@ class Client:
         token_file: str | os.PathLike[str] | None = None,
         timeout_s: float = TIMEOUT_S,
         insecure: bool = False,
-        transport: httpx.BaseTransport | None = None,
+        transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._url = address(url, insecure=insecure)
         # What stays on this machine goes past no proxy, which would read the token.

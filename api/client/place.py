@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,7 +19,7 @@ OTHERS = 0o077
 """The rights of everybody but the owner of a file."""
 
 
-class Bearer(httpx.Auth):
+class Bearer(httpx2.Auth):
     """Puts the token on each request; it shows in no representation."""
 
     __slots__ = ("_token",)
@@ -27,7 +27,7 @@ class Bearer(httpx.Auth):
     def __init__(self, token: str) -> None:
         self._token = token
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
         """One request, one answer."""
         request.headers["Authorization"] = f"Bearer {self._token}"
         yield request
@@ -57,16 +57,16 @@ def _read(path: Path) -> str:
         return file.readline(1000).strip()
 
 
-def address(url: str, *, insecure: bool) -> httpx.URL:
+def address(url: str, *, insecure: bool) -> httpx2.URL:
     """The address of a server, ready for its routes.
 
     Raises:
         ValueError: it is none, or the token would travel in clear text.
     """
     try:
-        given = httpx.URL(url.strip().rstrip("/") + "/")
-    except httpx.InvalidURL:
-        given = httpx.URL("")
+        given = httpx2.URL(url.strip().rstrip("/") + "/")
+    except httpx2.InvalidURL:
+        given = httpx2.URL("")
     if given.scheme not in ("http", "https") or not given.host or given.userinfo or given.query or given.fragment:
         raise ValueError("This is no address of a server. Accepted: https://host, or https://host/path.")
     if given.scheme == "http" and not insecure and not is_loopback(given):
@@ -77,7 +77,7 @@ def address(url: str, *, insecure: bool) -> httpx.URL:
     return given
 
 
-def is_loopback(url: httpx.URL) -> bool:
+def is_loopback(url: httpx2.URL) -> bool:
     """Whether what is sent there stays on this machine."""
     if url.host == "localhost":
         return True

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx
+import httpx2
 from pydantic import BaseModel, ValidationError
 
 from api.client.errors import LATER, NotAnswered, Refused, ServerFailed
@@ -74,16 +74,16 @@ class Line:
 
     def __init__(
         self,
-        url: httpx.URL,
+        url: httpx2.URL,
         auth: Bearer,
         *,
         timeout_s: float,
         trust_env: bool,
-        transport: httpx.BaseTransport | None,
+        transport: httpx2.BaseTransport | None,
     ) -> None:
         self._url = url
         self._timeout_s = timeout_s
-        self._http = httpx.Client(
+        self._http = httpx2.Client(
             base_url=url, auth=auth, trust_env=trust_env, transport=transport, follow_redirects=False
         )
 
@@ -106,14 +106,14 @@ class Line:
         what = f"What {self._url} answered is nothing that this client reads. Is it a Homeroom, and no newer one?"
         raise ServerFailed(what, code="not_understood", status=status, request_id=message.request_id)
 
-    def _sent(self, message: Message) -> httpx.Response:
+    def _sent(self, message: Message) -> httpx2.Response:
         """The answer, after as many tries as the time allows."""
         start, pause = time.monotonic(), PAUSE_FIRST_S
         deadline = start + self._timeout_s
         last = min(deadline, start + CONNECT_MAX_S)
         while True:
             tried = self._tried(message, deadline)
-            if isinstance(tried, httpx.Response):
+            if isinstance(tried, httpx2.Response):
                 return tried
             last = deadline if tried.connected else last
             wait = max(pause, tried.after_s)
@@ -122,31 +122,31 @@ class Line:
             time.sleep(wait)
             pause = min(2 * pause, PAUSE_MAX_S)
 
-    def _tried(self, message: Message, deadline: float) -> httpx.Response | Failed:
+    def _tried(self, message: Message, deadline: float) -> httpx2.Response | Failed:
         left = max(TRY_MIN_S, deadline - time.monotonic())
         request = self._http.build_request(
             message.method,
             message.route,
             content=message.body,
             headers={"Accept": "application/json", **({"Content-Type": "application/json"} if message.body else {})},
-            timeout=httpx.Timeout(left, connect=min(left, CONNECT_MAX_S)),
+            timeout=httpx2.Timeout(left, connect=min(left, CONNECT_MAX_S)),
         )
         try:
             response = self._http.send(request)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             return self._lost(message, error)
         return response if response.is_success else self._failure(message, response)
 
-    def _lost(self, message: Message, error: httpx.HTTPError) -> Failed:
+    def _lost(self, message: Message, error: httpx2.HTTPError) -> Failed:
         """No answer; the error is not kept, since the request that it carries holds the token."""
         causes = list(_causes(error))
         untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
         why = "its certificate is not trusted" if untrusted else _reason(causes)
         failed = ServerFailed(f"No answer from {self._url}: {why}.", code=UNREACHABLE, request_id=message.request_id)
-        connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        connected = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         return Failed(failed, again=not untrusted, connected=connected)
 
-    def _failure(self, message: Message, response: httpx.Response) -> Failed:
+    def _failure(self, message: Message, response: httpx2.Response) -> Failed:
         problem = _problem(response)
         if problem is None:
             return Failed(self._strange(message, response), again=response.status_code in LOST)
@@ -155,7 +155,7 @@ class Line:
         refused = Refused(problem, sql=message.sql, request_id=message.request_id)
         return Failed(refused, again=problem.code in LATER, after_s=_after_s(response))
 
-    def _strange(self, message: Message, response: httpx.Response) -> ServerFailed:
+    def _strange(self, message: Message, response: httpx2.Response) -> ServerFailed:
         """An answer that no Homeroom gives: of a gateway before it, or of something else."""
         status = response.status_code
         what = f"{self._url} answered with status {status}, and not as a Homeroom does. Is it the right address?"
@@ -192,7 +192,7 @@ def _inside(problem: Problem, message: Message) -> ServerFailed:
     )
 
 
-def _problem(response: httpx.Response) -> Problem | None:
+def _problem(response: httpx2.Response) -> Problem | None:
     if response.headers.get("Content-Type", "").split(";")[0].strip().lower() != PROBLEM:
         return None
     try:
@@ -201,7 +201,7 @@ def _problem(response: httpx.Response) -> Problem | None:
         return None
 
 
-def _after_s(response: httpx.Response) -> float:
+def _after_s(response: httpx2.Response) -> float:
     """What Retry-After says; a date, which Homeroom never sends, is not read."""
     after: Any = response.headers.get("Retry-After", "")
     return float(after) if after.isascii() and after.isdecimal() else 0.0

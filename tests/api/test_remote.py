@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 
-import httpx
+import httpx2
 import pandas as pd
 import pytest
 from pydantic_core import to_json
@@ -183,7 +183,7 @@ def test_the_classes_of_refusals_end_alike():
 
 def test_a_server_that_is_not_there(wire, token, homeroom):
     """The address is named, the question's id too, and nothing of the token."""
-    wire.steps = [httpx.ConnectError("no"), problem(500, "internal", "Failed.", incident="abc")]
+    wire.steps = [httpx2.ConnectError("no"), problem(500, "internal", "Failed.", incident="abc")]
     wire.answered = lambda _: problem(500, "internal", "Failed.", incident="abc")
     done = homeroom("ask", URL, COUNT, "--token-file", token)
     assert done.returncode == 70

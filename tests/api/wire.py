@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 from pydantic_core import to_json
 
 from api.schemas import Problem
@@ -30,14 +30,14 @@ class Wire:
 
     opened: Callable[[], District]
     steps: list[Step] = field(default_factory=list)
-    seen: list[httpx.Request] = field(default_factory=list)
+    seen: list[httpx2.Request] = field(default_factory=list)
 
     @property
     def district(self) -> District:
         """The district behind it."""
         return self.opened()
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
         """What the server does with a request."""
         self.seen.append(request)
         step = self.steps.pop(0) if self.steps else None
@@ -45,7 +45,7 @@ class Wire:
             raise step
         return step or self.answered(request)
 
-    def answered(self, request: httpx.Request) -> httpx.Response:
+    def answered(self, request: httpx2.Request) -> httpx2.Response:
         """The district's own answer."""
         if request.headers["Authorization"] != f"Bearer {TOKEN}":
             return problem(401, "unauthenticated")
@@ -55,7 +55,7 @@ class Wire:
             status = CODES.get(refused.code) or next(s for kind, s in STATUSES.items() if isinstance(refused, kind))
             return problem(status, **refused.body())
 
-    def _told(self, request: httpx.Request) -> object:
+    def _told(self, request: httpx2.Request) -> object:
         route = request.url.path.rsplit("/v1/", maxsplit=1)[-1]
         if route == "cohorts":
             return cohorts(self.district)
@@ -64,27 +64,27 @@ class Wire:
         return getattr(self.district, route)(**json.loads(request.content))
 
     @property
-    def transport(self) -> httpx.MockTransport:
+    def transport(self) -> httpx2.MockTransport:
         """The way to it."""
-        return httpx.MockTransport(self)
+        return httpx2.MockTransport(self)
 
     def bodies(self) -> list[dict[str, Any]]:
         """What was sent, as JSON."""
         return [json.loads(request.content) for request in self.seen if request.content]
 
 
-def told(body: object) -> httpx.Response:
+def told(body: object) -> httpx2.Response:
     """An answer as the server writes it."""
-    return httpx.Response(200, content=to_json(body), headers={"Content-Type": "application/json"})
+    return httpx2.Response(200, content=to_json(body), headers={"Content-Type": "application/json"})
 
 
 def problem(
     status: int, code: str, message: str = "No.", *, retry_after: str | None = None, **more: Any
-) -> httpx.Response:
+) -> httpx2.Response:
     """A problem as the server writes it."""
     of = Problem(type="about:blank", title="No", status=status, detail=message, code=code, message=message, **more)
     headers = {"Content-Type": "application/problem+json", **({"Retry-After": retry_after} if retry_after else {})}
-    return httpx.Response(status, content=to_json(of), headers=headers)
+    return httpx2.Response(status, content=to_json(of), headers=headers)
 
 
 def cohorts(district: District) -> dict[str, Any]:

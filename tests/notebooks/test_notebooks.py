@@ -11,7 +11,7 @@ import pytest
 from tests.notebooks.running import FOLDER, HOMEROOM, NOTEBOOKS, run
 
 
-@pytest.mark.slow
+@pytest.mark.services
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_within_its_grant(path, served, tmp_path):
     """Every cell, against a server and under the grant that the notebook itself names; twice, since repeats are free."""

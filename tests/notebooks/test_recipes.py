@@ -19,7 +19,7 @@ PLACE = "https://homeroom.district.example"
 NEEDED = {"Rscript": "R with httr (Debian: r-base-core, r-cran-httr)", "curl": "curl"}
 INSISTED = os.environ.get("HOMEROOM_SERVICES") == "1"
 
-pytestmark = [pytest.mark.services, pytest.mark.slow]
+pytestmark = pytest.mark.services
 
 
 def needs(program: str) -> None:

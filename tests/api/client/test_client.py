@@ -6,14 +6,19 @@ import logging
 import ssl
 import traceback
 
-import httpx
+import httpx2
 import pytest
 
 from api.client import Client, Refused, ServerFailed
 from tests.api.wire import TOKEN, problem
 
 COUNT = "SELECT COUNT(*) AS n FROM student_year WHERE school_year = 2025"
-LOST = [httpx.ReadError("gone"), httpx.RemoteProtocolError("gone"), httpx.ReadTimeout("late"), httpx.Response(502)]
+LOST = [
+    httpx2.ReadError("gone"),
+    httpx2.RemoteProtocolError("gone"),
+    httpx2.ReadTimeout("late"),
+    httpx2.Response(502),
+]
 
 
 @pytest.mark.parametrize("lost", LOST, ids=repr)
@@ -28,12 +33,12 @@ def test_a_lost_connection_is_tried_again_under_the_same_id(lost, wire, client, 
 
 def test_an_answer_that_was_lost_on_its_way_is_not_paid_twice(wire, client, clock, district):
     """The server answered, nobody heard it; the next try is answered from what was measured."""
-    wire.steps = [httpx.ReadError("gone")]
+    wire.steps = [httpx2.ReadError("gone")]
     real = wire.answered
 
     def answered_unheard(request):
         real(request)
-        raise httpx.ReadError("gone")
+        raise httpx2.ReadError("gone")
 
     wire.answered = answered_unheard
     with pytest.raises(ServerFailed) as lost:
@@ -82,13 +87,13 @@ def test_tries_end_with_the_time(wire, client, clock):
 
 def test_a_server_that_was_never_there_is_not_waited_for_long(wire, client, clock):
     """The address may be wrong; but once there was a connection, a new one is waited for as long as for an answer."""
-    down = httpx.ConnectError("refused")
+    down = httpx2.ConnectError("refused")
     wire.steps = [down] * 100
     with pytest.raises(ServerFailed, match=r"No answer from https://homeroom\.example/"):
         client.schema()
     assert sum(clock) < 10
     clock.clear()
-    wire.steps = [httpx.ReadError("gone"), *[down] * 100]
+    wire.steps = [httpx2.ReadError("gone"), *[down] * 100]
     with pytest.raises(ServerFailed):
         client.ask(COUNT)
     assert sum(clock) > 40
@@ -96,7 +101,7 @@ def test_a_server_that_was_never_there_is_not_waited_for_long(wire, client, cloc
 
 def test_a_certificate_that_is_not_trusted_ends_it_at_once(wire, client, clock):
     """No second try makes it better, and it is said."""
-    error = httpx.ConnectError("no")
+    error = httpx2.ConnectError("no")
     error.__cause__ = ssl.SSLCertVerificationError(1, "certificate verify failed")
     wire.steps = [error]
     with pytest.raises(ServerFailed, match="its certificate is not trusted"):
@@ -137,10 +142,10 @@ def test_a_failure_inside_names_its_incident(wire, client):
 @pytest.mark.parametrize(
     "strange",
     [
-        httpx.Response(404, text="<html>no</html>"),
-        httpx.Response(200, text="<html>welcome</html>"),
-        httpx.Response(200, json={"unlike": "anything"}),
-        httpx.Response(403, content=b"{", headers={"Content-Type": "application/problem+json"}),
+        httpx2.Response(404, text="<html>no</html>"),
+        httpx2.Response(200, text="<html>welcome</html>"),
+        httpx2.Response(200, json={"unlike": "anything"}),
+        httpx2.Response(403, content=b"{", headers={"Content-Type": "application/problem+json"}),
     ],
     ids=["404", "page", "json", "broken problem"],
 )
@@ -154,7 +159,7 @@ def test_what_is_no_homeroom_is_told(strange, wire, client):
 
 def test_a_redirection_is_not_followed(wire, client):
     """The token goes to the address that was given, and nowhere else."""
-    wire.steps = [httpx.Response(307, headers={"Location": "https://elsewhere.example/v1/ask"})]
+    wire.steps = [httpx2.Response(307, headers={"Location": "https://elsewhere.example/v1/ask"})]
     with pytest.raises(ServerFailed, match=r"sends on to https://elsewhere\.example"):
         client.ask(COUNT)
     assert [request.url.host for request in wire.seen] == ["homeroom.example"]
@@ -190,7 +195,7 @@ def test_only_what_was_named_is_sent(wire, client):
 
 def test_an_earlier_answer_by_its_id(wire, client):
     """The id is one piece of the path, whatever stands in it."""
-    wire.steps = [httpx.Response(404, json={})]
+    wire.steps = [httpx2.Response(404, json={})]
     with pytest.raises(ServerFailed):
         client.release("../ask?")
     assert wire.seen[0].url.raw_path == b"/v1/releases/..%2Fask%3F"
@@ -203,7 +208,7 @@ def test_the_token_is_told_to_nobody(wire, client, caplog):
     wire.steps = [problem(401, "unauthenticated", "Who are you?")]
     with pytest.raises(Refused) as refused:
         client.ask(COUNT)
-    wire.steps = [httpx.ConnectError("no")] * 99
+    wire.steps = [httpx2.ConnectError("no")] * 99
     with Client("https://homeroom.example", TOKEN, transport=wire.transport, timeout_s=0.01) as other:
         with pytest.raises(ServerFailed) as failed:
             other.ask(COUNT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import httpx
 import pandas as pd
 import pytest
 
@@ -16,14 +15,7 @@ BY_GRADE = "SELECT grade_level, COUNT(*) AS students FROM student_year WHERE sch
 @pytest.fixture
 def transport(shared):
     """The way to the real server, in this process."""
-
-    def carried(request):
-        told = shared.client.request(
-            request.method, request.url.raw_path.decode(), headers=dict(request.headers), content=request.content
-        )
-        return httpx.Response(told.status_code, headers=dict(told.headers), content=told.content)
-
-    return httpx.MockTransport(carried)
+    return shared.client._transport
 
 
 @pytest.fixture
