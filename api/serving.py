@@ -169,6 +169,8 @@ def _config(workers: int, cert: Path | None, key: Path | None) -> uvicorn.Config
         server_header=False,
         proxy_headers=False,
         ws="none",
+        loop="asyncio",
+        http="h11",
         timeout_graceful_shutdown=STOP_S,
         timeout_worker_healthcheck=HUNG_S,
         ssl_certfile=cert,
