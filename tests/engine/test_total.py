@@ -119,6 +119,7 @@ def test_a_chain_is_answered_or_refused_before_it_is_charged(kind, size, distric
     assert all(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sql",
     [
