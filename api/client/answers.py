@@ -92,6 +92,9 @@ class Answer(schemas.Release):
         again = " when it was first asked, and nothing this time" if self.replayed else ""
         return f"Charged: {_most(self.charges)}{again}."
 
+    def __str__(self) -> str:
+        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+
     def __repr__(self) -> str:
         marked = "rehearsal, " if self.rehearsal else ""
         names = ", ".join(column.name for column in self.columns)
@@ -121,10 +124,49 @@ class Foretold(schemas.Preview):
         cost = f"Would charge {_most(self.charges)}." if self.charges else "Would be free."
         return _page(heads, rows, [*_marked(self), cost, *_said(self)])
 
+    def __str__(self) -> str:
+        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+
     def __repr__(self) -> str:
         cost = _most(self.charges) if self.charges else "free"
         margins = ", ".join(f"{each.column} {_foretold(each)}" for each in self.expected)
         return f"Foretold({margins}; {cost})"
+
+
+class Reasons(schemas.Explanation):
+    """Why a question costs what it costs, and what would make it sharper."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each statistic that is measured: what one student can do to it, and its noise."""
+        import pandas as pd  # noqa: PLC0415 - see the module's docstring
+
+        names = (
+            "statistic",
+            "rows",
+            "rows_because",
+            "groups",
+            "bound",
+            "unit",
+            "sensitivity_l2",
+            "scale",
+            "loss_nanorho",
+        )
+        return pd.DataFrame(
+            [[getattr(each, name) for name in names] for each in self.statistics], columns=list(names)
+        )
+
+    def _repr_html_(self) -> str:
+        heads = ["statistic", "rows of one student", "why", "groups of one student", "noise (sd)"]
+        rows = [
+            [each.statistic, str(each.rows), each.rows_because, str(each.groups), f"{each.scale * each.unit:.4g}"]
+            for each in self.statistics
+        ]
+        return _page(heads, rows, [*self.advice, *self.preview.notes])
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Reasons({len(self.statistics)} statistics, {self.groups} groups)", *self.advice])
+
+    __str__ = __repr__
 
 
 class Budget(schemas.Cohorts):
@@ -173,6 +215,9 @@ class Budget(schemas.Cohorts):
         ]
         return _page(heads, rows, [f"Spent in the budget year {self.budget_year}, under the grant {self.grant}."])
 
+    def __str__(self) -> str:
+        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+
     def __repr__(self) -> str:
         return f"Budget(grant={self.grant!r}, budget_year={self.budget_year}, {len(self.cohorts)} classes)"
 
@@ -196,6 +241,9 @@ class Tables(schemas.Schema):
         heads = ["table", "column", "type", "unit", "may be NULL", "values"]
         rows = [[a, b, c, d or "", "yes" if e else "", f] for a, b, c, d, e, f in self._rows()]
         return _page(heads, rows, [f"{self.district_name}, under the grant {self.grant}"])
+
+    def __str__(self) -> str:
+        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
 
     def __repr__(self) -> str:
         return f"Tables({', '.join(table.name for table in self.tables)}; grant={self.grant!r})"
