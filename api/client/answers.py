@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = ("_se", "_moe90", "_moe95")
 DTYPES = {"integer": "Int64", "double": "Float64", "boolean": "boolean"}
+WHOLE_MAX = 2**63
 REHEARSAL = "rehearsal"
 REHEARSED = "REHEARSAL: invented records, not this district's"
 MARGINS = "estimate ± 90 % margin of the noise added for privacy"
@@ -44,8 +45,8 @@ class Answer(schemas.Release):
 
         table: dict[str, Any] = {}
         for position, column in enumerate(self.columns):
-            dtype: Any = DTYPES.get(column.type, "string")
-            table[column.name] = pd.Series([row[position] for row in self.rows], dtype=dtype)
+            cells = [row[position] for row in self.rows]
+            table[column.name] = pd.Series(cells, dtype=_dtype(column, cells))
         for position, column in enumerate(self.columns):
             if is_uncertain(column):
                 for suffix, cells in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
@@ -247,6 +248,13 @@ class Tables(schemas.Schema):
 
     def __repr__(self) -> str:
         return f"Tables({', '.join(table.name for table in self.tables)}; grant={self.grant!r})"
+
+
+def _dtype(column: schemas.Column, cells: Sequence[schemas.Cell]) -> Any:
+    """The type of a column of the table; whole numbers that fit none of 64 bits are floating-point numbers."""
+    if column.type == "integer" and any(isinstance(cell, int | float) and abs(cell) >= WHOLE_MAX for cell in cells):
+        return "Float64"
+    return DTYPES.get(column.type, "string")
 
 
 def _values(column: schemas.SchemaColumn) -> str:
