@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test check lint types contracts slow statistical fuzz mutants prove bench clean
+.PHONY: demo test check lint types contracts slow services statistical fuzz mutants prove bench clean
 
 .venv/core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 …"; exit 1; }
@@ -23,7 +23,7 @@ demo: .venv/core  ## make an invented district and ask it real questions
 test: .venv/dev  ## what a new user runs: under a minute, no services
 	@$(PYTEST) -q -n 2
 
-check: lint types contracts slow statistical fuzz mutants  ## everything a change must pass
+check: lint types contracts slow services statistical fuzz mutants  ## everything a change must pass
 
 lint: .venv/dev
 	@$(BIN)/ruff check .
@@ -38,6 +38,9 @@ contracts: .venv/dev
 slow: .venv/dev
 	@$(PYTEST) -q -n 2 -m slow
 
+services: .venv/dev .venv/bench  ## the notebook and the recipes against a server; R's are skipped where there is no R, unless HOMEROOM_SERVICES=1
+	@$(PYTEST) -q -n 2 -m services
+
 statistical: .venv/dev
 	@$(PYTEST) -q -n 2 -m statistical
 
@@ -48,10 +51,10 @@ mutants: .venv/dev  ## each known privacy bug, planted in a copy, must turn its 
 	@$(BIN)/python tests/mutants/run.py
 
 prove: .venv/dev  ## the same slow, statistical and fuzz tests at full size, by hand
-	@HOMEROOM_PROVE=1 $(PYTEST) -q -n 2 -m 'slow or statistical or fuzz'
+	@HOMEROOM_PROVE=1 $(PYTEST) -q -n 2 -m 'slow or services or statistical or fuzz'
 
-.venv/bench: .venv/core
-	@$(PIP) --editable '.[bench]'
+.venv/bench: .venv/dev
+	@$(PIP) --editable '.[plot]'
 	@touch $@
 
 bench: .venv/bench  ## speed beside plain DuckDB and a hand-written plan, in one run; writes the README's section

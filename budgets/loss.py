@@ -142,7 +142,7 @@ def epsilon_of(nanorho: int, delta: float = SHOWN_DELTA) -> float:
     return _epsilon(nanorho, delta)
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=1_024, typed=True)  # else True would be answered as 1.0 was
 def nanorho_for(epsilon: float, delta: float = SHOWN_DELTA) -> int:
     """The greatest whole nano-rho whose ε at `delta` is no more than `epsilon`.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 from dataclasses import dataclass
 
 import pytest
+from served import serving
 
 from api.cli import main
 
@@ -36,3 +38,19 @@ def homeroom(monkeypatch, capfdbinary, tmp_path):
         return Done(ended.value.code or 0, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def served(folder):
+    """The small district, open to all, with a token of every role."""
+    with serving(folder) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared(pristine, tmp_path_factory):
+    """The same for tests that change nothing another test of the module could notice."""
+    folder = tmp_path_factory.mktemp("shared") / "small"
+    shutil.copytree(pristine, folder)
+    with serving(folder) as found:
+        yield found

@@ -31,6 +31,7 @@ from engine.source import Source
 
 AS_OF = datetime(2025, 9, 15, 12, tzinfo=UTC)
 COUNT = "SELECT COUNT(*) AS n FROM student WHERE cohort_year = 2031"
+BY_SEX = "SELECT sex, COUNT(*) AS n FROM student GROUP BY sex"
 EVERYBODY = "SELECT COUNT(*) AS n FROM student"
 JOINED = "SELECT COUNT(*) AS n FROM student s JOIN student_year y USING (student_key) WHERE y.school_year = 2025"
 LEFT = "SELECT COUNT(*) AS n, COUNT(DISTINCT g.student_key) AS m FROM student s LEFT JOIN graduation g USING (student_key)"
@@ -614,3 +615,48 @@ def test_a_report_of_a_load_that_never_was_is_removed(pilot, tables, brought):
     brought(tables)
     assert not strange.exists()
     assert notes.exists(), "what an officer wrote there is the officer's"
+
+
+# -- answers that were given before
+
+
+@pytest.mark.slow
+def test_an_answer_is_written_out_again_after_a_load(pilot, tables, brought):
+    """From what is stored, not from the records: the same rows, the old epoch, nothing charged."""
+    with District.open(pilot) as district:
+        given = district.ask(BY_SEX, request_id="one")
+        spent = district.balances()
+    brought(without(tables, *tables["student"]["student_key"].to_pylist()[:40]))
+    with District.open(pilot) as district:
+        again = district.released(given.release_id)
+        assert district.balances() == spent
+        assert district.catalog.digest
+    assert again.epoch == given.epoch
+    assert (again.rows, again.se, again.moe90, again.draws, again.charges) == (
+        given.rows, given.se, given.moe90, given.draws, given.charges,
+    )  # fmt: skip
+    assert again.replayed
+
+
+@pytest.mark.slow
+def test_an_answer_is_not_written_out_by_another_catalog(pilot, tables, brought):
+    """Its groups would be others: it is refused, not answered with other names."""
+    with District.open(pilot) as district:
+        given = district.ask(BY_SEX, request_id="one")
+        other = district.ask(COUNT, request_id="two")
+    brought(tables, catalog=changed(pilot, "[F, M, X, unknown]", "[F, M, X, Y, unknown]"))
+    with District.open(pilot) as district:
+        with pytest.raises(AccessRefused) as caught:
+            district.released(given.release_id)
+        assert caught.value.code == "answer_lost"
+        assert district.released(other.release_id).rows == other.rows
+
+
+def test_only_an_answer_is_written_out(pilot):
+    """Neither what was lost nor what was never there, nor another grant's."""
+    with District.open(pilot) as district:
+        given = district.ask(COUNT, request_id="one")
+        for name, grant in (("nothing", None), (given.release_id, "study"), ("", None), ("\0", None)):
+            with pytest.raises(AccessRefused) as caught:
+                district.released(name, grant)
+            assert caught.value.code == "release_missing"
