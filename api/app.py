@@ -48,7 +48,7 @@ def create(settings: Settings) -> Envelope:
     limits = Limits(settings.limits_file)
     gate = partial(_gate, limits, settings.charges_per_minute)
     office = Office.open(settings.folder)
-    desk = Desk(District.open(settings.folder, gate=gate), office, limits, settings)
+    desk = Desk(District.open(settings.folder, gate=gate, threads=settings.threads), office, limits, settings)
     return Envelope(application(desk), desk.district.noted, settings.grid_s, settings.secure)
 
 

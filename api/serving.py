@@ -21,6 +21,7 @@ from api.settings import GRID_S, LOGGER, Settings
 from api.terminal import Folder, guarded
 from engine.district import District
 from engine.pipeline import WAIT_S
+from engine.vault import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each setting of a server
                 grid_s,
                 requests_per_minute,
                 charges_per_minute,
+                threads=threads_for(workers),
                 secure=secure,
                 parent=os.getpid() if workers > 1 else None,
             )
@@ -84,6 +86,14 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each setting of a server
             _run(_config(workers, tls_cert, tls_key), listening)
 
     guarded(None, work)
+
+
+def threads_for(workers: int) -> int:
+    """Threads of each worker for the records of one question: together no more than the machine has.
+
+    Where several questions are answered at once, dividing one among threads makes each of them dearer.
+    """
+    return max(1, min(THREADS, (os.cpu_count() or 1) // workers))
 
 
 def _grid(text: str) -> tuple[float, ...]:
