@@ -1,8 +1,8 @@
 """How many answers a second the server gives, beside a bare application that does the least, in one run.
 
-    python tests/bench/serving.py [--seconds 180] [--students 100000] [--workers 2] [--bare-threads 2] [--clients 2,4,8]
+    python tests/bench/serving.py [--seconds 180] [--students 100000] [--workers 2] [--bare-threads 1] [--clients 4,6,8]
 
-Both serve the same records in as many processes. Rounds alternate, so that what else the machine does meets both.
+Both serve the same records in as many processes, each with as many threads for a query. Rounds alternate, so that what else the machine does meets both.
 Every question is new: a fresh literal makes its measurement another one. Every answer has 105 cells and the same noise.
 The server charges each class in a ledger on disk; its budget is raised so that it does not end, its limits too, and
 answers leave at once. Afterwards the ledger is opened, which adds up every balance anew.
@@ -33,6 +33,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from api.serving import threads_for
 from budgets.clock import FixedClock
 from budgets.grants import Grant
 from budgets.grants import Terms as GrantTerms
@@ -60,20 +61,26 @@ START_S = 60.0
 
 ASKED = (
     "SELECT school_year, grade_level, COUNT(*) AS chronic FROM student_year "
-    "WHERE days_absent >= 0.1 * days_enrolled AND days_absent <= {fresh:.4f} GROUP BY school_year, grade_level"
+    "WHERE days_absent >= 0.1 * days_enrolled AND days_absent <= {days:.1f} AND days_enrolled >= {least} "
+    "GROUP BY school_year, grade_level"
 )
 PLAIN = (
     "SELECT school_year, grade_level, COUNT(*) AS chronic FROM student_year "
-    "WHERE days_absent >= days_enrolled AND days_absent <= {tenths:.3f} GROUP BY school_year, grade_level"
+    "WHERE days_absent >= days_enrolled AND days_absent <= {tenths} AND days_enrolled >= {least} "
+    "GROUP BY school_year, grade_level"
 )
 """The same of the stored rows, whose absences are counted in tenths of a day."""
 
 CELLS = 105
 
 
-def fresh(number: int) -> float:
-    """A literal that no other number has; it leaves nearly all rows."""
-    return 100 + number / 10_000
+QUESTIONS_MAX = 100_000
+
+
+def fresh(number: int) -> dict[str, float]:
+    """Literals that no other number has; they leave nearly all rows."""
+    least, tenths = divmod(number % QUESTIONS_MAX, 1000)
+    return {"days": 100 + tenths / 10, "tenths": 1000 + tenths, "least": least}
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ def asked_of(token: str) -> Callable[[int], tuple[str, dict[str, str], bytes]]:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def request(number: int) -> tuple[str, dict[str, str], bytes]:
-        question = {"sql": ASKED.format(fresh=fresh(number)), "request_id": f"q{number}", "epsilon": EPSILON}
+        question = {"sql": ASKED.format(**fresh(number)), "request_id": f"q{number}", "epsilon": EPSILON}
         return "/v1/ask", headers, json.dumps(question).encode()
 
     return request
@@ -138,7 +145,7 @@ def asked_of(token: str) -> Callable[[int], tuple[str, dict[str, str], bytes]]:
 
 def asked_bare(scale: float) -> Callable[[int], tuple[str, dict[str, str], bytes]]:
     def request(number: int) -> tuple[str, dict[str, str], bytes]:
-        question = {"sql": PLAIN.format(tenths=10 * fresh(number)), "cells": CELLS, "scale": scale}
+        question = {"sql": PLAIN.format(**fresh(number)), "cells": CELLS, "scale": scale}
         return "/ask", {"Content-Type": "application/json"}, json.dumps(question).encode()
 
     return request
@@ -252,11 +259,15 @@ def audited(folder: Path, answered: int) -> None:
     with Ledger.open(folder / LEDGER_FILE, FixedClock(AS_OF)) as ledger:
         with ledger._database.reading():
             states = dict(ledger._database.rows("SELECT state, count(*) FROM progress GROUP BY state"))
-            charged = ledger._database.rows("SELECT count(*), sum(n) FROM (SELECT count(*) AS n FROM draws GROUP BY entry)")
+            charged = ledger._database.rows(
+                "SELECT count(*), sum(n) FROM (SELECT count(*) AS n FROM draws GROUP BY entry)"
+            )
         overspent = [b.cohort for b in ledger.balances(GRANT).values() if b.year_spent > b.year_cap]
     if states != {State.MEASURED: answered} or charged != [(answered, answered)] or overspent:
         raise RuntimeError(f"{answered} answers, and the ledger has {states}, {charged}, {overspent}")
-    print(f"ledger: {answered:,} answers, {answered:,} charges, each measured once; balances are their sums and below their caps")
+    print(
+        f"ledger: {answered:,} answers, {answered:,} charges, each measured once; balances are their sums and below their caps"
+    )
 
 
 def report(served: Served, done: Round, clients: int) -> None:
@@ -271,11 +282,18 @@ def main(given: argparse.Namespace) -> bool:
         folder, token = made(Path(scratch), given.students)
         numbers = itertools.count()
         with District.open(folder) as district:
-            scale = district.preview(ASKED.format(fresh=fresh(next(numbers))), epsilon=EPSILON, grant=GRANT).noise[0].scale
+            scale = (
+                district.preview(ASKED.format(**fresh(next(numbers))), epsilon=EPSILON, grant=GRANT).noise[0].scale
+            )
         unlimited = ["--deadlines", "none", "--requests-per-minute", "1000000", "--charges-per-minute", "1000000"]
         serve = [sys.executable, "-c", SERVE, "serve", str(folder), "--port", "0", "--workers", str(given.workers)]
         vault = next((folder / VAULT_FOLDER).glob("*.duckdb"))
-        bare = [sys.executable, str(Path(__file__).with_name("bare.py")), str(vault), str(given.bare_threads)]
+        bare = [
+            sys.executable,
+            str(Path(__file__).with_name("bare.py")),
+            str(vault),
+            str(given.bare_threads or threads_for(given.workers)),
+        ]
         first = next(numbers)
         ours = stack.enter_context(started("homeroom", serve + unlimited, asked_of(token), first))
         theirs = stack.enter_context(started("bare", [*bare, str(given.workers)], asked_bare(scale), first))
@@ -288,14 +306,17 @@ def main(given: argparse.Namespace) -> bool:
             for each in pair:
                 rounds[each.name].append(loaded(each, numbers, clients[each.name], stretch))
         done = {name: together(each) for name, each in rounds.items()}
-        print(f"{'':<10}{'clients':>8}{'answers':>9}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}{'cold s':>9}  memory MB")
+        print(
+            f"{'':<10}{'clients':>8}{'answers':>9}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}{'cold s':>9}  memory MB"
+        )
         for each in pair:
             report(each, done[each.name], clients[each.name])
-        with Ledger.open(folder / LEDGER_FILE, FixedClock(AS_OF)) as ledger:
-            with ledger._database.reading():
-                asked = [int(name[1:]) for (name,) in ledger._database.rows("SELECT request_id FROM releases")]
+        with Ledger.open(folder / LEDGER_FILE, FixedClock(AS_OF)) as ledger, ledger._database.reading():
+            asked = [int(name[1:]) for (name,) in ledger._database.rows("SELECT request_id FROM releases")]
         again = loaded(ours, iter(asked[-500:]), clients[ours.name], 60)
-        print(f"replays: {again.rate:.0f} a second, p50 {again.quantile(0.5):.1f} ms, {again.replayed} of {len(again.times_ms)} replayed")
+        print(
+            f"replays: {again.rate:.0f} a second, p50 {again.quantile(0.5):.1f} ms, {again.replayed} of {len(again.times_ms)} replayed"
+        )
         ratios = [o.rate / t.rate for o, t in zip(rounds[ours.name], rounds[theirs.name], strict=True)]
         ratio = done[ours.name].rate / done[theirs.name].rate
         print(f"ratio {ratio:.2f} (rounds {', '.join(f'{each:.2f}' for each in ratios)}, median {statistics.median(ratios):.2f}); "
@@ -310,8 +331,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--students", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--bare-threads", type=int, default=2)
-    parser.add_argument("--clients", type=lambda text: [int(part) for part in text.split(",")], default=[2, 4, 8])
+    parser.add_argument("--bare-threads", type=int, default=0)
+    parser.add_argument("--clients", type=lambda text: [int(part) for part in text.split(",")], default=[4, 6, 8])
     return parser.parse_args()
 
 
