@@ -21,7 +21,7 @@ from rich.console import Console
 
 from api import demo as demonstration
 from api import intake, office, present, serving, tokens
-from api.terminal import Folder, TextFormat, classes, guarded, refused, write_json
+from api.terminal import ServerUnanswering, TextFormat, classes, guarded, refused, write_json
 from engine.district import District
 from engine.folder import LEDGER_FILE
 from engine.refusals import (
@@ -33,9 +33,11 @@ from engine.refusals import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from api.remote import RemoteDistrict
     from engine.release import Release
 
 USAGE = 2
+FILE_VARIABLE = "HOMEROOM_TOKEN_FILE"
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -57,8 +59,15 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+Place = Annotated[str, typer.Argument(metavar="DIR|URL", help="The district's folder, or the address of its server.")]
+TokenFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help=f"With a URL: the file your token stands in, or else {FILE_VARIABLE}."),
+]
 Question = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT; - reads it from standard input.")]
-Grant = Annotated[str | None, typer.Option(help="The grant to ask under; the district's own if none is named.")]
+Grant = Annotated[
+    str | None, typer.Option(help="The grant to ask under; the district's own, or the token's, if none is named.")
+]
 Cohorts = Annotated[str | None, typer.Option(help="Ask only of these classes, such as 2030,2031.")]
 Epsilon = Annotated[float | None, typer.Option(help="Spend so much on this question instead of the default share.")]
 Moe = Annotated[
@@ -93,7 +102,7 @@ def main() -> None:
     except typer.TyperException as error:
         Console(stderr=True).print(f"{error.format_message()}\nTry {present.command('--help')}.", markup=False)
         sys.exit(USAGE)
-    except (Refusal, InternalFailure, LedgerDamaged) as error:
+    except (Refusal, InternalFailure, LedgerDamaged, ServerUnanswering) as error:
         sys.exit(refused(error, None))
     except BrokenPipeError:
         sys.exit(0)
@@ -180,7 +189,7 @@ def demo(
 
 @app.command()
 def preview(  # noqa: PLR0913, PLR0917 - one for each option of the command
-    folder: Folder,
+    place: Place,
     sql: Question,
     grant: Grant = None,
     cohorts: Cohorts = None,
@@ -188,13 +197,14 @@ def preview(  # noqa: PLR0913, PLR0917 - one for each option of the command
     moe: Moe = None,
     moe_at_n: MoeAtN = None,
     rehearse: Rehearse = False,  # noqa: FBT002 - an option of the command
+    token_file: TokenFile = None,
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say what a question would cost and how sharp it would be. Free."""
     text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
 
     def work() -> None:
-        with District.open(folder) as district:
+        with _district(place, token_file) as district:
             foretold = district.preview(text, **fields)
         if form is TextFormat.JSON:
             write_json(foretold.to_dict())
@@ -206,7 +216,7 @@ def preview(  # noqa: PLR0913, PLR0917 - one for each option of the command
 
 @app.command()
 def explain(  # noqa: PLR0913, PLR0917 - one for each option of the command
-    folder: Folder,
+    place: Place,
     sql: Question,
     grant: Grant = None,
     cohorts: Cohorts = None,
@@ -214,13 +224,14 @@ def explain(  # noqa: PLR0913, PLR0917 - one for each option of the command
     moe: Moe = None,
     moe_at_n: MoeAtN = None,
     rehearse: Rehearse = False,  # noqa: FBT002 - an option of the command
+    token_file: TokenFile = None,
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say why a question would cost what it costs, and what would make it sharper. Free."""
     text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
 
     def work() -> None:
-        with District.open(folder) as district:
+        with _district(place, token_file) as district:
             explained = district.explain(text, **fields)
         if form is TextFormat.JSON:
             write_json(explained.to_dict())
@@ -232,7 +243,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one for each option of the command
 
 @app.command()
 def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
-    folder: Folder,
+    place: Place,
     sql: Question,
     request_id: Annotated[
         str | None, typer.Option(help="Your own id: asking again under it gives the same answer for free.")
@@ -243,6 +254,7 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
     moe: Moe = None,
     moe_at_n: MoeAtN = None,
     rehearse: Rehearse = False,  # noqa: FBT002 - an option of the command
+    token_file: TokenFile = None,
     form: Annotated[Format, typer.Option("--format")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
 ) -> None:
@@ -252,28 +264,60 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
         raise typer.BadParameter("parquet is binary: name a file with --output", param_hint="--format")
 
     def work() -> None:
-        with _opened(output, folder) as target, District.open(folder) as district:
+        folder = None if _is_address(place) else Path(place)
+        with _opened(output, folder) as target, _district(place, token_file) as district:
             release = district.ask(text, request_id=request_id, **fields)
             if form is Format.TABLE:
-                _to_file_or_terminal(target, lambda console: present.answer(console, release, district.balances()))
+                balances = district.balances() if release.charges else {}
+                _to_file_or_terminal(target, lambda console: present.answer(console, release, balances))
             else:
                 _write(release, form, target)
 
     guarded(text, work)
 
 
+def _is_address(place: str) -> bool:
+    return place.lower().startswith(("http://", "https://"))
+
+
+def _district(place: str, token_file: str | None) -> District | RemoteDistrict:
+    """The district in a folder or behind a server.
+
+    Raises:
+        typer.BadParameter: a token for a folder, or a server without one.
+    """
+    if not _is_address(place):
+        if token_file is not None:
+            what = (
+                f"A token goes to a server, and {present.plain(place)} is a folder. Accepted: https://…, or no token"
+            )
+            raise typer.BadParameter(what, param_hint="--token-file")
+        return District.open(Path(place))
+    from api.remote import RemoteDistrict  # noqa: PLC0415 - a folder is asked without loading HTTP
+
+    given = token_file or os.environ.get(FILE_VARIABLE)
+    if not given:
+        what = f"A server wants your token. Name the file that it stands in, here or in {FILE_VARIABLE}"
+        raise typer.BadParameter(what, param_hint="--token-file")
+    return RemoteDistrict.open(place, given)
+
+
 @contextmanager
-def _opened(output: Path | None, folder: Path) -> Iterator[Path | None]:
+def _opened(output: Path | None, folder: Path | None) -> Iterator[Path | None]:
     """Where to write, made before anything is charged; it takes the name of `output` when all is written.
 
-    A device or a pipe is written to as it is. Nothing is written into the district's `folder`: an answer under the
-    name of the ledger would be the end of it.
+    A device or a pipe is written to as it is. Nothing is written into the district's `folder`, if it is one: an
+    answer under the name of the ledger would be the end of it.
     """
     if output is None or _is_special(output):
         yield output
         return
     target = output.resolve()
-    if folder.exists() and any(parent.exists() and parent.samefile(folder) for parent in target.parents):
+    if (
+        folder is not None
+        and folder.exists()
+        and any(parent.exists() and parent.samefile(folder) for parent in target.parents)
+    ):
         raise typer.BadParameter(
             f"{present.plain(str(output))} is in the folder of the district; nothing was asked. Accepted: a file "
             "anywhere else",

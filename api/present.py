@@ -7,17 +7,18 @@ import shutil
 import sys
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.table import Table
 from rich.text import Text
 
+from api.figures import figure, unsure, years
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
-    from budgets.ledger import Balance
     from engine.explanation import ExplainedStatistic, Explanation
     from engine.refusals import Refusal
     from engine.release import Preview, Release, ReleaseColumn
@@ -25,6 +26,22 @@ if TYPE_CHECKING:
 NAME = "homeroom"
 REHEARSAL = "REHEARSAL: invented records, not this district's"
 BAR_WIDTH = 24
+
+
+class YearSpent(Protocol):
+    """What an answer's page must know of a class's balance, in nano-ρ."""
+
+    @property
+    def cohort(self) -> int:
+        """The class."""
+
+    @property
+    def year_cap(self) -> int:
+        """The most it may lose in the budget year."""
+
+    @property
+    def year_spent(self) -> int:
+        """What it has lost in it."""
 
 
 def plain(text: str) -> str:
@@ -61,8 +78,8 @@ def _marked(console: Console, *, rehearsal: bool) -> None:
         console.print(Text(REHEARSAL, style="bold reverse"), soft_wrap=True)
 
 
-def answer(console: Console, release: Release, balances: dict[int, Balance]) -> None:
-    """An answer: estimates with their 90 % margins, what it cost, and what is left."""
+def answer(console: Console, release: Release, balances: Mapping[int, YearSpent]) -> None:
+    """An answer: estimates with their 90 % margins, what it cost, and what is left where that is known."""
     _marked(console, rehearsal=release.rehearsal)
     console.print(_answer_table(release))
     console.print(Text("estimate ± 90 % margin of error", style="dim"))
@@ -71,7 +88,7 @@ def answer(console: Console, release: Release, balances: dict[int, Balance]) -> 
         console.print(
             f"Charged: at most ε {most:.3g} (δ 5e-8) to each of {len(release.charges)} cohorts of students."
         )
-        _bars(console, [balances[charge.cohort] for charge in release.charges])
+        _bars(console, [balances[charge.cohort] for charge in release.charges if charge.cohort in balances])
     elif release.replayed and release.draws:
         console.print("Free: everything in this answer had been measured already.")
     reasons = [f"{column.name}: {column.moe_reason}" for column in release.columns if column.moe_reason]
@@ -90,7 +107,7 @@ def _answer_table(release: Release) -> Table:
         cells = [
             _cell(value, margin, column) for value, margin, column in zip(row, margins, release.columns, strict=True)
         ]
-        table.add_row(*cells, *([Text(_years(without))] if partial else []))
+        table.add_row(*cells, *([Text(years(without))] if partial else []))
     return table
 
 
@@ -100,43 +117,18 @@ def _cell(value: object, margin: float | None, column: ReleaseColumn) -> Text:
     if not isinstance(value, int | float):
         return Text("—", style="dim")
     if margin is None:
-        return Text(f"{value:,.{2 if column.role == 'estimate' else 6}g} ± ?", style="dim")
-    return Text(f"{_number(value, margin)} ± {_number(margin, margin)}")
+        return Text(f"{unsure(value, derived=column.role == 'derived')} ± ?", style="dim")
+    return Text(f"{figure(value, margin)} ± {figure(margin, margin)}")
 
 
-def _number(value: float, margin: float) -> str:
-    """As many decimal places as the margin makes meaningful: two figures of it, and none where both are whole."""
-    if float(value).is_integer() and float(margin).is_integer():
-        return f"{value:,.0f}"
-    places = 0
-    while 0 < margin * 10**places < 10 and places < 6:  # noqa: PLR2004 - two figures
-        places += 1
-    return f"{value:,.{places}f}"
-
-
-def _bars(console: Console, balances: Sequence[Balance]) -> None:
+def _bars(console: Console, balances: Sequence[YearSpent]) -> None:
     """A bar per cohort: what is used of its budget year; neighbours with the same bar share a line."""
     shares = [
         (balance.cohort, balance.year_spent / balance.year_cap if balance.year_cap else 1.0) for balance in balances
     ]
     for share, group in groupby(shares, key=lambda each: round(each[1], 3)):
         cohorts = [cohort for cohort, _ in group]
-        console.print(f"  class of {_years(cohorts):<11} {bar(share)} {share:6.1%} of this year used")
-
-
-def _years(cohorts: Iterable[int]) -> str:
-    """Years in few words.
-
-    >>> _years([2020, 2021, 2022, 2025])
-    '2020-2022, 2025'
-    """
-    return ", ".join(_runs(sorted(cohorts)))
-
-
-def _runs(years: Sequence[int]) -> Iterator[str]:
-    for _, group in groupby(enumerate(years), key=lambda pair: pair[1] - pair[0]):
-        run = [year for _, year in group]
-        yield str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
+        console.print(f"  class of {years(cohorts):<11} {bar(share)} {share:6.1%} of this year used")
 
 
 def notes(console: Console, texts: Sequence[str], left_out: Sequence[tuple[int, str]]) -> None:
@@ -145,8 +137,8 @@ def notes(console: Console, texts: Sequence[str], left_out: Sequence[tuple[int, 
         console.print(Text(f"· {plain(text)}", style="dim"))
     reasons = sorted({reason for _, reason in left_out})
     for reason in reasons:
-        years = _years(cohort for cohort, own in left_out if own == reason)
-        console.print(Text(f"· left out: class of {years} ({reason})", style="dim"))
+        without = years(cohort for cohort, own in left_out if own == reason)
+        console.print(Text(f"· left out: class of {without} ({reason})", style="dim"))
 
 
 def preview(console: Console, foretold: Preview) -> None:
@@ -160,20 +152,20 @@ def _foretold(console: Console, foretold: Preview) -> None:
     for title in ("column", "90 % margin", "at 30 rows", "at 100 rows", "at 1,000 rows"):
         table.add_column(title, justify="left" if title == "column" else "right")
     for each in foretold.expected:
-        margin = "—" if each.moe90 is None else f"± {_number(each.moe90, each.moe90)}"
+        margin = "—" if each.moe90 is None else f"± {figure(each.moe90, each.moe90)}"
         sizes = each.moe90_at_n or {}
         at_n = [_at_n(sizes[n]) if n in sizes else "—" for n in ("30", "100", "1000")]
         table.add_row(Text(plain(each.column)), margin, *at_n)
     console.print(table)
     if foretold.charges:
         most = max(charge.epsilon for charge in foretold.charges)
-        years = _years(charge.cohort for charge in foretold.charges)
-        console.print(f"Would charge at most ε {most:.3g} (δ 5e-8) to each class of {years}.")
+        charged = years(charge.cohort for charge in foretold.charges)
+        console.print(f"Would charge at most ε {most:.3g} (δ 5e-8) to each class of {charged}.")
     notes(console, foretold.notes, [(each.cohort, each.reason) for each in foretold.cohorts_left_out])
 
 
 def _at_n(margin: float | None) -> str:
-    return "± ?" if margin is None else f"± {_number(margin, margin)}"
+    return "± ?" if margin is None else f"± {figure(margin, margin)}"
 
 
 def explanation(console: Console, explained: Explanation) -> None:
@@ -199,7 +191,7 @@ def _explained(console: Console, number: int, each: ExplainedStatistic) -> None:
     console.print(Text(f"\nStatistic {number}: {plain(each.statistic)}", style="bold"))
     unit = f", in steps of {each.unit:.6g}" if each.unit != 1 else ""
     lines = [
-        ("cohorts", f"class of {_years(each.cohorts)}"),
+        ("cohorts", f"class of {years(each.cohorts)}"),
         ("pins", ", ".join(each.pins) or "none"),
         ("rows of one student", f"at most {each.rows:,}: {each.rows_because}"),
         ("in one group", f"at most {each.rows_per_group:,}: {each.rows_per_group_because}"),

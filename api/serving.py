@@ -63,9 +63,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each setting of a server
     """Answer researchers, agencies and auditors over HTTP; who may ask is said by `homeroom token`."""
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("a certificate and its key come together", param_hint="--tls-cert")
-    if host not in LOOPBACK and tls_cert is None and not behind_proxy:
-        message = "tokens and answers would cross the network unencrypted. Accepted: --tls-cert and --tls-key; or"
-        raise typer.BadParameter(f"{message} --behind-proxy, where a proxy ends TLS", param_hint="--host")
+    require_private(host, private=tls_cert is not None or behind_proxy)
     grid_s, secure = _grid(deadlines), tls_cert is not None or behind_proxy
 
     def work() -> None:
@@ -94,6 +92,17 @@ def threads_for(workers: int) -> int:
     Where several questions are answered at once, dividing one among threads makes each of them dearer.
     """
     return max(1, min(THREADS, (os.cpu_count() or 1) // workers))
+
+
+def require_private(host: str, *, private: bool) -> None:
+    """Make sure that no token crosses a network in the clear.
+
+    Raises:
+        typer.BadParameter: other machines would reach the server, and nothing encrypts the way.
+    """
+    if host not in LOOPBACK and not private:
+        message = "tokens and answers would cross the network unencrypted. Accepted: --tls-cert and --tls-key; or"
+        raise typer.BadParameter(f"{message} --behind-proxy, where a proxy ends TLS", param_hint="--host")
 
 
 def _grid(text: str) -> tuple[float, ...]:
@@ -170,6 +179,8 @@ def _config(workers: int, cert: Path | None, key: Path | None) -> uvicorn.Config
         server_header=False,
         proxy_headers=False,
         ws="none",
+        loop="asyncio",
+        http="h11",
         timeout_graceful_shutdown=STOP_S,
         timeout_worker_healthcheck=HUNG_S,
         ssl_certfile=cert,

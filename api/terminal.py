@@ -23,10 +23,45 @@ from engine.refusals import (
     LedgerUnavailable,
     QueryRefused,
     Refusal,
+    RefusalBody,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class ServerRefused(Refusal):
+    """A server does not answer, and said why.
+
+    Attributes:
+        status: of its answer.
+        request_id: of the question, if it had one.
+    """
+
+    def __init__(self, body: RefusalBody, *, status: int | None, request_id: str | None) -> None:
+        super().__init__(
+            body["code"],
+            body["message"],
+            accepted=body["accepted"],
+            line=body["line"],
+            column=body["column"],
+            excerpt=body["excerpt"],
+        )
+        self.status = status
+        self.request_id = request_id
+
+
+class ServerUnanswering(Exception):  # noqa: N818 - says what happened
+    """A server cannot be reached, or failed inside; its words are safe to show.
+
+    Attributes:
+        request_id: of the question, if it had one.
+    """
+
+    def __init__(self, message: str, *, request_id: str | None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
 
 YEARS_MAX = 1000
 YEAR_DIGITS_MAX = 6
@@ -38,8 +73,31 @@ EXIT_CODES: dict[type[Exception], int] = {
     LedgerUnavailable: 70,
     LedgerDamaged: 70,
     InternalFailure: 70,
+    ServerUnanswering: 70,
     Refusal: 6,  # the ledger's own, of a file that stands there already
 }
+
+REMOTE_EXIT_CODES: dict[str | int, int] = {
+    # By the code of a problem, where its status alone does not tell what the command here would end with.
+    "approval": 5,
+    "grant_missing": 5,
+    "request_id_reused": 5,
+    "in_progress": 5,
+    "clock": 5,
+    "catalog": 6,
+    "load": 6,
+    # By the status of an HTTP answer.
+    401: 5,
+    403: 5,
+    409: 4,
+    410: 5,
+    429: 5,
+    500: 70,
+    503: 70,
+}
+QUESTION = 3
+"""Any other status speaks of the question as it was sent."""
+
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The district's folder.")]
 
@@ -66,6 +124,18 @@ def refused(error: Exception, sql: str | None) -> int:
         present.refusal(console, error, sql)
     else:
         console.print(str(error), markup=False)
+    request_id = getattr(error, "request_id", None)
+    if request_id is not None:
+        again = f"  ask again under --request-id {present.plain(request_id)}: nothing is paid twice under one id"
+        console.print(again, markup=False, style="dim", soft_wrap=True)
+    return exit_code(error)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code of a refusal or a failure, the same whether the district is a folder or a server."""
+    if isinstance(error, ServerRefused):
+        of_status = REMOTE_EXIT_CODES.get(error.status or 0, QUESTION)
+        return REMOTE_EXIT_CODES.get(error.code, of_status)
     return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
 
 
@@ -77,7 +147,7 @@ def guarded(sql: str | None, work: Callable[[], None]) -> None:
     """
     try:
         work()
-    except (Refusal, InternalFailure, LedgerDamaged) as error:
+    except (Refusal, InternalFailure, LedgerDamaged, ServerUnanswering) as error:
         raise typer.Exit(refused(error, sql)) from None
 
 

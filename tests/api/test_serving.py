@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import contextmanager
 
-import httpx
+import httpx2
 import psutil
 import pytest
 from served import BY_GRADE, WHOLE, give
@@ -46,8 +46,8 @@ def started(folder, *options):
 
 def _healthy(address, *, verify):
     try:
-        return httpx.get(f"{address}/v1/health", verify=verify, timeout=5).status_code == 200
-    except httpx.TransportError:
+        return httpx2.get(f"{address}/v1/health", verify=verify, timeout=5).status_code == 200
+    except httpx2.TransportError:
         return False
 
 
@@ -60,7 +60,7 @@ def _until(happens):
 
 def asked(address, token, sql=WHOLE, **more):
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.post(f"{address}/v1/ask", json={"sql": sql} | more, headers=headers, timeout=60)
+    return httpx2.post(f"{address}/v1/ask", json={"sql": sql} | more, headers=headers, timeout=60)
 
 
 def test_a_server_answers_and_stops_when_its_answers_have_left(folder):
@@ -74,7 +74,7 @@ def test_a_server_answers_and_stops_when_its_answers_have_left(folder):
         process.send_signal(signal.SIGTERM)
         waiting.join()
         assert process.wait(START_S) == 0
-        with pytest.raises(httpx.TransportError):
+        with pytest.raises(httpx2.TransportError):
             asked(address, token)
     assert replies[0].json()["rows"][0][0] != 0
     assert not [*folder.with_name("scratch").iterdir(), *(folder / "locks").iterdir()]
@@ -126,7 +126,7 @@ def test_the_server_speaks_tls(folder, tmp_path):
     subprocess.run([*made, "-days", "1", "-subj", "/CN=localhost"], check=True, capture_output=True)
     with started(folder, "--tls-cert", str(certificate), "--tls-key", str(key)) as (_, address):
         assert address.startswith("https://")
-        reply = httpx.get(f"{address}/v1/health", verify=False)  # noqa: S501 - its own certificate
+        reply = httpx2.get(f"{address}/v1/health", verify=False)
         assert reply.headers["strict-transport-security"]
 
 
@@ -136,9 +136,9 @@ def test_no_text_of_a_question_is_written_down(folder):
     with started(folder, "--deadlines", "none") as (process, address):
         asked(address, token, f"{WHOLE} AND grade_level = 'Zaphod4711'")
         asked(address, token, "SELECT Zaphod4711")
-        httpx.get(f"{address}/Zaphod4711")
-        with pytest.raises(httpx.TransportError):
-            httpx.post(f"{address}/v1/ask", content=_cut(), headers={"Content-Type": "application/json"}, timeout=5)
+        httpx2.get(f"{address}/Zaphod4711")
+        with pytest.raises(httpx2.TransportError):
+            httpx2.post(f"{address}/v1/ask", content=_cut(), headers={"Content-Type": "application/json"}, timeout=5)
         process.terminate()
         told = "".join(process.communicate(timeout=START_S))
     assert '"/v1/ask", "status": 200' in told
@@ -149,4 +149,4 @@ def test_no_text_of_a_question_is_written_down(folder):
 
 def _cut():
     yield b'{"sql": "Zaphod4711'
-    raise httpx.WriteError("the connection was cut")
+    raise httpx2.WriteError("the connection was cut")

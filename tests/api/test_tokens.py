@@ -7,7 +7,9 @@ import socket
 import stat
 
 import pytest
+from typer import BadParameter
 
+from api.serving import require_private
 from engine.office import Office
 
 GIVEN = ("--holder", "R. Searcher", "--approved-by", "A. Officer")
@@ -97,6 +99,15 @@ def test_tokens_are_renewed_and_ended(desk, folder):
     ):
         assert desk(*again).returncode == 5
     assert desk("rotate", name, "--by", "A", "--overlap-hours", "nan").returncode in (2, 5)
+
+
+def test_no_token_crosses_a_network_in_the_clear():
+    """This machine alone, or encrypted."""
+    for host in ("0.0.0.0", "::", "10.0.0.1", "district.example", ""):  # noqa: S104 - it is refused
+        with pytest.raises(BadParameter):
+            require_private(host, private=False)
+        require_private(host, private=True)
+    require_private("127.0.0.1", private=False)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,8 @@ TIMEOUT_S = 300
 PARTS = ("engine", "budgets", "api", "tests", "pyproject.toml", "README.md")
 LIBRARIES = (
     "duckdb",
+    "fastapi",
+    "httpx2",
     "numpy",
     "opendp.prelude",
     "pandas",
@@ -48,8 +50,12 @@ LIBRARIES = (
     "rich.console",
     "ruamel.yaml",
     "sqlglot",
+    "starlette.testclient",
     "typer",
 )
+EARLY = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""anyio is a plugin of pytest, and imported before it."""
+
 NOT_TRIED = 99
 """Of a run that never came to its tests; pytest itself ends with 0 to 5."""
 
@@ -102,7 +108,18 @@ def tested(tree: Path, tests: list[str], changed: list[str]) -> int:
         print(wrong)
         return NOT_TRIED
     seen = Seen()
-    options = ["-q", "-x", "-m", "", "-p", "no:cacheprovider", "--no-header", "--tb=line", "--show-capture=no"]
+    options = [
+        "-q",
+        "-x",
+        "-m",
+        "",
+        "-p",
+        "no:cacheprovider",
+        "--no-header",
+        "--tb=line",
+        "--show-capture=no",
+        *EARLY,
+    ]
     code = int(pytest.main([*options, *tests], plugins=[seen]))
     if code == pytest.ExitCode.TESTS_FAILED and not seen.failed:
         print(f"could not be set up: {seen.broken}")
