@@ -192,11 +192,20 @@ def _run(config: uvicorn.Config, listening: socket.socket) -> None:
     import uvicorn  # noqa: PLC0415 - no other command waits for it
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - likewise
 
+    class Supervisor(Multiprocess):
+        """It lets go of the workers' ends of its pipes: else it waits for one that died, and hears nothing else."""
+
+        def keep_subprocess_alive(self) -> None:
+            """Replace workers that died or hang."""
+            for process in self.processes:
+                process.child_conn.close()
+            super().keep_subprocess_alive()
+
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, _stop)
     server = uvicorn.Server(config)
     if config.workers > 1:
-        Multiprocess(config, sockets=[listening]).run()
+        Supervisor(config, sockets=[listening]).run()
     else:
         server.run(sockets=[listening])
         if not server.started:
