@@ -48,7 +48,7 @@ def create(settings: Settings) -> Envelope:
     limits = Limits(settings.limits_file)
     gate = partial(_gate, limits, settings.charges_per_minute)
     office = Office.open(settings.folder)
-    desk = Desk(District.open(settings.folder, gate=gate), office, limits, settings)
+    desk = Desk(District.open(settings.folder, gate=gate, threads=settings.threads), office, limits, settings)
     return Envelope(application(desk), desk.district.noted, settings.grid_s, settings.secure)
 
 
@@ -142,13 +142,14 @@ async def _malformed(_: Request, __: Exception) -> Response:
     return problems.of(NotUnderstood("malformed", "A part of the path cannot be read.", "what /openapi.json says"))
 
 
-async def _unrouted(_: Request, error: Exception) -> Response:
+async def _unrouted(request: Request, error: Exception) -> Response:
     """No such route, or no such method of it; everything else that the framework refuses is a body it cannot read."""
     status = getattr(error, "status_code", None)
     if status == problems.CODES["method_not_allowed"]:
-        headers = dict(getattr(error, "headers", None) or {})
-        allowed = headers.get("Allow", "those of /openapi.json")
-        return problems.of(NotUnderstood("method_not_allowed", "This route has other methods.", allowed, headers))
+        path = getattr(request.scope.get("route"), "path", None)
+        allowed = ", ".join(method for method, routed in RIGHTS if routed == path) or "GET"
+        message = "This route has other methods."
+        return problems.of(NotUnderstood("method_not_allowed", message, allowed, {"Allow": allowed}))
     if status == problems.CODES["not_found"]:
         return problems.of(NotUnderstood("not_found", "There is nothing at this path.", "a path of /openapi.json"))
     return problems.of(NotUnderstood("unreadable", "The request cannot be read.", "what /openapi.json says"))

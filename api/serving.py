@@ -23,6 +23,7 @@ from api.terminal import Folder, guarded
 from engine.district import District
 from engine.office import Office
 from engine.pipeline import WAIT_S
+from engine.vault import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each setting of a server
                 grid_s,
                 requests_per_minute,
                 charges_per_minute,
+                threads=threads_for(workers),
                 secure=secure,
                 parent=os.getpid() if workers > 1 else None,
             )
@@ -91,6 +93,14 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each setting of a server
             _run(_config(workers, tls_cert, tls_key), listening)
 
     guarded(None, work)
+
+
+def threads_for(workers: int) -> int:
+    """Threads of each worker for the records of one question: together no more than the machine has.
+
+    Where several questions are answered at once, dividing one among threads makes each of them dearer.
+    """
+    return max(1, min(THREADS, (os.cpu_count() or 1) // workers))
 
 
 def require_private(host: str, *, private: bool) -> None:
@@ -212,11 +222,20 @@ def _run(config: uvicorn.Config, listening: socket.socket) -> None:
     import uvicorn  # noqa: PLC0415 - no other command waits for it
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - likewise
 
+    class Supervisor(Multiprocess):
+        """It lets go of the workers' ends of its pipes: else it waits for one that died, and hears nothing else."""
+
+        def keep_subprocess_alive(self) -> None:
+            """Replace workers that died or hang."""
+            for process in self.processes:
+                process.child_conn.close()
+            super().keep_subprocess_alive()
+
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, _stop)
     server = uvicorn.Server(config)
     if config.workers > 1:
-        Multiprocess(config, sockets=[listening]).run()
+        Supervisor(config, sockets=[listening]).run()
     else:
         server.run(sockets=[listening])
         if not server.started:

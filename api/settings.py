@@ -9,6 +9,8 @@ from typing import Self
 
 from pydantic import TypeAdapter
 
+from engine.vault import THREADS
+
 VARIABLE = "HOMEROOM_SERVE"
 LOGGER = "homeroom.requests"
 
@@ -27,6 +29,7 @@ class Settings:
         requests_per_minute: of one token.
         charges_per_minute: questions that may charge one class, over all tokens.
         questions_max: that one worker answers at once.
+        threads: that a worker takes for the records of one question.
         secure: whether clients come over TLS.
         parent: process id of the supervisor, without which a worker stops; None where there is none.
     """
@@ -37,6 +40,7 @@ class Settings:
     requests_per_minute: int = 120
     charges_per_minute: int = 30
     questions_max: int = 32
+    threads: int = THREADS
     secure: bool = False
     parent: int | None = None
 

@@ -12,6 +12,7 @@ from engine.folder import INCIDENTS_FILE, LEDGER_FILE, REPORTS_FOLDER, VAULT_FOL
 from engine.intake.load import sweep
 from engine.pipeline import House
 from engine.request import Request
+from engine.vault import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +40,12 @@ class District:
 
     @classmethod
     def open(
-        cls, path: Path, *, clock: Clock | None = None, gate: Callable[[Sequence[int]], None] = lambda _: None
+        cls,
+        path: Path,
+        *,
+        clock: Clock | None = None,
+        gate: Callable[[Sequence[int]], None] = lambda _: None,
+        threads: int = THREADS,
     ) -> Self:
         """Open the folder of a district.
 
@@ -48,6 +54,7 @@ class District:
                 question that is no rehearsal.
             clock: tells the time the budget year is taken from; the machine's if none is given.
             gate: called with the cohorts that a question would be charged to, before it is; it may refuse.
+            threads: that the database of records takes for one question.
 
         Raises:
             CatalogRefused: no district is there, or its catalog is not the one its records were verified against.
@@ -57,7 +64,7 @@ class District:
         sweep(path / VAULT_FOLDER)
         ledger = Ledger.open(path / LEDGER_FILE, clock or SystemClock())
         try:
-            epochs = Epochs(path, ledger)
+            epochs = Epochs(path, ledger, threads)
             epochs.catalog()  # refused now, not at the first question
             incidents = path / REPORTS_FOLDER / INCIDENTS_FILE
             house = House(epochs.records, epochs.invented, ledger, incidents, gate=gate)

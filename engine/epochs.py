@@ -13,7 +13,7 @@ from engine import beside, rehearsal
 from engine.catalog_file import read_catalog
 from engine.folder import CATALOG_FILE, VAULT_FOLDER
 from engine.refusals import CatalogRefused
-from engine.vault import Vault
+from engine.vault import THREADS, Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,9 +96,17 @@ class Following:
 class Epochs:
     """The records of a district's folder, real and invented, and the catalog they were verified against."""
 
-    def __init__(self, path: Path, ledger: Ledger) -> None:
+    def __init__(self, path: Path, ledger: Ledger, threads: int = THREADS) -> None:
+        """Open nothing yet.
+
+        Args:
+            path: the folder of the district.
+            ledger: knows which epoch is the current one.
+            threads: that the database of records takes for one question.
+        """
         self._path = path
         self._ledger = ledger
+        self._threads = threads
         self._known: tuple[Epoch, Catalog] | None = None
         self.records = Following(self.current, self._opened)
         self.invented = Following(self.current, lambda epoch: rehearsal.invented(self._beside(epoch), epoch.id))
@@ -140,4 +148,4 @@ class Epochs:
         return beside.read(file, declared(self._path, epoch), epoch.catalog_digest)
 
     def _opened(self, epoch: Epoch) -> Vault:
-        return Vault.open(self._file(epoch), declared(self._path, epoch), epoch.id)
+        return Vault.open(self._file(epoch), declared(self._path, epoch), epoch.id, threads=self._threads)

@@ -185,6 +185,7 @@ class Vault:
         epoch: str | None = None,
         *,
         memory_limit: str = MEMORY_LIMIT,
+        threads: int = THREADS,
         spill: Path | None = None,
     ) -> Self:
         """Open a vault.
@@ -194,6 +195,7 @@ class Vault:
             declared: the catalog beside the vault; it must be the one the records were verified against.
             epoch: the epoch that the ledger knows the file by; any if none is given.
             memory_limit: of the database.
+            threads: that the database takes for one statement.
             spill: a folder for what does not fit; without one a question that needs more fails.
 
         Raises:
@@ -202,8 +204,8 @@ class Vault:
         if not path.is_file():
             raise _refusal(path, "The vault file is missing.", "the file the ledger names, or a new load")
         try:
-            own = {} if spill is None else {"temp_directory": str(spill)}
-            config = {**locks(), "memory_limit": memory_limit, **own}
+            config = locks() | {"memory_limit": memory_limit, "threads": str(threads)}
+            config |= {} if spill is None else {"temp_directory": str(spill)}
             connection = duckdb.connect(str(path), read_only=True, config=config)
         except (duckdb.Error, OSError):
             raise _unreadable(path) from None

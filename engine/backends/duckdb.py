@@ -37,13 +37,13 @@ def run(
     Raises:
         ValueError: the database did not give what the statement promises.
     """
-    _second_opinion(cursor, compiled)
+    statement = _second_opinion(cursor, compiled)
     if compiled.layout == "loose":
-        return placed(cursor.execute(compiled.sql).fetchall(), keys, statistics)
+        return placed(cursor.execute(statement).fetchall(), keys, statistics)
     if compiled.layout == "placed":
         cursor.register(KEYS_TABLE, _arrow(keys))
     try:
-        found = cursor.execute(compiled.sql).fetchnumpy()
+        found = cursor.execute(statement).fetchnumpy()
     finally:
         if compiled.layout == "placed":
             cursor.unregister(KEYS_TABLE)
@@ -82,14 +82,15 @@ def _vector(found: Any, groups: int) -> NDArray[np.int64]:
     return vector
 
 
-def _second_opinion(cursor: duckdb.DuckDBPyConnection, compiled: Compiled) -> None:
-    """The database's own parser must agree that this is one SELECT over the relations we mean."""
+def _second_opinion(cursor: duckdb.DuckDBPyConnection, compiled: Compiled) -> duckdb.Statement:
+    """What runs: the database's own parser must agree that it is one SELECT over the relations we mean."""
     statements = cursor.extract_statements(compiled.sql)
     allowed = compiled.tables | ({KEYS_TABLE} if compiled.layout == "placed" else set())
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise ValueError
     if {name.strip('"') for name in cursor.get_table_names(compiled.sql)} != allowed:
         raise ValueError
+    return statements[0]
 
 
 def _arrow(keys: KeyList) -> pa.Table:
