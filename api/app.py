@@ -8,7 +8,7 @@ import signal
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -29,7 +29,7 @@ from engine.office import Office
 from engine.refusals import InternalFailure, LedgerDamaged, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from fastapi import APIRouter
     from starlette.responses import Response
@@ -47,8 +47,10 @@ def create(settings: Settings) -> Envelope:
     """
     limits = Limits(settings.limits_file)
     gate = partial(_gate, limits, settings.charges_per_minute)
-    office = Office.open(settings.folder)
-    desk = Desk(District.open(settings.folder, gate=gate, threads=settings.threads), office, limits, settings)
+    seen_s = tuple(each / 2 for each in settings.grid_s)  # so that what is seen at one moment leaves at the next
+    district = District.open(settings.folder, gate=gate, threads=settings.threads, grid_s=seen_s)
+    office, gatekeeper = (Office.open(settings.folder) for _ in range(2))
+    desk = Desk(district, office, gatekeeper, limits, settings)
     return Envelope(application(desk), desk.district.noted, settings.grid_s, settings.secure)
 
 
@@ -57,9 +59,11 @@ def told() -> Envelope:
     return create(Settings.told())
 
 
-def _gate(limits: Limits, per_minute: int, cohorts: Any) -> None:
-    what = "Questions that charge one of these classes"
-    limits.take([f"class {cohort}" for cohort in cohorts], per_minute, what)
+def _gate(limits: Limits, per_minute: int, grant: str, cohorts: Sequence[int]) -> None:
+    """Count a question for its classes; one grant has half of what a class has, so that others come to theirs."""
+    rates = {f"class {cohort}": per_minute for cohort in cohorts}
+    rates |= {f"grant {grant} class {cohort}": max(1, per_minute // 2) for cohort in cohorts}
+    limits.take(rates, "Questions that charge one of these classes")
 
 
 def application(desk: Desk) -> FastAPI:
@@ -122,6 +126,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await watch
         desk.district.close()
         desk.office.close()
+        desk.gatekeeper.close()
         desk.limits.close()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from api import problems
 from api.problems import NotUnderstood
@@ -36,12 +37,14 @@ class Desk:
     Attributes:
         district: answers questions.
         office: knows tokens, grants and budgets.
+        gatekeeper: the same, for a look at a token alone: it never waits for a decision that is being written.
         limits: of requests in a time.
         settings: how the server was started.
     """
 
     district: District
     office: Office
+    gatekeeper: Office
     limits: Limits
     settings: Settings
 
@@ -65,7 +68,7 @@ async def admitted(request: Request) -> Token | None:
     if scope is None:
         return None
     desk = desk_of(request)
-    token = desk.office.keyring.holder_of(_bearer(request))
+    token = desk.gatekeeper.keyring.holder_of(_bearer(request))
     request.state.caller = token
     if scope not in token.scopes:
         raise AccessRefused(
@@ -75,7 +78,7 @@ async def admitted(request: Request) -> Token | None:
         )
     if request.url.query:
         raise NotUnderstood("malformed", "No route reads a query string.", "the route without ?…")
-    desk.limits.take([f"token {token.id}"], desk.settings.requests_per_minute, "Requests of this token")
+    desk.limits.take({f"token {token.id}": desk.settings.requests_per_minute}, "Requests of this token")
     return token
 
 
@@ -123,11 +126,12 @@ def body(model: type[Model]) -> Callable[[Request, Any], Awaitable[Model]]:
 
 async def _limited(request: Request) -> bytes:
     found = bytearray()
-    async for part in request.stream():
-        found += part
-        if len(found) > BODY_BYTES_MAX:
-            message = "The body is too long."
-            raise NotUnderstood(
-                "body_too_large", message, f"at most {BODY_BYTES_MAX:,} bytes", {"Connection": "close"}
-            )
+    try:
+        async for part in request.stream():
+            found += part
+            if len(found) > BODY_BYTES_MAX:
+                accepted = f"at most {BODY_BYTES_MAX:,} bytes"
+                raise NotUnderstood("body_too_large", "The body is too long.", accepted, {"Connection": "close"})
+    except ClientDisconnect:
+        raise NotUnderstood("unreadable", "The body did not come.", "the whole body") from None
     return bytes(found)

@@ -11,13 +11,14 @@ import asyncio
 import json
 import logging
 import time
-from bisect import bisect_left
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from api import problems
+from api.problems import NotUnderstood
 from api.settings import GRID_S, LOGGER
+from engine.pacing import deadline
 from engine.refusals import InternalFailure
 
 if TYPE_CHECKING:
@@ -28,8 +29,23 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(LOGGER)
 
-PACED = frozenset({"/v1/ask"})
-"""The routes that read records."""
+AT_ONCE = frozenset(
+    {
+        "/v1/preview",
+        "/v1/explain",
+        "/v1/schema",
+        "/v1/cohorts",
+        "/v1/releases/{release_id}",
+        "/v1/policy",
+        "/v1/policy/closing",
+        "/v1/policy/lowering",
+        "/v1/grants",
+        "/v1/grants/{name}",
+        "/v1/grants/{name}/revocation",
+        "/v1/health",
+    }
+)
+"""The routes that read no record: what they say leaves at once. Everything else waits for its deadline."""
 
 HEADERS = (
     (b"cache-control", b"no-store"),
@@ -38,20 +54,6 @@ HEADERS = (
     (b"x-content-type-options", b"nosniff"),
 )
 SECURE = (b"strict-transport-security", b"max-age=31536000")
-
-
-def deadline(elapsed_s: float, grid_s: Sequence[float]) -> float:
-    """The first moment on the grid that has not passed, in seconds after the request came; 0 without a grid.
-
-    >>> deadline(0.04, GRID_S), deadline(0.3, GRID_S), deadline(23.0, GRID_S), deadline(0.3, ())
-    (0.05, 0.5, 30.0, 0.0)
-    """
-    if not grid_s:
-        return 0.0
-    last = grid_s[-1]
-    if elapsed_s > last:
-        return last * -(-elapsed_s // last)
-    return grid_s[bisect_left(grid_s, elapsed_s)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,11 @@ class Envelope:
             held.append(message)
 
         try:
-            await self.app(scope, receive, hold)
+            strange = _strange(scope)
+            if strange is None:
+                await self.app(scope, receive, hold)
+            else:
+                held = await _replied(problems.of(strange), scope, receive)
         except Exception as error:  # noqa: BLE001 - this is the wall of the server
             held = await _replied(self._failure(error), scope, receive)
         if not held:
@@ -91,10 +97,13 @@ class Envelope:
         start = held[0]
         start["headers"] = [*start["headers"], *HEADERS, *((SECURE,) if self.secure else ())]
         _log(scope, start["status"])
-        if scope["path"] in PACED:
+        if getattr(scope.get("route"), "path", None) not in AT_ONCE:
             await self._until(came)
-        for message in held:
-            await send(message)
+        try:
+            for message in held:
+                await send(message)
+        except Exception as error:  # noqa: BLE001 - as above; what was begun cannot be taken back
+            self.noted(error)
 
     def _failure(self, error: Exception) -> Response:
         return problems.of(error if isinstance(error, InternalFailure) else self.noted(error))
@@ -104,6 +113,17 @@ class Envelope:
         at = came + deadline(time.monotonic() - came, self.grid_s)
         while (left := at - time.monotonic()) > 0:  # noqa: ASYNC110 - time is waited for: there is no event
             await asyncio.sleep(left)
+
+
+def _strange(scope: Scope) -> NotUnderstood | None:
+    """Why a request is not even looked at: a path that programs read differently, or two ways to end a body."""
+    if not scope["path"].isprintable():
+        return NotUnderstood("not_found", "There is nothing at this path.", "a path of /openapi.json")
+    names = [name for name, _ in scope["headers"]]
+    if b"transfer-encoding" in names and b"content-length" in names:
+        accepted = "Content-Length, or Transfer-Encoding"
+        return NotUnderstood("unreadable", "The body ends in two ways.", accepted, {"Connection": "close"})
+    return None
 
 
 async def _replied(response: Response, scope: Scope, receive: Receive) -> list[Message]:

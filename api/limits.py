@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from api.problems import TooManyRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 BURST_S = 30.0
@@ -49,28 +49,27 @@ class Limits:
         """Close the file."""
         self._connection.close()
 
-    def take(self, names: Sequence[str], per_minute: int, what: str) -> None:
+    def take(self, rates: Mapping[str, int], what: str) -> None:
         """Count one request for all of some names, or for none of them.
 
         Args:
-            names: who is limited.
-            per_minute: how many each may have in a minute.
+            rates: who is limited, and how many each may have in a minute.
             what: is limited, for the refusal.
 
         Raises:
             TooManyRequests: one of them has had as many.
         """
-        interval = 60.0 / per_minute
-        tolerance = max(0.0, BURST_S - interval)
+        intervals = {name: 60.0 / per_minute for name, per_minute in rates.items()}
         with self._lock, self._writing():
             now = self._now()
-            due = {name: max(now, self._due(name)) for name in names}
-            early = max((at - now for at in due.values()), default=0.0) - tolerance
-            if early <= 0:
-                self._connection.executemany(UPSERT, [(name, at + interval) for name, at in due.items()])
-        if early > 0:
-            message = f"{what}: {per_minute} in a minute is the limit."
-            raise TooManyRequests(message, math.ceil(early))
+            due = {name: max(now, self._due(name)) for name in rates}
+            early = {name: at - now - max(0.0, BURST_S - intervals[name]) for name, at in due.items()}
+            last = max(early, key=lambda name: early[name])
+            if early[last] <= 0:
+                self._connection.executemany(UPSERT, [(name, at + intervals[name]) for name, at in due.items()])
+        if early[last] > 0:
+            message = f"{what}: {rates[last]} in a minute is the limit."
+            raise TooManyRequests(message, math.ceil(early[last]))
 
     def _due(self, name: str) -> float:
         row = self._connection.execute(SELECT, (name,)).fetchone()

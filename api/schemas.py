@@ -54,7 +54,7 @@ class Question(Asked):
         Field(
             min_length=1,
             max_length=100,
-            pattern=r"^[ -~]+$",
+            pattern=r"^[!-~]([ -~]*[!-~])?$",
             description="Your own id: the same question asked again under it gives the same answer, for nothing.",
         ),
     ] = None

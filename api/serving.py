@@ -199,6 +199,8 @@ def _announce(folder: Path, listening: socket.socket, *, secure: bool, grid: boo
 def _config(workers: int, cert: Path | None, key: Path | None) -> uvicorn.Config:
     import uvicorn  # noqa: PLC0415 - no other command waits for it
 
+    from api.connections import Connection  # noqa: PLC0415 - likewise
+
     return uvicorn.Config(
         "api.serving:worker",
         factory=True,
@@ -210,7 +212,7 @@ def _config(workers: int, cert: Path | None, key: Path | None) -> uvicorn.Config
         proxy_headers=False,
         ws="none",
         loop="asyncio",
-        http="h11",
+        http=Connection,
         timeout_graceful_shutdown=STOP_S,
         timeout_worker_healthcheck=HUNG_S,
         ssl_certfile=cert,
@@ -245,10 +247,17 @@ def _run(config: uvicorn.Config, listening: socket.socket) -> None:
 def worker() -> object:
     """The application of one process; its log goes to standard error, one line for a request."""
     from api.app import told  # noqa: PLC0415 - the supervisor of several workers needs no application
+    from api.connections import Quiet, raise_files  # noqa: PLC0415 - likewise
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
+    raise_files()
     log = logging.getLogger(LOGGER)
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
+    for name in ("uvicorn.error", "asyncio"):
+        other = logging.getLogger(name)
+        other.handlers, other.propagate = [handler], False
+        other.setLevel(logging.WARNING)
+        other.addFilter(Quiet())
     return told()

@@ -149,8 +149,8 @@ def condition_of(desk: Desk, node: exp.Expr) -> str:
 def finite(text: str) -> str:
     """A floating-point expression, NULL where it is no finite number.
 
-    The expression is written once: the database's NULLIF is a macro that copies it, so that twenty of them inside each
-    other are a million.
+    The expression is written once: the database's NULLIF is a macro that copies it, so that twenty of them inside
+    each other are a million.
     """
     return f"list_filter([{text}], lambda number: isfinite(number))[1]"
 

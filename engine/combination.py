@@ -179,5 +179,7 @@ def _cursor() -> duckdb.DuckDBPyConnection:
     with _LOCK:
         kept = _KEPT.get(os.getpid())
         if kept is None:
-            kept = _KEPT[os.getpid()] = duckdb.connect(":memory:", config={**locks(), "threads": "1", "memory_limit": MEMORY})
+            kept = _KEPT[os.getpid()] = duckdb.connect(
+                ":memory:", config={**locks(), "threads": "1", "memory_limit": MEMORY}
+            )
         return kept.cursor()

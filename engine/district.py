@@ -44,7 +44,8 @@ class District:
         path: Path,
         *,
         clock: Clock | None = None,
-        gate: Callable[[Sequence[int]], None] = lambda _: None,
+        gate: Callable[[str, Sequence[int]], None] = lambda _, __: None,
+        grid_s: tuple[float, ...] = (),
         threads: int = THREADS,
     ) -> Self:
         """Open the folder of a district.
@@ -53,7 +54,8 @@ class District:
             path: the folder that `homeroom init` or `homeroom demo` made; its records are opened by the first
                 question that is no rehearsal.
             clock: tells the time the budget year is taken from; the machine's if none is given.
-            gate: called with the cohorts that a question would be charged to, before it is; it may refuse.
+            gate: called with the grant and the cohorts of a question that would be charged; it may refuse.
+            grid_s: when a measurement may be seen, in seconds after its question came; empty for at once.
             threads: that the database of records takes for one question.
 
         Raises:
@@ -67,7 +69,7 @@ class District:
             epochs = Epochs(path, ledger, threads)
             epochs.catalog()  # refused now, not at the first question
             incidents = path / REPORTS_FOLDER / INCIDENTS_FILE
-            house = House(epochs.records, epochs.invented, ledger, incidents, gate=gate)
+            house = House(epochs.records, epochs.invented, ledger, incidents, gate=gate, grid_s=grid_s)
             return cls(house, epochs)
         except BaseException:
             ledger.close()

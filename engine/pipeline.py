@@ -23,9 +23,10 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from budgets.grants import DISTRICT
 from budgets.ledger import Draw, Question, StaleBasis, State
 from budgets.loss import PrivacyLoss, epsilon_of
-from engine import accuracy, combination, explanation, mechanisms, postprocess, preparation
+from engine import accuracy, combination, explanation, mechanisms, pacing, postprocess, preparation
 from engine.backends import duckdb as backend
 from engine.compile import batches, compile_batch
 from engine.mechanisms import Gaussian, d_in_of
@@ -70,7 +71,9 @@ class House:
         records: the vault of the current epoch, which is asked; opened by the first question that needs it.
         invented: the vault of invented records that rehearsals ask instead.
         kept: the vault of the question that is answered, from its beginning to its end.
-        gate: called with the cohorts that a question would be charged to, before it is; it may refuse.
+        came: when it came, on the monotonic clock.
+        gate: called with the grant and the cohorts of a question that would be charged, before it is; it may refuse.
+        grid_s: when a measurement may be seen, in seconds after its question came; empty for at once.
     """
 
     records: Following
@@ -78,7 +81,9 @@ class House:
     ledger: Ledger
     incidents: Path
     kept: Vault | None = None
-    gate: Callable[[Sequence[int]], None] = lambda _: None
+    came: float = 0.0
+    gate: Callable[[str, Sequence[int]], None] = lambda _, __: None
+    grid_s: tuple[float, ...] = ()
 
     @property
     def vault(self) -> Vault:
@@ -88,6 +93,10 @@ class House:
     def at_now(self) -> House:
         """The same house for one question: its records are those of this moment, whatever is loaded meanwhile."""
         return replace(self, kept=self.records.opened())
+
+    def beginning(self) -> House:
+        """The same house for a question that comes at this moment."""
+        return replace(self, came=time.monotonic())
 
     def rehearsing(self) -> House:
         """The same house with invented records alone; the district's cannot be reached from it."""
@@ -258,6 +267,7 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
 def _ask(house: House, asked: Asked) -> Release:
     ledger = house.ledger
     grant = ledger.admit(asked.grant)
+    house, gated = house.beginning(), False
     deadline = time.monotonic() + WAIT_S
     while True:
         house = house.at_now()
@@ -272,8 +282,10 @@ def _ask(house: House, asked: Asked) -> Release:
         if not ledger.in_flight(wanted):
             compiled = _compiled(house, prepared, priced)
             question = _question(house, asked, prepared, priced)
-            if priced.drawn:
-                house.gate(prepared.plan.cohorts)
+            if priced.drawn and not gated:
+                ledger.require_payable(question)  # what cannot be paid counts for nobody's limit
+                house.gate(grant.id, prepared.plan.cohorts)
+                gated = True
             basis = {digest: stored[digest][-1].id if digest in stored else None for digest in prepared.digests}
             try:
                 entry = ledger.charge(question, basis)
@@ -370,8 +382,7 @@ def _again(house: House, release_id: str, grant: str | None) -> Release:
     entry = house.ledger.released(release_id)
     if entry is None or entry.state != State.MEASURED or (grant is not None and entry.grant != grant):
         raise AccessRefused("release_missing", "There is no such answer.", accepted="the release_id of an answer")
-    if grant is not None:
-        house.ledger.admit(grant)
+    house.ledger.admit(grant or DISTRICT)  # under the district's own, whatever is asked for of all is: but closed
     stored = json.loads(entry.plan)
     lost = AccessRefused(
         "answer_lost",
@@ -442,6 +453,7 @@ def _measure(house: House, prepared: Prepared, entry: Entry) -> Entry | None:
             draw.statistic: mechanisms.draw(vector, noise, _limit(house.catalog, statistic))
             for draw, vector, noise, statistic in zip(entry.draws, exact, noises, statistics, strict=True)
         }
+        pacing.wait(house.came, house.grid_s)  # from here on others see that it was drawn
         return house.ledger.finish(entry.id, noisy)
     except BaseException:
         house.ledger.lose(entry.id)

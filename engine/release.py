@@ -239,8 +239,8 @@ class Release:
             table[column.name] = pd.Series(cells, dtype=_dtype(column, cells))
         for position, column in enumerate(self.columns):
             if column.uncertain:
-                for suffix, cells in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
-                    values = [row[position] for row in cells]
+                for suffix, errors in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
+                    values = [row[position] for row in errors]
                     table[f"{column.name}{suffix}"] = pd.Series(values, dtype="Float64")
         if self.cohorts_left_out:
             named = [" ".join(map(str, cohorts)) for cohorts in self.partial]

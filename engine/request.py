@@ -109,11 +109,11 @@ def _request_id(given: str | None) -> str:
     if given is None:
         return uuid.uuid4().hex
     fits = isinstance(given, str) and 0 < len(given) <= REQUEST_ID_CHARACTERS_MAX
-    if not fits or not given.isascii() or not given.isprintable():
+    if not fits or not given.isascii() or not given.isprintable() or given != given.strip():
         raise QueryRefused(
             "unsupported",
             "This request id cannot be used.",
-            accepted=f"1 to {REQUEST_ID_CHARACTERS_MAX} printable ASCII characters",
+            accepted=f"1 to {REQUEST_ID_CHARACTERS_MAX} printable ASCII characters, no space at either end",
         )
     return given
 

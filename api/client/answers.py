@@ -49,8 +49,8 @@ class Answer(schemas.Release):
             table[column.name] = pd.Series(cells, dtype=_dtype(column, cells))
         for position, column in enumerate(self.columns):
             if is_uncertain(column):
-                for suffix, cells in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
-                    table[f"{column.name}{suffix}"] = pd.Series([row[position] for row in cells], dtype="Float64")
+                for suffix, errors in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
+                    table[f"{column.name}{suffix}"] = pd.Series([row[position] for row in errors], dtype="Float64")
         if self.cohorts_left_out:
             table["partial"] = pd.Series([" ".join(map(str, each)) for each in self.partial], dtype="string")
         if self.rehearsal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from api import media, schemas
 from api.asking import Desk, body, caller, desk_of
 from api.media import Media
 from api.openapi import ANSWERED, RELEASED, asks
-from api.problems import NotUnderstood
+from api.problems import NotUnderstood, TooManyRequests
 from budgets.tokens import Token
 from engine.refusals import AccessRefused
 
@@ -30,23 +31,28 @@ Caller = Annotated[Token, Depends(caller)]
 Asked = Annotated[schemas.Question, Depends(body(schemas.Question))]
 OneDesk = Annotated[Desk, Depends(desk_of)]
 
+PER_TOKEN = 8
+"""One token has an eighth of the places for questions that are answered at once, and two at least."""
+
 _busy = threading.Lock()
-_answering = 0
+_answering: Counter[str] = Counter()
 
 
 @contextmanager
-def _turn(most: int) -> Iterator[None]:
+def _turn(desk: Desk, token: Token) -> Iterator[None]:
     """A place among the questions that this worker answers at once."""
-    global _answering  # noqa: PLW0603 - one number for the worker
+    most = desk.settings.questions_max
     with _busy:
-        if _answering >= most:
+        if _answering.total() >= most:
             raise NotUnderstood("busy", "Too many questions are being answered.", "the same request in a moment")
-        _answering += 1
+        if _answering[token.id] >= max(2, most // PER_TOKEN):
+            raise TooManyRequests("So many questions of this token are being answered already.", 1)
+        _answering[token.id] += 1
     try:
         yield
     finally:
         with _busy:
-            _answering -= 1
+            _answering[token.id] -= 1
 
 
 def _fields(token: Token, question: schemas.Question) -> dict[str, Any]:
@@ -67,7 +73,7 @@ async def ask(request: Request, token: Caller, desk: OneDesk, question: Asked) -
 
 
 def _ask(desk: Desk, token: Token, question: schemas.Question, form: Media) -> Response:
-    with _turn(desk.settings.questions_max):
+    with _turn(desk, token):
         release = desk.district.ask(question.sql, **_fields(token, question))
         return _reply(release, form)
 
@@ -75,7 +81,7 @@ def _ask(desk: Desk, token: Token, question: schemas.Question, form: Media) -> R
 def _reply(release: Release, form: Media) -> Response:
     headers = {
         "Homeroom-Release-Id": release.release_id,
-        "Homeroom-Request-Id": release.request_id,
+        "Homeroom-Request-Id": release.request_id.strip(),
         "Homeroom-Replayed": str(release.replayed).lower(),
         "Vary": "Accept",
     }
@@ -99,7 +105,7 @@ async def explain(request: Request, token: Caller, desk: OneDesk, question: Aske
 
 
 def _told(desk: Desk, token: Token, question: schemas.Question, verb: str) -> Response:
-    with _turn(desk.settings.questions_max):
+    with _turn(desk, token):
         tell = desk.district.preview if verb == "preview" else desk.district.explain
         return Response(to_json(tell(question.sql, **_fields(token, question))), media_type=Media.JSON.value)
 
@@ -112,5 +118,5 @@ async def release(request: Request, release_id: str, token: Caller, desk: OneDes
 
 
 def _again(desk: Desk, token: Token, release_id: str, form: Media) -> Response:
-    with _turn(desk.settings.questions_max):
+    with _turn(desk, token):
         return _reply(desk.district.released(release_id, token.grant), form)

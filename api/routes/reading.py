@@ -14,7 +14,7 @@ from api import schemas
 from api.asking import Desk, caller, desk_of
 from api.openapi import ANSWERED
 from api.present_office import budget_json
-from budgets.grants import DISTRICT
+from budgets.grants import DISTRICT, check_standing
 from budgets.tokens import Token
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ async def health(desk: OneDesk) -> Response:
 
 
 def _grant(desk: Desk, token: Token) -> Grant:
-    """Whose sight it is: the token's grant, or for officers and auditors the district's own."""
-    return desk.office.grant(token.grant or DISTRICT)
+    """Whose sight it is: the token's grant while it lasts, or for officers and auditors the district's own."""
+    grant = desk.office.grant(token.grant or DISTRICT)
+    check_standing(grant, desk.office.today())
+    return grant
 
 
 def _schema(catalog: Catalog, grant: Grant) -> dict[str, Any]:

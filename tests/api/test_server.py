@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 import time
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
@@ -68,6 +70,13 @@ def test_an_answer_in_other_forms_is_the_table(served):
         assert reply.headers["content-type"].split(";")[0] == form.value
         assert reply.headers["homeroom-release-id"] == told["release_id"]
         assert reply.headers["homeroom-replayed"] == "true"
+
+
+def test_whole_numbers_beyond_64_bits_fit_every_form(shared):
+    """What is paid for can be sent."""
+    sql = "SELECT COUNT(*) * 1000000000000 * 1000000000 AS big FROM student_year"
+    for form in Media:
+        assert shared.ask(sql, accept=form.value, rehearse=True).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -159,7 +168,7 @@ def test_an_answer_is_found_again_by_its_name(served):
         ("other", path),
         ("agency", path),
         ("researcher", f"{path}x"),
-        ("researcher", "/v1/releases/%00"),
+        ("researcher", "/v1/releases/%20"),
     ):
         reply = served.send("GET", name, who)
         assert (reply.status_code, reply.json()["code"]) == (404, "release_missing")
@@ -224,6 +233,8 @@ def test_a_grant_sees_its_own_request_ids_alone(served):
         ('{"sql": "x", "rehearse": "true"}', 422, "malformed"),
         ('{"sql": "x", "request_id": "a\\u0000b"}', 422, "malformed"),
         ('{"sql": "x", "request_id": "é"}', 422, "malformed"),
+        ('{"sql": "x", "request_id": " x"}', 422, "malformed"),
+        ('{"sql": "x", "request_id": "x "}', 422, "malformed"),
         ('{"sql": "x", "grant": ""}', 422, "malformed"),
         ('{"sql": "x", "grant": "other"}', 403, "grant_scope"),
         ('{"sql": "x", "rows_per_student_max": 1}', 422, "unsupported"),
@@ -391,21 +402,21 @@ def test_limits_are_even_and_shared(tmp_path):
     at = [1000.0]
     one, two = (Limits(tmp_path / "limits", lambda: at[0]) for _ in range(2))
     for _ in range(int(BURST_S / 6)):
-        one.take(["a"], 10, "x")
+        one.take({"a": 10}, "x")
     for limits in (one, two):
         with pytest.raises(TooManyRequests) as caught:
-            limits.take(["b", "a"], 10, "x")
+            limits.take({"b": 60, "a": 10}, "x")
         assert 0 < caught.value.retry_s <= 6
-    two.take(["b"], 60, "x")
+    two.take({"b": 60}, "x")
     at[0] += 6
-    two.take(["a"], 10, "x")
+    two.take({"a": 10}, "x")
     with pytest.raises(TooManyRequests):
-        one.take(["a"], 10, "x")
+        one.take({"a": 10}, "x")
     at[0] += 3600
     for _ in range(int(BURST_S / 6)):
-        two.take(["a"], 10, "x")
+        two.take({"a": 10}, "x")
     with pytest.raises(TooManyRequests):
-        two.take(["a"], 10, "x")
+        two.take({"a": 10}, "x")
     for limits in (one, two):
         limits.close()
 
@@ -413,12 +424,36 @@ def test_limits_are_even_and_shared(tmp_path):
 def test_a_worker_answers_so_many_at_once(folder, monkeypatch):
     """The next one is told to come again, and its place is given back whatever happens."""
     with serving(folder, questions_max=1) as served:
-        monkeypatch.setattr("api.routes.questions._answering", 1)
+        monkeypatch.setattr("api.routes.questions._answering", Counter(others=1))
         reply = served.ask(WHOLE)
         assert (reply.status_code, reply.json()["code"], reply.headers["retry-after"]) == (503, "busy", "1")
-        monkeypatch.setattr("api.routes.questions._answering", 0)
+        monkeypatch.setattr("api.routes.questions._answering", Counter())
         for sql in ("SELECT", WHOLE, WHOLE):
             assert served.ask(sql).status_code in (200, 422)
+
+
+def test_one_token_has_some_of_the_places_at_once(folder, monkeypatch):
+    """Costly questions of one, free rehearsals too, leave room for those of others."""
+    with serving(folder, questions_max=32) as served:
+        name = served.tokens["researcher"].split("_")[1]
+        monkeypatch.setattr("api.routes.questions._answering", Counter({name: 4}))
+        reply = served.ask(WHOLE, rehearse=True)
+        assert (reply.status_code, reply.json()["code"], reply.headers["retry-after"]) == (
+            429,
+            "too_many_requests",
+            "1",
+        )
+        assert served.ask(WHOLE, "other").status_code == 200
+
+
+def test_what_cannot_be_paid_takes_nothing_of_a_limit(folder):
+    """Else one grant could keep a class from all others for nothing; and of what it pays it has half."""
+    with serving(folder, charges_per_minute=4) as served:
+        for _ in range(5):
+            assert served.ask(WHOLE, cohorts=[2030], epsilon=50).status_code == 409
+        assert served.ask(WHOLE, cohorts=[2030]).status_code == 200
+        assert served.ask(BY_GRADE, cohorts=[2030]).json()["code"] == "too_many_requests"
+        assert served.ask(BY_GRADE, "other", cohorts=[2030]).status_code == 200
 
 
 # -- deadlines
@@ -438,7 +473,32 @@ def test_answers_leave_on_the_grid(folder):
 
 def test_every_route_that_reads_records_is_paced():
     """Asking; everything else is made of catalog and ledger."""
-    assert {path for (_, path), scope in RIGHTS.items() if scope == "ask"} == envelope.PACED
+    at_once = {path for (_, path), scope in RIGHTS.items() if scope != "ask"}
+    assert at_once == envelope.AT_ONCE
+
+
+@pytest.mark.parametrize("path", ["/v1/ask%0A", "/v1/ask%00", "/v1/ask%7F", "/v1/ask%E2%80%A8"])
+def test_no_other_way_to_write_a_path_leads_to_a_route(folder, path):
+    """A line's end behind it was once read as nothing by the routes and as something by the deadlines."""
+    with serving(folder, grid_s=(0.2,)) as served:
+        began = time.monotonic()
+        reply = served.send("POST", path, json={"sql": WHOLE})
+        assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
+        assert time.monotonic() - began >= 0.2
+        assert served.spent() == 0
+
+
+def test_what_was_drawn_is_seen_on_the_grid_too(folder):
+    """A free preview of the same question beside it would tell when the noise was there."""
+    with serving(folder, grid_s=(1.0,)) as served:
+        asking = threading.Thread(target=served.ask)
+        began = time.monotonic()
+        asking.start()
+        free = "it is free"
+        while free not in served.send("POST", "/v1/preview", json={"sql": WHOLE}).text:
+            assert time.monotonic() - began < 5
+        assert time.monotonic() - began >= 0.5
+        asking.join()
 
 
 def test_a_failing_answer_waits_too(folder, monkeypatch):
@@ -551,8 +611,17 @@ def test_a_closed_district_does_not_write_its_answers_out_again(served):
     """Neither new questions nor old ones."""
     told = served.ask(WHOLE).json()
     served.send("POST", "/v1/policy/closing", "officer", json={"reason": "a complaint"})
-    reply = served.send("GET", f"/v1/releases/{told['release_id']}")
-    assert (reply.status_code, reply.json()["code"]) == (403, "district_closed")
+    for who in ("researcher", "auditor", "officer"):
+        reply = served.send("GET", f"/v1/releases/{told['release_id']}", who)
+        assert (reply.status_code, reply.json()["code"]) == (403, "district_closed")
+
+
+def test_a_grant_that_has_ended_reads_nothing(served):
+    """Neither what it could ask nor what is left of it."""
+    with Office.open(served.folder) as office:
+        office.revoke_grant("study", "A. Officer", "over")
+    for path in ("/v1/schema", "/v1/cohorts", "/v1/releases/x"):
+        assert served.send("GET", path).json()["code"] in ("grant_expired", "release_missing")
 
 
 # -- the description
