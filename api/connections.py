@@ -31,6 +31,8 @@ class Connection(H11Protocol):
     """One connection of a worker."""
 
     addresses: ClassVar[Counter[str]] = Counter()
+    waiting: ClassVar[dict[Connection, None]] = {}
+    """Those of which a head is waited for, the longest one first."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, or close it where there are too many."""
@@ -40,7 +42,9 @@ class Connection(H11Protocol):
         self.addresses[self._address] += 1
         # behind a proxy every connection has its address, and the proxy keeps count
         most = PER_ADDRESS_MAX if self._address not in ("127.0.0.1", "::1", "") else CONNECTIONS_MAX
-        if len(self.connections) > CONNECTIONS_MAX or self.addresses[self._address] > most:
+        if len(self.connections) > CONNECTIONS_MAX and self.waiting:
+            next(iter(self.waiting)).drop()  # who has been silent longest makes room
+        elif len(self.connections) > CONNECTIONS_MAX or self.addresses[self._address] > most:
             transport.close()
             return
         self._expect()
@@ -71,15 +75,18 @@ class Connection(H11Protocol):
 
     def _expect(self) -> None:
         if self._head is None:
-            self._head = self.loop.call_later(HEADERS_S, self._close)
+            self._head = self.loop.call_later(HEADERS_S, self.drop)
+            self.waiting[self] = None
 
     def _forget(self) -> None:
+        self.waiting.pop(self, None)
         if self._head is not None:
             self._head.cancel()
             self._head = None
 
-    def _close(self) -> None:
-        self._head = None
+    def drop(self) -> None:
+        """Close it, if a head is still waited for."""
+        self._forget()
         if self._is_idle() and not self.transport.is_closing():
             self.transport.close()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -150,3 +152,46 @@ def test_no_text_of_a_question_is_written_down(folder):
 def _cut():
     yield b'{"sql": "Zaphod4711'
     raise httpx2.WriteError("the connection was cut")
+
+
+def _silent(address, size):
+    host, port = re.search(r"//([^:]+):(\d+)", address).groups()
+    return [socket.create_connection((host, int(port))) for _ in range(size)]
+
+
+def test_silent_connections_are_closed_and_others_are_served(folder):
+    """Whoever only opens connections, or sends a head byte by byte, holds none for long; the log stays short."""
+    with started(folder) as (process, address):
+        silent = _silent(address, 900)
+        assert _healthy(address, verify=True)
+        slow = _silent(address, 1)[0]
+        began = time.monotonic()
+        with contextlib.suppress(OSError):
+            for letter in b"GET /v1/health HTTP/1.1\r\nX-Slow: " + b"a" * 1000:
+                slow.send(bytes([letter]))
+                time.sleep(0.2)
+        assert time.monotonic() - began < 15
+        slow.close()
+        for each in silent:
+            each.settimeout(5)
+            with each, contextlib.suppress(ConnectionError):
+                assert each.recv(1) == b""
+        assert _healthy(address, verify=True)
+        process.terminate()
+        assert len("".join(process.communicate(timeout=START_S))) < 5_000
+
+
+def test_a_body_that_ends_in_two_ways_is_refused(folder):
+    """A proxy in front might read it otherwise."""
+    with started(folder) as (_, address):
+        connection = _silent(address, 1)[0]
+        connection.send(
+            b"POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
+        )
+        connection.settimeout(10)
+        told = b""
+        with connection:
+            while part := connection.recv(65536):
+                told += part
+        assert told.startswith(b"HTTP/1.1 400")
+        assert told.count(b"HTTP/1.1") == 1
