@@ -138,7 +138,7 @@ def notes(console: Console, texts: Sequence[str], left_out: Sequence[tuple[int, 
     reasons = sorted({reason for _, reason in left_out})
     for reason in reasons:
         without = years(cohort for cohort, own in left_out if own == reason)
-        console.print(Text(f"· left out: class of {without} ({reason})", style="dim"))
+        console.print(Text(f"· left out: class of {without} ({plain(reason)})", style="dim"))
 
 
 def preview(console: Console, foretold: Preview) -> None:

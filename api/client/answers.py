@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from api import schemas
+from api.client.errors import plain
 from api.figures import figure, unsure, years
 
 if TYPE_CHECKING:
@@ -94,12 +95,12 @@ class Answer(schemas.Release):
         return f"Charged: {_most(self.charges)}{again}."
 
     def __str__(self) -> str:
-        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+        return "\n".join([*map(plain, self.to_pandas().to_string(index=False).split("\n")), repr(self)])
 
     def __repr__(self) -> str:
         marked = "rehearsal, " if self.rehearsal else ""
         names = ", ".join(column.name for column in self.columns)
-        return f"Answer({marked}{len(self.rows)} rows of {names}; request_id={self.request_id!r})"
+        return plain(f"Answer({marked}{len(self.rows)} rows of {names}; request_id={self.request_id!r})")
 
 
 class Foretold(schemas.Preview):
@@ -126,12 +127,12 @@ class Foretold(schemas.Preview):
         return _page(heads, rows, [*_marked(self), cost, *_said(self)])
 
     def __str__(self) -> str:
-        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+        return "\n".join([*map(plain, self.to_pandas().to_string(index=False).split("\n")), repr(self)])
 
     def __repr__(self) -> str:
         cost = _most(self.charges) if self.charges else "free"
         margins = ", ".join(f"{each.column} {_foretold(each)}" for each in self.expected)
-        return f"Foretold({margins}; {cost})"
+        return plain(f"Foretold({margins}; {cost})")
 
 
 class Reasons(schemas.Explanation):
@@ -165,7 +166,8 @@ class Reasons(schemas.Explanation):
         return _page(heads, rows, [*self.advice, *self.preview.notes])
 
     def __repr__(self) -> str:
-        return "\n".join([f"Reasons({len(self.statistics)} statistics, {self.groups} groups)", *self.advice])
+        told = [f"Reasons({len(self.statistics)} statistics, {self.groups} groups)", *self.advice]
+        return "\n".join(map(plain, told))
 
     __str__ = __repr__
 
@@ -217,7 +219,7 @@ class Budget(schemas.Cohorts):
         return _page(heads, rows, [f"Spent in the budget year {self.budget_year}, under the grant {self.grant}."])
 
     def __str__(self) -> str:
-        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+        return "\n".join([*map(plain, self.to_pandas().to_string(index=False).split("\n")), repr(self)])
 
     def __repr__(self) -> str:
         return f"Budget(grant={self.grant!r}, budget_year={self.budget_year}, {len(self.cohorts)} classes)"
@@ -244,10 +246,10 @@ class Tables(schemas.Schema):
         return _page(heads, rows, [f"{self.district_name}, under the grant {self.grant}"])
 
     def __str__(self) -> str:
-        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+        return "\n".join([*map(plain, self.to_pandas().to_string(index=False).split("\n")), repr(self)])
 
     def __repr__(self) -> str:
-        return f"Tables({', '.join(table.name for table in self.tables)}; grant={self.grant!r})"
+        return plain(f"Tables({', '.join(table.name for table in self.tables)}; grant={self.grant!r})")
 
 
 def _dtype(column: schemas.Column, cells: Sequence[schemas.Cell]) -> Any:

@@ -34,6 +34,10 @@ CONNECT_MAX_S = 10.0
 """So long for a connection, and so long for new tries where none was ever made: the address may be wrong."""
 
 TRY_MIN_S = 0.05
+REPLY_BYTES_MAX = 256 * 2**20
+"""A hundred thousand rows with their errors are a tenth of it."""
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,15 @@ class Message:
     body: bytes | None = None
     sql: str | None = None
     request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back, whole."""
+
+    status: int
+    headers: httpx2.Headers
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,12 @@ class Line:
         self._url = url
         self._timeout_s = timeout_s
         self._http = httpx2.Client(
-            base_url=url, auth=auth, trust_env=trust_env, transport=transport, follow_redirects=False
+            base_url=url,
+            auth=auth,
+            trust_env=trust_env,
+            transport=transport,
+            follow_redirects=False,
+            headers={"Accept-Encoding": "identity"},  # what is packed may be a thousand times as large
         )
 
     def close(self) -> None:
@@ -102,18 +120,18 @@ class Line:
         try:
             return kind.model_validate_json(response.content)
         except ValidationError:
-            status = response.status_code
+            status = response.status
         what = f"What {self._url} answered is nothing that this client reads. Is it a Homeroom, and no newer one?"
         raise ServerFailed(what, code="not_understood", status=status, request_id=message.request_id)
 
-    def _sent(self, message: Message) -> httpx2.Response:
+    def _sent(self, message: Message) -> Reply:
         """The answer, after as many tries as the time allows."""
         start, pause = time.monotonic(), PAUSE_FIRST_S
         deadline = start + self._timeout_s
         last = min(deadline, start + CONNECT_MAX_S)
         while True:
             tried = self._tried(message, deadline)
-            if isinstance(tried, httpx2.Response):
+            if isinstance(tried, Reply):
                 return tried
             last = deadline if tried.connected else last
             wait = max(pause, tried.after_s)
@@ -122,7 +140,7 @@ class Line:
             time.sleep(wait)
             pause = min(2 * pause, PAUSE_MAX_S)
 
-    def _tried(self, message: Message, deadline: float) -> httpx2.Response | Failed:
+    def _tried(self, message: Message, deadline: float) -> Reply | Failed:
         left = max(TRY_MIN_S, deadline - time.monotonic())
         request = self._http.build_request(
             message.method,
@@ -132,10 +150,30 @@ class Line:
             timeout=httpx2.Timeout(left, connect=min(left, CONNECT_MAX_S)),
         )
         try:
-            response = self._http.send(request)
+            reply = self._read(request, deadline)
         except httpx2.HTTPError as error:
             return self._lost(message, error)
-        return response if response.is_success else self._failure(message, response)
+        if reply is None:
+            what = f"{self._url} sends more, or for longer, than an answer has."
+            return Failed(
+                ServerFailed(what, code="not_understood", status=None, request_id=message.request_id), again=False
+            )
+        return reply if 200 <= reply.status < 300 else self._failure(message, reply)  # noqa: PLR2004 - RFC 9110, 15.3
+
+    def _read(self, request: httpx2.Request, deadline: float) -> Reply | None:
+        """The whole reply as it was sent; None where it has no end in time, or is larger than an answer can be."""
+        response = self._http.send(request, stream=True)
+        try:
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                return None
+            found = bytearray()
+            for part in response.iter_bytes():
+                found += part
+                if len(found) > REPLY_BYTES_MAX or time.monotonic() > deadline:
+                    return None
+            return Reply(response.status_code, response.headers, bytes(found))
+        finally:
+            response.close()
 
     def _lost(self, message: Message, error: httpx2.HTTPError) -> Failed:
         """No answer; the error is not kept, since the request that it carries holds the token."""
@@ -146,20 +184,20 @@ class Line:
         connected = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         return Failed(failed, again=not untrusted, connected=connected)
 
-    def _failure(self, message: Message, response: httpx2.Response) -> Failed:
+    def _failure(self, message: Message, response: Reply) -> Failed:
         problem = _problem(response)
         if problem is None:
-            return Failed(self._strange(message, response), again=response.status_code in LOST)
+            return Failed(self._strange(message, response), again=response.status in LOST)
         if problem.code == "internal":
             return Failed(_inside(problem, message), again=False)
         refused = Refused(problem, sql=message.sql, request_id=message.request_id)
         return Failed(refused, again=problem.code in LATER, after_s=_after_s(response))
 
-    def _strange(self, message: Message, response: httpx2.Response) -> ServerFailed:
+    def _strange(self, message: Message, response: Reply) -> ServerFailed:
         """An answer that no Homeroom gives: of a gateway before it, or of something else."""
-        status = response.status_code
+        status = response.status
         what = f"{self._url} answered with status {status}, and not as a Homeroom does. Is it the right address?"
-        if response.is_redirect:
+        if status in REDIRECTS and "Location" in response.headers:
             target = response.headers.get("Location", "nowhere")
             what = (
                 f"{self._url} sends on to {target}. The token was not sent there: give that address if it is right."
@@ -192,7 +230,7 @@ def _inside(problem: Problem, message: Message) -> ServerFailed:
     )
 
 
-def _problem(response: httpx2.Response) -> Problem | None:
+def _problem(response: Reply) -> Problem | None:
     if response.headers.get("Content-Type", "").split(";")[0].strip().lower() != PROBLEM:
         return None
     try:
@@ -201,7 +239,7 @@ def _problem(response: httpx2.Response) -> Problem | None:
         return None
 
 
-def _after_s(response: httpx2.Response) -> float:
+def _after_s(response: Reply) -> float:
     """What Retry-After says; a date, which Homeroom never sends, is not read."""
     after: Any = response.headers.get("Retry-After", "")
     return float(after) if after.isascii() and after.isdecimal() else 0.0

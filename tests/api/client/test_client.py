@@ -298,3 +298,47 @@ def test_a_wire_is_a_wire(wire):
     ):
         client.budget()
     assert (no.value.status, no.value.code) == (401, "unauthenticated")
+
+
+class Endless(httpx2.SyncByteStream):
+    """A body that does not end, or not soon."""
+
+    def __init__(self, part, pause=None):
+        self.part, self.pause, self.closed = part, pause, False
+
+    def __iter__(self):
+        while True:
+            if self.pause is not None:
+                self.pause()
+            yield self.part
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("part", "pause_s", "headers"), [(b"x" * 2**22, 0, {}), (b"x", 7, {}), (b"x", 0, {"Content-Encoding": "gzip"})]
+)
+def test_a_reply_without_an_end_is_not_waited_for(part, pause_s, headers, wire, client, clock, monkeypatch):
+    """Neither one that is too large, nor one that comes byte by byte, nor one that would grow when it is unpacked."""
+    monkeypatch.setattr("api.client.sending.REPLY_BYTES_MAX", 2**24)
+    body = Endless(part, lambda: clock.append(pause_s))
+    wire.steps = [httpx2.Response(200, stream=body, headers=headers)]
+    with pytest.raises(ServerFailed) as caught:
+        client.ask(COUNT)
+    assert caught.value.code == "not_understood"
+    assert caught.value.request_id
+    assert body.closed
+    assert len(wire.seen) == 1
+
+
+def test_an_evil_server_cannot_rewrite_a_terminal(wire, client):
+    """Nor by the names of columns, groups or tables, wherever they are shown as text."""
+    evil = "\x1b]0;owned\x07"
+    told = client.ask(COUNT).model_dump(mode="json")
+    told["columns"][0]["name"] = evil
+    wire.steps = [httpx2.Response(200, json=told)]
+    answer = client.ask(COUNT)
+    for text in (repr(answer), str(answer)):
+        assert "\x1b" not in text
+        assert "\x07" not in text
