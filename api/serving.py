@@ -143,6 +143,7 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         message = f"{plain(host)} port {port} cannot be listened on: it is taken, not this machine's, or not allowed"
         raise typer.BadParameter(f"{message}. Accepted: another --port, such as 0", param_hint="--port") from None
     with listening:
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a reply's end waits for a late ACK
         yield listening
 
 
