@@ -68,6 +68,7 @@ def application(desk: Desk) -> FastAPI:
         title="Homeroom",
         version=version("homeroom"),
         dependencies=[Depends(admitted)],
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from api import problems
 from api.problems import NotUnderstood
 from api.rights import RIGHTS
-from budgets.tokens import Token
+from budgets.tokens import Token, unknown
 from engine.refusals import AccessRefused
 
 if TYPE_CHECKING:
@@ -58,12 +58,14 @@ async def admitted(request: Request) -> Token | None:
     Raises:
         AccessRefused: no token, one that is not in force, or one that may not do this (`unauthenticated`,
             `forbidden`).
+        TooManyRequests: this token has sent as many as it may.
         NotUnderstood: there is a query string, which no route reads.
     """
     scope = RIGHTS[request.method, request.scope["route"].path]
     if scope is None:
         return None
-    token = desk_of(request).office.keyring.holder_of(_bearer(request))
+    desk = desk_of(request)
+    token = desk.office.keyring.holder_of(_bearer(request))
     request.state.caller = token
     if scope not in token.scopes:
         raise AccessRefused(
@@ -73,14 +75,21 @@ async def admitted(request: Request) -> Token | None:
         )
     if request.url.query:
         raise NotUnderstood("malformed", "No route reads a query string.", "the route without ?…")
+    desk.limits.take([f"token {token.id}"], desk.settings.requests_per_minute, "Requests of this token")
     return token
 
 
 def _bearer(request: Request) -> str:
-    """The token of a request, if there is exactly one header of the right form."""
+    """The token of a request, which has exactly one header of the right form.
+
+    Raises:
+        AccessRefused: it has not (`unauthenticated`).
+    """
     given = request.headers.getlist("authorization")
     scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    if scheme.lower() != "bearer":
+        raise unknown("No token was sent, or not in the form of one." if given else "No token was sent.")
+    return token.strip()
 
 
 async def caller(token: Annotated[Token | None, Depends(admitted)]) -> Token:
@@ -107,7 +116,7 @@ def body(model: type[Model]) -> Callable[[Request, Any], Awaitable[Model]]:
         try:
             return model.model_validate_json(text)
         except ValidationError as error:
-            raise problems.misshapen(error.errors(include_url=False, include_input=False)) from None
+            raise problems.misshapen(error.errors(include_url=False, include_input=False), model) from None
 
     return read
 

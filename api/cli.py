@@ -6,6 +6,7 @@ Exit codes: 0 answered, 2 usage, 3 the question, 4 the budget, 5 access, 6 catal
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 USAGE = 2
 FILE_VARIABLE = "HOMEROOM_TOKEN_FILE"
+_HOST_PORT = re.compile(r"[\w.-]+:\d{1,5}(/.*)?")
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -292,6 +294,8 @@ def _district(place: str, token_file: str | None) -> District | RemoteDistrict:
                 f"A token goes to a server, and {present.plain(place)} is a folder. Accepted: https://…, or no token"
             )
             raise typer.BadParameter(what, param_hint="--token-file")
+        if _HOST_PORT.fullmatch(place) and not Path(place).exists():
+            raise typer.BadParameter(f"Did you mean http://{place}?", param_hint="DIR|URL")
         return District.open(Path(place))
     from api.remote import RemoteDistrict  # noqa: PLC0415 - a folder is asked without loading HTTP
 

@@ -48,6 +48,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 """Bodies that the server takes, by model; the tests send each of them."""
 
+DESCRIPTION = """
+Private answers to SQL questions about students: every estimate comes with the margin of error of the noise that was
+added, and every class of students has a budget that each question is charged to. Losses are counted in nano-ρ (zCDP);
+ε is always at δ = 5e-8. Ask for a token from the district; send it as `Authorization: Bearer hr_…`.
+"""
+
 _WORDS = {
     400: "The body cannot be read.",
     401: "No token, or none that is in force.",
@@ -109,7 +115,7 @@ def asks(model: type[BaseModel]) -> dict[str, Any]:
 def described(app: FastAPI) -> dict[str, Any]:
     """The description of the server, made once."""
     if app.openapi_schema is None:
-        found = get_openapi(title=app.title, version=app.version, routes=app.routes, description=__doc__)
+        found = get_openapi(title=app.title, version=app.version, routes=app.routes, description=DESCRIPTION)
         components = found.setdefault("components", {})
         known = components.setdefault("schemas", {})
         for name in ("Problem", *EXAMPLES):

@@ -24,6 +24,7 @@ from engine.refusals import (
 )
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
 MEDIA_TYPE = "application/problem+json"
@@ -138,18 +139,18 @@ def _body(error: Exception) -> dict[str, Any]:
     return {"code": "ledger_damaged", "message": "The district does not answer until its officer has looked."}
 
 
-def misshapen(errors: list[ErrorDetails]) -> NotUnderstood:
+def misshapen(errors: list[ErrorDetails], model: type[BaseModel]) -> NotUnderstood:
     """The refusal of a body that is no request; the first fault is told, by its place, without what stood there."""
     first = errors[0]
+    fields = model.model_fields
     if first["type"] == "json_invalid":
         return NotUnderstood("unreadable", "The body cannot be read as JSON.", "one JSON object")
-    place = ".".join(_place(part) for part in first["loc"])
-    message = f"{place}: {first['msg']}." if place else f"{first['msg']}."
-    return NotUnderstood("malformed", message, "a body as /openapi.json describes it")
-
-
-def _place(part: int | str) -> str:
-    """A part of the way to a fault: of names that were sent, those that could be one of ours."""
-    if isinstance(part, int):
-        return str(part)
-    return part if part.isascii() and part.isidentifier() and len(part) <= 60 else "…"  # noqa: PLR2004 - a name's length
+    every = f"an object with {', '.join(fields)}"
+    if not first["loc"]:
+        return NotUnderstood("malformed", f"{first['msg']}.", every)
+    field = str(first["loc"][0])
+    if field not in fields:
+        return NotUnderstood("malformed", "The body has a field that is not known here.", every)
+    inside = "".join(f"[{part}]" for part in first["loc"][1:] if isinstance(part, int))
+    said = fields[field].description or every
+    return NotUnderstood("malformed", f"{field}{inside}: {first['msg']}.", f"{field}: {said}")

@@ -205,19 +205,28 @@ class Explanation(Told):
 
 
 class SchemaColumn(Told):
-    """A column that may be read; `values` lists all there can be, `low` and `high` bound a number."""
+    """A column that may be read; `values` lists all there can be, `low` and `high` bound a number.
+
+    Attributes:
+        bounded_by: the public table that has the bounds of each kind of row instead.
+    """
 
     name: str
     type: str
     values: list[Cell] | None
     low: float | None
     high: float | None
+    bounded_by: str | None = None
     unit: str | None
     nullable: bool
 
 
 class SchemaTable(Told):
-    """A table that may be read; `rows_per_student_max` is null for public tables and where a key leaves one row."""
+    """A table that may be read; `rows_per_student_max` is null for public tables and where a key leaves one row.
+
+    Attributes:
+        rows: of a public table all of them, in the order of its columns; null for a table of students.
+    """
 
     name: str
     public: bool
@@ -225,6 +234,7 @@ class SchemaTable(Told):
     rows_per_student_max: int | None
     checks: list[str]
     columns: list[SchemaColumn]
+    rows: list[list[Cell]] | None = None
 
 
 class Schema(Told):

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from api.present import plain
 from api.settings import GRID_S, LOGGER, Settings
 from api.terminal import Folder, guarded
 from engine.district import District
+from engine.office import Office
 from engine.pipeline import WAIT_S
 from engine.vault import THREADS
 
@@ -65,8 +67,13 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each setting of a server
         raise typer.BadParameter("a certificate and its key come together", param_hint="--tls-cert")
     require_private(host, private=tls_cert is not None or behind_proxy)
     grid_s, secure = _grid(deadlines), tls_cert is not None or behind_proxy
+    if tls_cert is not None and tls_key is not None:
+        _require_certificate(tls_cert, tls_key)
 
     def work() -> None:
+        with Office.open(folder) as office:
+            stands = office.as_of()
+        District.open(folder).close()  # what is wrong is said here, once, and not by every worker
         with _room() as room, _bound(host, port) as listening:
             settings = Settings(
                 folder.resolve(),
@@ -78,9 +85,11 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each setting of a server
                 secure=secure,
                 parent=os.getpid() if workers > 1 else None,
             )
-            District.open(folder).close()  # what is wrong is said here, once, and not by every worker
             settings.tell()
             _announce(folder, listening, secure=tls_cert is not None, grid=bool(grid_s))
+            if stands is not None:
+                told = f"Its records are invented: its clock stands at {stands:%Y-%m-%d}, and nothing in it expires."
+                Console().print(told, markup=False, highlight=False)
             _run(_config(workers, tls_cert, tls_key), listening)
 
     guarded(None, work)
@@ -103,6 +112,25 @@ def require_private(host: str, *, private: bool) -> None:
     if host not in LOOPBACK and not private:
         message = "tokens and answers would cross the network unencrypted. Accepted: --tls-cert and --tls-key; or"
         raise typer.BadParameter(f"{message} --behind-proxy, where a proxy ends TLS", param_hint="--host")
+
+
+def _require_certificate(cert: Path, key: Path) -> None:
+    """Make sure that the certificate and its key can be used.
+
+    Raises:
+        typer.BadParameter: a file is missing, is none, or wants a password; or they do not belong together.
+    """
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, password=lambda: "")
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        missing = [each for each in (cert, key) if not each.is_file()]
+        why = (
+            f"{plain(str(missing[0]))} is no file"
+            if missing
+            else plain(str(getattr(error, "reason", "") or "unread"))
+        )
+        message = f"the certificate cannot be used ({why}). Accepted: a PEM chain and its own key without a password"
+        raise typer.BadParameter(message, param_hint="--tls-cert") from None
 
 
 def _grid(text: str) -> tuple[float, ...]:
@@ -139,9 +167,11 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.create_server(family[4][:2], family=family[0], backlog=2048)
-    except (OSError, UnicodeError):
-        message = f"{plain(host)} port {port} cannot be listened on: it is taken, not this machine's, or not allowed"
-        raise typer.BadParameter(f"{message}. Accepted: another --port, such as 0", param_hint="--port") from None
+    except (OSError, UnicodeError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        why = os.strerror(number) if number is not None and number > 0 else "no such host"
+        message = f"{plain(host)} port {port} cannot be listened on: {why.lower()}"
+        raise typer.BadParameter(f"{message}. Accepted: another --port or --host", param_hint="--port") from None
     with listening:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a reply's end waits for a late ACK
         yield listening

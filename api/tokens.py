@@ -14,10 +14,11 @@ from rich.text import Text
 
 from api import present
 from api.terminal import Folder, TextFormat, day, guarded, write_json
+from budgets.tokens import parts
 from engine.office import Office
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
     from datetime import date
     from typing import Any
 
@@ -58,6 +59,12 @@ def _given(folder: Folder, to: Path | None, give: Callable[[Office], str]) -> No
         Console().print(told, markup=False, soft_wrap=True)
 
     guarded(None, work)
+
+
+def _id(name: str) -> str:
+    """The id of a token; of one that was typed whole, so that its secret is shown nowhere."""
+    found = parts(name.strip())
+    return name if found is None else found[0]
 
 
 def _new_file(path: Path) -> int:
@@ -106,7 +113,7 @@ def rotate(
     to: To = None,
 ) -> None:
     """Give a token a new secret; the old one ends."""
-    _given(folder, to, lambda office: office.keyring.rotate(name, by, timedelta(hours=overlap_hours)))
+    _given(folder, to, lambda office: office.keyring.rotate(_id(name), by, timedelta(hours=overlap_hours)))
 
 
 @app.command("revoke")
@@ -117,8 +124,8 @@ def revoke(
 
     def work() -> None:
         with Office.open(folder) as office:
-            office.keyring.revoke(name, by, reason)
-        Console().print(f"The token {present.plain(name)} is revoked.", markup=False)
+            office.keyring.revoke(_id(name), by, reason)
+        Console().print(f"The token {present.plain(_id(name))} is revoked.", markup=False)
 
     guarded(None, work)
 
@@ -130,24 +137,29 @@ def listed(folder: Folder, form: Annotated[TextFormat, typer.Option("--format")]
     def work() -> None:
         with Office.open(folder) as office:
             found, today = office.keyring.tokens(), office.today()
+            over = {grant.id for grant in office.grants() if grant.revoked is not None or grant.is_over(today)}
+        states = [_standing(token, today, over) for token in found]
         if form is TextFormat.JSON:
-            write_json({"tokens": [_json(token, today) for token in found]})
+            write_json({"tokens": [_json(*each) for each in zip(found, states, strict=True)]})
         else:
-            Console().print(_table(found, today))
+            Console().print(_table(found, states))
 
     guarded(None, work)
 
 
-def _standing(token: Token, today: date) -> str:
+def _standing(token: Token, today: date, over: Collection[str]) -> str:
+    """Whether a token is in force, given the grants that are no longer."""
     if token.revoked is not None:
         return "revoked"
-    return "ended" if today > token.expires else "in force"
+    if today > token.expires:
+        return "ended"
+    return "its grant has ended" if token.grant in over else "in force"
 
 
-def _json(token: Token, today: date) -> dict[str, Any]:
+def _json(token: Token, state: str) -> dict[str, Any]:
     return {
         "token": token.id,
-        "state": _standing(token, today),
+        "state": state,
         "role": token.role,
         "grant": token.grant,
         "holder": token.holder,
@@ -158,15 +170,14 @@ def _json(token: Token, today: date) -> dict[str, Any]:
     }
 
 
-def _table(found: tuple[Token, ...], today: date) -> Table:
+def _table(found: Sequence[Token], states: Sequence[str]) -> Table:
     table = Table(header_style="bold")
     table.add_column("token", no_wrap=True)
     for title in ("holder", "for", "may"):
         table.add_column(title)
     table.add_column("until", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    for token in found:
+    table.add_column("state")
+    for token, state in zip(found, states, strict=True):
         texts = token.id, present.plain(token.holder), present.plain(token.grant or token.role)
-        ends = token.expires.isoformat(), _standing(token, today)
-        table.add_row(*map(Text, texts), ", ".join(sorted(token.scopes)), *ends)
+        table.add_row(*map(Text, texts), ", ".join(sorted(token.scopes)), token.expires.isoformat(), state)
     return table

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from budgets.decisions import named
 from budgets.grants import DISTRICT, find_grant
+from budgets.grants import check_standing as check_grant
 from budgets.refusals import AccessRefused
 from budgets.stores import district, governance
 from budgets.stores import tokens as store
@@ -69,8 +70,9 @@ class Keyring:
             The token. It is shown this once.
 
         Raises:
-            AccessRefused: there is no such grant (`grant_missing`); a name or day that cannot be, the built-in grant,
-                scopes the role does not have, or both or neither of grant and role (`approval`).
+            AccessRefused: there is no such grant, or it has ended (`grant_missing`, `grant_expired`); a name or day
+                that cannot be, the built-in grant, scopes the role does not have, or both or neither of grant and
+                role (`approval`).
         """
         secret = secrets.token_hex(32)
         with self._database.writing():
@@ -106,11 +108,12 @@ class Keyring:
     def _bound(self, grant: str | None, role: Role | None, today: date) -> tuple[Role, date]:
         """The role of a new token, and its last day if none is named."""
         if grant is not None and role is None:
-            terms = find_grant(governance.grants(self._database), grant).terms
-            if terms is None:
+            found = find_grant(governance.grants(self._database), grant)
+            if found.terms is None:
                 message = f"The grant {DISTRICT!r} is asked under by whoever holds the folder, not over a server."
                 raise AccessRefused("approval", message, accepted="a grant of a researcher or an agency")
-            return terms.kind, terms.expires
+            check_grant(found, today)
+            return found.terms.kind, found.terms.expires
         if grant is None and role in ("officer", "auditor"):
             return role, today + TERM
         message = "A token is for a grant, whose kind is its role, or for an officer or an auditor."

@@ -80,13 +80,10 @@ def hashed(secret: str) -> bytes:
     return hashlib.sha256(b"homeroom token " + secret.encode("ascii")).digest()
 
 
-def unknown() -> AccessRefused:
+def unknown(message: str = "This token is not known here.") -> AccessRefused:
     """The refusal of every token that is not known: it does not say what is wrong with it."""
-    return AccessRefused(
-        "unauthenticated",
-        "This token is not known here.",
-        accepted="the header `Authorization: Bearer hr_…` with a token that the district gave",
-    )
+    accepted = "one header `Authorization: Bearer hr_…` with a token that the district gave"
+    return AccessRefused("unauthenticated", message, accepted=accepted)
 
 
 def check_standing(token: Token, today: date) -> None:

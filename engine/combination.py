@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 ONE_DRAW = "margin null where both estimates are made of one draw, or have no margin themselves"
 COMPUTED = "no margin: computed from estimates by more than arithmetic"
 EXACT_MAX = 2**53
+MEMORY = "2GB"
+"""Of the database that sees noisy numbers alone: a question that takes more fails, and not the machine."""
 
 _LOCK = threading.Lock()
 _KEPT: dict[int, duckdb.DuckDBPyConnection] = {}
@@ -85,6 +87,8 @@ def check(plan: Plan) -> None:
     tables = [_table(query, part, None).slice(0, 0) for query, part in zip(plan.made.parts, plan.parts, strict=True)]
     try:
         _run(plan.made, tables)
+    except (duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.InternalException):
+        raise
     except duckdb.Error:
         raise QueryRefused(
             "unsupported",
@@ -175,5 +179,5 @@ def _cursor() -> duckdb.DuckDBPyConnection:
     with _LOCK:
         kept = _KEPT.get(os.getpid())
         if kept is None:
-            kept = _KEPT[os.getpid()] = duckdb.connect(":memory:", config={**locks(), "threads": "1"})
+            kept = _KEPT[os.getpid()] = duckdb.connect(":memory:", config={**locks(), "threads": "1", "memory_limit": MEMORY})
         return kept.cursor()

@@ -17,7 +17,7 @@ from engine.refusals import AccessRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import date
+    from datetime import date, datetime
     from pathlib import Path
     from types import TracebackType
 
@@ -85,6 +85,10 @@ class Office:
             AccessRefused: there is none (`grant_missing`).
         """
         return self._ledger.grant(name)
+
+    def as_of(self) -> datetime | None:
+        """The moment in which a district of invented records stands still; None for a real one."""
+        return self._ledger.identity.as_of
 
     def today(self) -> date:
         """The date, by the district's calendar."""

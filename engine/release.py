@@ -13,11 +13,14 @@ from engine.forms import Linear
 from engine.margins import margin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from budgets.policy import Population
     from engine.postprocess import Cell
 
 REHEARSAL = "rehearsal"
 SUFFIXES = ("_se", "_moe90", "_moe95")
+WHOLE_MAX = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,8 @@ class Release:
         """
         table: dict[str, Any] = {}
         for position, column in enumerate(self.columns):
-            table[column.name] = pd.Series([row[position] for row in self.rows], dtype=_dtype(column))
+            cells = [row[position] for row in self.rows]
+            table[column.name] = pd.Series(cells, dtype=_dtype(column, cells))
         for position, column in enumerate(self.columns):
             if column.uncertain:
                 for suffix, cells in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
@@ -249,5 +253,8 @@ class Release:
         return pd.DataFrame(table)
 
 
-def _dtype(column: ReleaseColumn) -> str:
+def _dtype(column: ReleaseColumn, cells: Sequence[Cell]) -> str:
+    """The type of a column of the table; whole numbers that fit none of 64 bits are floating-point numbers."""
+    if column.type == "integer" and any(isinstance(cell, int | float) and abs(cell) >= WHOLE_MAX for cell in cells):
+        return "Float64"
     return {"integer": "Int64", "double": "Float64", "boolean": "boolean"}.get(column.type, "string")

@@ -7,8 +7,8 @@ answer = homeroom.ask("SELECT COUNT(*) AS students FROM student_year WHERE schoo
 answer.to_pandas()
 """
 
-from api.client.answers import Answer, Budget, Foretold, Tables
+from api.client.answers import Answer, Budget, Foretold, Reasons, Tables
 from api.client.asking import Client
 from api.client.errors import NotAnswered, Refused, ServerFailed
 
-__all__ = ["Answer", "Budget", "Client", "Foretold", "NotAnswered", "Refused", "ServerFailed", "Tables"]
+__all__ = ["Answer", "Budget", "Client", "Foretold", "NotAnswered", "Reasons", "Refused", "ServerFailed", "Tables"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = ("_se", "_moe90", "_moe95")
 DTYPES = {"integer": "Int64", "double": "Float64", "boolean": "boolean"}
+WHOLE_MAX = 2**63
 REHEARSAL = "rehearsal"
 REHEARSED = "REHEARSAL: invented records, not this district's"
 MARGINS = "estimate ± 90 % margin of the noise added for privacy"
@@ -44,8 +45,8 @@ class Answer(schemas.Release):
 
         table: dict[str, Any] = {}
         for position, column in enumerate(self.columns):
-            dtype: Any = DTYPES.get(column.type, "string")
-            table[column.name] = pd.Series([row[position] for row in self.rows], dtype=dtype)
+            cells = [row[position] for row in self.rows]
+            table[column.name] = pd.Series(cells, dtype=_dtype(column, cells))
         for position, column in enumerate(self.columns):
             if is_uncertain(column):
                 for suffix, cells in zip(SUFFIXES, (self.se, self.moe90, self.moe95), strict=True):
@@ -92,6 +93,9 @@ class Answer(schemas.Release):
         again = " when it was first asked, and nothing this time" if self.replayed else ""
         return f"Charged: {_most(self.charges)}{again}."
 
+    def __str__(self) -> str:
+        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+
     def __repr__(self) -> str:
         marked = "rehearsal, " if self.rehearsal else ""
         names = ", ".join(column.name for column in self.columns)
@@ -121,10 +125,49 @@ class Foretold(schemas.Preview):
         cost = f"Would charge {_most(self.charges)}." if self.charges else "Would be free."
         return _page(heads, rows, [*_marked(self), cost, *_said(self)])
 
+    def __str__(self) -> str:
+        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+
     def __repr__(self) -> str:
         cost = _most(self.charges) if self.charges else "free"
         margins = ", ".join(f"{each.column} {_foretold(each)}" for each in self.expected)
         return f"Foretold({margins}; {cost})"
+
+
+class Reasons(schemas.Explanation):
+    """Why a question costs what it costs, and what would make it sharper."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each statistic that is measured: what one student can do to it, and its noise."""
+        import pandas as pd  # noqa: PLC0415 - see the module's docstring
+
+        names = (
+            "statistic",
+            "rows",
+            "rows_because",
+            "groups",
+            "bound",
+            "unit",
+            "sensitivity_l2",
+            "scale",
+            "loss_nanorho",
+        )
+        return pd.DataFrame(
+            [[getattr(each, name) for name in names] for each in self.statistics], columns=list(names)
+        )
+
+    def _repr_html_(self) -> str:
+        heads = ["statistic", "rows of one student", "why", "groups of one student", "noise (sd)"]
+        rows = [
+            [each.statistic, str(each.rows), each.rows_because, str(each.groups), f"{each.scale * each.unit:.4g}"]
+            for each in self.statistics
+        ]
+        return _page(heads, rows, [*self.advice, *self.preview.notes])
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Reasons({len(self.statistics)} statistics, {self.groups} groups)", *self.advice])
+
+    __str__ = __repr__
 
 
 class Budget(schemas.Cohorts):
@@ -173,6 +216,9 @@ class Budget(schemas.Cohorts):
         ]
         return _page(heads, rows, [f"Spent in the budget year {self.budget_year}, under the grant {self.grant}."])
 
+    def __str__(self) -> str:
+        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+
     def __repr__(self) -> str:
         return f"Budget(grant={self.grant!r}, budget_year={self.budget_year}, {len(self.cohorts)} classes)"
 
@@ -197,8 +243,18 @@ class Tables(schemas.Schema):
         rows = [[a, b, c, d or "", "yes" if e else "", f] for a, b, c, d, e, f in self._rows()]
         return _page(heads, rows, [f"{self.district_name}, under the grant {self.grant}"])
 
+    def __str__(self) -> str:
+        return f"{self.to_pandas().to_string(index=False)}\n{self!r}"
+
     def __repr__(self) -> str:
         return f"Tables({', '.join(table.name for table in self.tables)}; grant={self.grant!r})"
+
+
+def _dtype(column: schemas.Column, cells: Sequence[schemas.Cell]) -> Any:
+    """The type of a column of the table; whole numbers that fit none of 64 bits are floating-point numbers."""
+    if column.type == "integer" and any(isinstance(cell, int | float) and abs(cell) >= WHOLE_MAX for cell in cells):
+        return "Float64"
+    return DTYPES.get(column.type, "string")
 
 
 def _values(column: schemas.SchemaColumn) -> str:

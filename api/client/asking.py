@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from api.client.answers import Answer, Budget, Foretold, Tables
+from api.client.answers import Answer, Budget, Foretold, Reasons, Tables
 from api.client.place import address, bearer, is_loopback
 from api.client.sending import Line, Message
-from api.schemas import Explanation, Question
+from api.schemas import Question
 
 if TYPE_CHECKING:
     import os
@@ -78,9 +78,9 @@ class Client:
         """What a question would cost and how wide its margins would be; free. Takes and raises what `ask` does."""
         return self._line.told(_posted("v1/preview", _question(sql, fields)), Foretold)
 
-    def explain(self, sql: str, **fields: object) -> Explanation:
+    def explain(self, sql: str, **fields: object) -> Reasons:
         """Why a question would cost that, and what would make it sharper; free. Takes and raises what `ask` does."""
-        return self._line.told(_posted("v1/explain", _question(sql, fields)), Explanation)
+        return self._line.told(_posted("v1/explain", _question(sql, fields)), Reasons)
 
     def release(self, release_id: str) -> Answer:
         """An earlier answer, by the id that it has."""
@@ -123,7 +123,8 @@ def _question(sql: str, fields: dict[str, object]) -> Question:
     """
     unknown = sorted(set(fields) - set(Question.model_fields))
     if unknown:
-        raise ValueError(f"There is no {unknown[0]} to a question. Accepted: {', '.join(Question.model_fields)}.")
+        known = [name for name in Question.model_fields if not name.endswith("_per_student_max")]
+        raise ValueError(f"There is no {unknown[0]} to a question. Accepted: {', '.join(known)}.")
     given: dict[str, Any] = {"sql": sql, **fields}
     if isinstance(given.get("cohorts"), tuple | range):
         given["cohorts"] = list(given["cohorts"])

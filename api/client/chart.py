@@ -27,7 +27,7 @@ def chart(answer: Answer, x: str | None, y: str | None, color: str | None) -> al
     apart = [_chosen(color, groups, "group")] if color is not None else others
     points = _points(answer, estimate, across, apart)
     data: Any = alt.InlineData(values=points)
-    base = alt.Chart(data).encode(**_places(answer, estimate, across, apart, points))
+    base = alt.Chart(data).encode(**_places(answer, estimate, across, apart))
     bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, opacity=0.7)
     marks = base.mark_point(filled=True, size=50).encode(opacity=_pale_without_margin())
     layers: alt.LayerChart = bars.encode(y=alt.Y("low:Q"), y2="high:Q") + marks
@@ -68,16 +68,13 @@ def _points(answer: Answer, estimate: str, across: str | None, apart: list[str])
     return points
 
 
-def _places(
-    answer: Answer, estimate: str, across: str | None, apart: list[str], points: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _places(answer: Answer, estimate: str, across: str | None, apart: list[str]) -> dict[str, Any]:
     """What stands where; groups keep the order of the answer."""
     unit = next((each.unit for each in answer.columns if each.name == estimate and each.role == "estimate"), None)
     title = f"{estimate} ({unit})" if unit else estimate
-    order = list(dict.fromkeys(point["x"] for point in points))
-    colours = list(dict.fromkeys(point["color"] for point in points))
+    order, colours = _groups(answer, across, apart)
     places: dict[str, Any] = {
-        "x": alt.X("x:N", title=across or "", sort=order),
+        "x": alt.X("x:N", title=across or "", sort=order, scale=alt.Scale(domain=order) if order else alt.Undefined),
         "y": alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
         "tooltip": [
             *([alt.Tooltip("x:N", title=across)] if across else []),
@@ -90,6 +87,14 @@ def _places(
         places["color"] = alt.Color("color:N", title=", ".join(apart), sort=colours)
         places["xOffset"] = alt.XOffset("color:N", sort=colours)
     return places
+
+
+def _groups(answer: Answer, across: str | None, apart: list[str]) -> tuple[list[str], list[str]]:
+    """All groups of the answer in its order, those without a value too."""
+    names = [column.name for column in answer.columns]
+    order = [] if across is None else [text_of(row[names.index(across)]) for row in answer.rows]
+    colours = [", ".join(text_of(row[names.index(name)]) for name in apart) for row in answer.rows]
+    return list(dict.fromkeys(order)), list(dict.fromkeys(colours))
 
 
 def _width(points: list[dict[str, Any]]) -> int:

@@ -69,6 +69,8 @@ def address(url: str, *, insecure: bool) -> httpx2.URL:
         given = httpx2.URL("")
     if given.scheme not in ("http", "https") or not given.host or given.userinfo or given.query or given.fragment:
         raise ValueError("This is no address of a server. Accepted: https://host, or https://host/path.")
+    if given.path.endswith("/v1/"):
+        raise ValueError("This address ends in /v1, which the client adds itself. Accepted: the address without it.")
     if given.scheme == "http" and not insecure and not is_loopback(given):
         raise ValueError(
             f"http:// would send the token to {given.host} in clear text; nothing was sent. Accepted: https://, "

@@ -57,11 +57,6 @@ def _fields(token: Token, question: schemas.Question) -> dict[str, Any]:
     return question.model_dump(exclude={"sql", "grant"}) | {"grant": token.grant}
 
 
-def _count(desk: Desk, token: Token) -> None:
-    limit = desk.settings.requests_per_minute
-    desk.limits.take([f"token {token.id}"], limit, "Requests of this token")
-
-
 @router.post("/v1/ask", **RELEASED, openapi_extra=asks(schemas.Question))
 async def ask(request: Request, token: Caller, desk: OneDesk, question: Asked) -> Response:
     """Answer a question, charging the classes of students it touches."""
@@ -73,7 +68,6 @@ async def ask(request: Request, token: Caller, desk: OneDesk, question: Asked) -
 
 def _ask(desk: Desk, token: Token, question: schemas.Question, form: Media) -> Response:
     with _turn(desk.settings.questions_max):
-        _count(desk, token)
         release = desk.district.ask(question.sql, **_fields(token, question))
         return _reply(release, form)
 
@@ -106,7 +100,6 @@ async def explain(request: Request, token: Caller, desk: OneDesk, question: Aske
 
 def _told(desk: Desk, token: Token, question: schemas.Question, verb: str) -> Response:
     with _turn(desk.settings.questions_max):
-        _count(desk, token)
         tell = desk.district.preview if verb == "preview" else desk.district.explain
         return Response(to_json(tell(question.sql, **_fields(token, question))), media_type=Media.JSON.value)
 
@@ -120,5 +113,4 @@ async def release(request: Request, release_id: str, token: Caller, desk: OneDes
 
 def _again(desk: Desk, token: Token, release_id: str, form: Media) -> Response:
     with _turn(desk.settings.questions_max):
-        _count(desk, token)
         return _reply(desk.district.released(release_id, token.grant), form)

@@ -39,13 +39,14 @@ async def schema(token: Caller, desk: OneDesk) -> Response:
 
 @router.get("/v1/cohorts", responses=ANSWERED, response_model=schemas.Cohorts)
 async def cohorts(token: Caller, desk: OneDesk) -> Response:
-    """What every class has spent and has left, under the token's grant."""
+    """What every class of the token's grant has spent and has left under it."""
     return await run_in_threadpool(_cohorts, desk, token)
 
 
 def _cohorts(desk: Desk, token: Token) -> Response:
     grant, office = _grant(desk, token), desk.office
-    found = budget_json(office.balances(grant.id), office.outlooks(grant.id), office.budget_year())
+    balances = {each: balance for each, balance in office.balances(grant.id).items() if grant.allows_cohort(each)}
+    found = budget_json(balances, office.outlooks(grant.id), office.budget_year())
     return reply({"grant": grant.id, "population": grant.population, **found})
 
 
@@ -86,12 +87,14 @@ def _table(table: Table, allowed: frozenset[str] | None) -> dict[str, Any]:
             "values": None if column.values is None else list(column.values),
             "low": None if column.low is None else float(column.low),
             "high": None if column.high is None else float(column.high),
+            "bounded_by": None if column.ranges is None else column.ranges.table,
             "unit": column.unit,
             "nullable": column.nullable,
         }
         for column in table.columns.values()
         if column.on and (allowed is None or column.name in allowed)
     ]
+    names = [str(column["name"]) for column in columns]
     return {
         "name": table.name,
         "public": table.public,
@@ -99,4 +102,5 @@ def _table(table: Table, allowed: frozenset[str] | None) -> dict[str, Any]:
         "rows_per_student_max": table.rows_per_student_max,
         "checks": list(table.check_texts),
         "columns": columns,
+        "rows": [[row[name] for name in names] for row in table.rows] if table.public else None,
     }

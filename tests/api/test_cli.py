@@ -304,6 +304,7 @@ def test_what_is_made_of_estimates_is_shown_as_what_it_is(folder, homeroom):
     assert head == "sex,n,word,r,n_se,n_moe90,n_moe95,r_se,r_moe90,r_moe95"
 
 
+@pytest.mark.slow
 def test_the_doctor_asks_about_the_clock(starter, tables, tmp_path, homeroom, monkeypatch):
     """A district that was idle over the summer takes a question again after one command."""
     folder, sql = tmp_path / "real", "SELECT COUNT(*) AS students FROM student"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
-from served import BY_GRADE, WHOLE, grant, serving
+from served import BY_GRADE, COHORTS, WHOLE, grant, serving
 
 from api import envelope, problems, schemas
 from api.limits import BURST_S, Limits
@@ -127,8 +127,12 @@ def test_the_schema_is_what_the_grant_covers(served):
     gpa, grade = told.tables[0].columns
     assert (grade.values[0], gpa.low, gpa.high) == ("PK", 0.0, 5.0)  # noqa: PD011 - no frame
     assert told.cohorts == [2030]
+    assert told.tables[0].rows is None
+    assert len(told.tables[2].rows[0]) == len(told.tables[2].columns)
     everything = schemas.Schema.model_validate(served.send("GET", "/v1/schema", "auditor").json())
     assert len(everything.tables) > len(told.tables)
+    score = next(each for table in everything.tables for each in table.columns if each.name == "scale_score")
+    assert (score.low, score.bounded_by) == (None, "scale_range")
     assert not any(column.name == "student_key" for table in everything.tables for column in table.columns)
 
 
@@ -138,6 +142,7 @@ def test_the_cohorts_are_those_of_the_grant(served):
     told = served.send("GET", "/v1/cohorts").json()
     assert (told["grant"], told["population"]) == ("study", "research")
     assert sum(each["allowance_spent_nanorho"] for each in told["cohorts"]) == served.spent() > 0
+    assert {each["cohort"] for each in told["cohorts"]} == set(COHORTS)
     other = served.send("GET", "/v1/cohorts", "other").json()
     assert sum(each["allowance_spent_nanorho"] for each in other["cohorts"]) == 0
     assert set(told["cohorts"][0]) == set(schemas.Cohort.model_fields)
@@ -360,6 +365,7 @@ def test_a_token_has_so_many_requests(folder):
     with serving(folder, requests_per_minute=2) as served:
         assert served.ask(WHOLE).status_code == 200
         spent = served.spent()
+        assert served.send("GET", "/v1/schema").status_code == 429
         reply = served.ask(BY_GRADE)
         assert (reply.status_code, reply.json()["code"]) == (429, "too_many_requests")
         assert 1 <= int(reply.headers["retry-after"]) <= 30

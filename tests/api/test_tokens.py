@@ -101,6 +101,23 @@ def test_tokens_are_renewed_and_ended(desk, folder):
     assert desk("rotate", name, "--by", "A", "--overlap-hours", "nan").returncode in (2, 5)
 
 
+def test_a_secret_that_is_typed_is_not_shown(desk):
+    """Whoever ends a token by pasting the whole of it."""
+    token = desk("add", "--role", "auditor", *GIVEN).stdout.decode().strip()
+    done = desk("revoke", token, "--by", "A. Officer", "--reason", "left")
+    assert (done.returncode, token.split("_")[2].encode() in done.stdout + done.stderr) == (0, False)
+
+
+def test_a_token_ends_with_its_grant(desk, homeroom, folder):
+    """The list says so, and no other is given for it."""
+    desk("add", "--grant", "study", *GIVEN)
+    homeroom("grant", "revoke", folder, "study", "--by", "A. Officer", "--reason", "over")
+    listed = json.loads(desk("list", "--format", "json").stdout)["tokens"]
+    assert [each["state"] for each in listed] == ["its grant has ended"]
+    done = desk("add", "--grant", "study", *GIVEN)
+    assert (done.returncode, b"was revoked" in done.stderr) == (5, True)
+
+
 def test_no_token_crosses_a_network_in_the_clear():
     """This machine alone, or encrypted."""
     for host in ("0.0.0.0", "::", "10.0.0.1", "district.example", ""):  # noqa: S104 - it is refused
@@ -117,6 +134,8 @@ def test_no_token_crosses_a_network_in_the_clear():
         (("--host", "no.such.host.invalid"), "--behind-proxy"),
         (("--host", "no.such.host.invalid", "--behind-proxy"), "cannot be listened on"),
         (("--tls-cert", "x.pem"), "come together"),
+        (("--tls-cert", "x.pem", "--tls-key", "x.pem"), "x.pem is no file"),
+        (("--tls-cert", "pyproject.toml", "--tls-key", "pyproject.toml"), "PEM chain"),
         (("--deadlines", "100,50"), "50,100,250"),
         (("--deadlines", "nan"), "50,100,250"),
         (("--deadlines", "0"), "50,100,250"),
@@ -137,6 +156,6 @@ def test_a_taken_port_and_a_folder_that_is_none_are_told(homeroom, folder, tmp_p
     """In words, with their exit codes."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = homeroom("serve", folder, "--port", taken.getsockname()[1])
-        assert (done.returncode, b"it is taken" in done.stderr) == (2, True)
+        assert (done.returncode, b"address already in use" in done.stderr) == (2, True)
     done = homeroom("serve", tmp_path / "nothing", "--port", "0")
     assert (done.returncode, done.stdout) == (6, b"")

@@ -74,6 +74,14 @@ def test_what_no_token_is_given_for(keyring: Keyring, fields: dict[str, Any]) ->
     assert keyring.tokens() == ()
 
 
+def test_no_token_is_given_for_a_grant_that_has_ended(keyring: Keyring, ledger: Ledger) -> None:
+    """It could not be used."""
+    ledger.revoke_grant("study", "A. Officer", "over")
+    with pytest.raises(AccessRefused) as caught:
+        keyring.add("R. Searcher", "A. Officer", grant="study")
+    assert caught.value.code == "grant_expired"
+
+
 def test_a_role_holds_its_token_to_its_scopes() -> None:
     """A row that says more than its role may is refused when it is read."""
     day = date(2030, 1, 1)

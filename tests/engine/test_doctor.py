@@ -121,6 +121,7 @@ def test_each_harm_is_found(harm, what, state, folder):
     assert found_wrong[what].remedy
 
 
+@pytest.mark.slow
 def test_a_wrong_clock_is_found(starter, tables, tmp_path):
     """Behind the ledger it is worth a look; ahead into another year it is wrong."""
     folder, now = tmp_path / "real", FixedClock(datetime(2026, 3, 1, tzinfo=UTC))

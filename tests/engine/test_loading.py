@@ -434,6 +434,7 @@ def test_what_is_sensitive_is_switched_on_by_two_people(pilot, tables, brought):
     ]
 
 
+@pytest.mark.slow
 def test_the_report_tells_the_officer_what_was_taken_and_what_was_not(pilot, tables, brought):
     """As a page without anything from elsewhere, and for programs; markup in a name stays text."""
     strange = tables["student"].append_column("<script>alert(1)</script>", pa.array(["x"] * len(tables["student"])))
@@ -530,6 +531,7 @@ def test_an_opt_out_is_not_lost_with_the_id_it_was_given_for(pilot, tables, brou
         brought(without(again, other))
 
 
+@pytest.mark.slow
 def test_a_word_less_switches_nothing_on(pilot, tables, brought):
     """What was ever called sensitive is so, whatever the catalog calls it now."""
     quiet = changed(
@@ -543,6 +545,7 @@ def test_a_word_less_switches_nothing_on(pilot, tables, brought):
         brought(tables, catalog=plain)
 
 
+@pytest.mark.slow
 def test_a_table_that_is_all_but_empty_is_asked_after(tables, brought):
     """Its ids may have another form though the students' have not."""
     with pytest.raises(CatalogRefused, match=r"The table student_year would have 0 rows"):

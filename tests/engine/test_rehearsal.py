@@ -133,6 +133,7 @@ def test_any_question_can_be_asked_of_invented_records():
     assert empty < measured / 4
 
 
+@pytest.mark.slow
 def test_the_same_catalog_gives_the_same_records_and_another_gives_others(canonical, starter_vault):
     """They are a function of the catalog's digest, on any machine."""
     again = rehearsal.invented(canonical, "another epoch")

@@ -198,6 +198,7 @@ def test_names_do_not_matter_and_the_statement_does(canonical):
     assert digests[0] == digests[1] != digests[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first", ["SELECT student_key, sex FROM student", "SELECT student_key, COUNT(*) AS sex FROM student"]
 )

@@ -113,6 +113,7 @@ def written(rng, base):
     return (with_ + text).format(**names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", range(len(BASES)))
 def test_rewrites_are_one_question(position, canonical):
     """Aliases, a CTE or subquery for a table, the order of conjuncts, the sides of an equality, ordinals, USING for ON, WHERE for ON."""

@@ -56,7 +56,7 @@ sql <- "SELECT schools_attended, school_year, COUNT(*) AS n, AVG(gpa) AS gpa FRO
         WHERE school_year = 2025 AND grade_level = 'PK' GROUP BY schools_attended, school_year"
 one <- ask(sql, "na", cohorts = c(2030, 2031, 2037, 2038), moe = list(n = 200, gpa = 5))
 two <- ask(sql, "na", cohorts = c(2030, 2031, 2037, 2038), moe = list(n = 200, gpa = 5))
-stopifnot(identical(one, two), is.numeric(one$school_year), is.numeric(one$schools_attended))
+stopifnot(identical(one, two), is.character(one$school_year), is.numeric(one$n), is.numeric(one$gpa_moe90))
 stopifnot(anyNA(one$schools_attended), anyNA(one$gpa_moe90), !anyNA(one$n))
 """
     done = rscript(BLOCKS["r"] + more, served, tmp_path)

@@ -88,6 +88,7 @@ def test_an_empty_budget_is_a_table(client):
     assert set(empty.columns) == set(full.to_pandas().columns)
 
 
+@pytest.mark.slow
 def test_the_chart_shows_margins(client):
     """Points in the order of the answer, a bar where the margin is known, none where it is not."""
     answer = client.ask(
@@ -105,6 +106,7 @@ def test_the_chart_shows_margins(client):
     assert answer.plot(y="gpa").to_dict()["layer"][1]["encoding"]["y"]["title"] == "gpa (grade points)"
 
 
+@pytest.mark.slow
 def test_a_chart_of_a_null_margin_and_of_a_rehearsal(client):
     """A margin that is not known draws no bar; a rehearsal says so in its title."""
     answer = client.ask(KINDS["derived number"][0], rehearse=True)
@@ -139,6 +141,7 @@ def test_without_altair_the_error_says_what_to_install(client, monkeypatch):
         answer.plot()
 
 
+@pytest.mark.slow
 def test_the_client_loads_nothing_else_of_the_house():
     """Whoever imports it gets neither the engine nor a database; pandas only where a table is asked for."""
     asked = "import sys, api.client; print(*sorted(sys.modules))"

@@ -330,6 +330,7 @@ def test_caps_keep_the_first_rows_in_the_order_of_every_column(cases):
     assert cases.of("capyear", "score", "yr", "grade") == [(2021, 10), (2021, 11)]
 
 
+@pytest.mark.slow
 def test_the_order_of_the_vault_says_nothing_of_the_sources(tmp_path):
     """Rows stand by class, hash and value: who came first in a file, a roll or an alphabet, does not show."""
     pupils = [(sid, "2024", "F") for sid in "fdbace"]
@@ -518,6 +519,7 @@ def neighbours(seed, folder, students, removed):
         assert (owner(sid).bytes in dict(whole.loaded.newcomers)) == (bool(gone) and owner(sid).bytes not in known)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_without_one_student_all_others_keep_their_rows(seed, tmp_path):
     """Removing a student's source rows changes nothing but that student's vault rows (3 or 4 threads, shuffled)."""

@@ -229,6 +229,7 @@ tables:
 """
 
 
+@pytest.mark.slow
 def test_a_wide_study_becomes_rows_of_years(tmp_path):
     """STAR has four years beside each other: a table of several parts puts them below each other."""
     folder = shared("star")

@@ -141,6 +141,7 @@ QUICK = ("rows as they are", "one row per student: lowest, highest, only")
 NAMED = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in MAPPINGS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMED)
 def test_a_person_removed_changes_only_that_persons_rows(name, tmp_path, monkeypatch):
     """In whatever order the rows stand, however they fall into batches, with four threads."""
