@@ -62,6 +62,8 @@ def main() -> None:
             "bare:worker",
             factory=True,
             workers=int(sys.argv[3]),
+            loop="asyncio",
+            http="h11",
             access_log=False,
             log_config=None,
             log_level="warning",
