@@ -173,6 +173,7 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         message = f"{plain(host)} port {port} cannot be listened on: {why.lower()}"
         raise typer.BadParameter(f"{message}. Accepted: another --port or --host", param_hint="--port") from None
     with listening:
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a reply's end waits for a late ACK
         yield listening
 
 

@@ -56,11 +56,14 @@ def main() -> None:
     """Serve until a signal comes."""
     os.environ["BARE_VAULT"], os.environ["BARE_THREADS"] = str(Path(sys.argv[1]).resolve()), sys.argv[2]
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
         config = uvicorn.Config(
             "bare:worker",
             factory=True,
             workers=int(sys.argv[3]),
+            loop="asyncio",
+            http="h11",
             access_log=False,
             log_config=None,
             log_level="warning",
