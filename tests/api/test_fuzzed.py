@@ -16,7 +16,7 @@ from api.rights import RIGHTS
 from api.settings import Settings
 from tests.seeds import PROVE, seed
 
-EXAMPLES = 500 if PROVE else 15
+EXAMPLES = 200 if PROVE else 15
 """Requests of a route, phase and kind, besides those that lie at the ends of the description."""
 
 TAKEN = ["2xx", "401", "403", "404", "409", "422"]
