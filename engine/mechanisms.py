@@ -65,8 +65,9 @@ def _measurement(scale: float) -> Any:
     return dp.m.make_gaussian(*space, scale=scale)
 
 
+@lru_cache(maxsize=65_536)
 def loss_nanorho(scale: float, d_in: float) -> int:
-    """The loss of a discrete Gaussian, in nano-ρ rounded up, as OpenDP's map gives it.
+    """The loss of a discrete Gaussian, in nano-ρ rounded up, as OpenDP's map gives it for exactly these numbers.
 
     Raises:
         ValueError: a scale or a map that is not finite and positive (OpenDP itself accepts scale 0, which

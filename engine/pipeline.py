@@ -282,8 +282,7 @@ def _ask(house: House, asked: Asked) -> Release:
         if not ledger.in_flight(wanted):
             compiled = _compiled(house, prepared, priced)
             question = _question(house, asked, prepared, priced)
-            if priced.drawn and not gated:
-                ledger.require_payable(question)  # what cannot be paid counts for nobody's limit
+            if not gated and _payable(prepared, priced, books):  # what cannot be paid counts for nobody's limit
                 house.gate(grant.id, prepared.plan.cohorts)
                 gated = True
             basis = {digest: stored[digest][-1].id if digest in stored else None for digest in prepared.digests}
@@ -294,6 +293,12 @@ def _ask(house: House, asked: Asked) -> Release:
             else:
                 return _complete(house, asked, replace(prepared, compiled=compiled), entry, deadline)
         _wait(deadline)
+
+
+def _payable(prepared: Prepared, priced: Priced, books: Books) -> bool:
+    """Whether a question costs something that, by what is known, can be paid; the ledger decides."""
+    costs = preparation.charges(prepared.plan, priced)
+    return bool(costs) and all(nanorho <= books.left(cohort) for cohort, nanorho in costs.items())
 
 
 def _compiled(house: House, prepared: Prepared, priced: Priced) -> tuple[tuple[str, ...], Statements]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from budgets.refusals import LedgerDamaged, LedgerUnavailable, Refusal
-from budgets.stores.failures import FORKED, READ_ONLY, in_words, system_in_words
+from budgets.stores.failures import FORKED, PRIMARY, READ_ONLY, in_words, system_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,7 @@ APPLICATION_ID = 0x484D524D
 """In the header of every ledger file: "HMRM"."""
 
 BUSY_TIMEOUT_S = 10.0
+WRITE_POLL_S = 0.0003
 MODE = 0o600
 
 PRAGMAS = (
@@ -45,7 +47,8 @@ Values = Sequence[Any] | Mapping[str, Any]
 class Database:
     """An open ledger file, shared by the threads of one process.
 
-    Reads and writes happen inside `reading()` and `writing()`. A forked child can neither use it nor open its
+    Reads and writes happen inside `reading()` and `writing()`. Each has a connection of its own, so that who reads does
+    not wait for a commit to reach the disk. A forked child can neither use it nor open its
     own: SQLite would take the parent's locks for the child's, and what the child commits would be lost once
     the parent closes.
     """
@@ -54,19 +57,19 @@ class Database:
         if _OPEN_IN_PARENT:
             raise LedgerUnavailable(*FORKED)
         self._process = os.getpid()
-        self._lock = threading.RLock()
+        self._lock, self._reading = threading.RLock(), threading.RLock()
+        self._inside = _Inside()
         self._name = path.name
         self._closed = False
         _DATABASES.add(self)
+        address = f"{path.absolute().as_uri()}?mode=rw"
         self._connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",
-            uri=True,
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,
+            address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
+        self._reader: sqlite3.Connection | None = None
         for pragma in PRAGMAS:
             self._connection.execute(pragma)
+        self._address = address
 
     @classmethod
     def found(cls, path: Path, fill: Callable[[Database], None]) -> None:
@@ -144,9 +147,11 @@ class Database:
         """Close the file; what was committed is on disk already. In a forked child, leave it to the parent."""
         if os.getpid() != self._process:
             return
-        with self._lock:
+        with self._lock, self._reading:
             self._closed = True
             self._connection.close()
+            if self._reader is not None:
+                self._reader.close()
 
     @property
     def is_open(self) -> bool:
@@ -162,49 +167,82 @@ class Database:
             LedgerUnavailable: the machine does not let the file be read or written; nothing was changed.
         """
         with self._mine():
-            if self._connection.in_transaction:
+            if self._inside.connection is not None:
                 raise RuntimeError("transactions of the ledger do not nest")
-            with self._transaction("BEGIN IMMEDIATE"):
+            with self._lock, self._transaction(self._connection, self._begin_writing):
                 yield
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """A view of one moment; inside a transaction, that transaction's."""
         with self._mine():
-            if self._connection.in_transaction:
+            if self._inside.connection is not None:
                 yield
                 return
-            with self._transaction("BEGIN"):
+            with self._reading, self._transaction(self._opened_reader(), _begin_reading):
                 yield
 
     @contextmanager
     def _mine(self) -> Iterator[None]:
         if os.getpid() != self._process:
             raise RuntimeError("a ledger is not carried through a fork: open it in a process of its own")
-        with self._lock, in_words(self._name):
+        with in_words(self._name):
             yield
+
+    def _opened_reader(self) -> sqlite3.Connection:
+        """The connection for reading, made by the first who reads."""
+        if self._reader is None:
+            if self._closed:
+                raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+            self._reader = sqlite3.connect(
+                self._address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._reader.execute("PRAGMA query_only = ON")
+        return self._reader
+
+    def _begin_writing(self, connection: sqlite3.Connection) -> None:
+        """Take the write lock; looked for often, since SQLite itself sleeps longer and longer while others write."""
+        give_up = time.monotonic() + BUSY_TIMEOUT_S
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                        raise
+                    time.sleep(WRITE_POLL_S)
+                else:
+                    return
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_TIMEOUT_S)}")
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
+    def _transaction(
+        self, connection: sqlite3.Connection, begin: Callable[[sqlite3.Connection], None]
+    ) -> Iterator[None]:
+        self._inside.connection = connection
         try:
-            self._connection.execute(begin)
+            begin(connection)
             yield
-            self._connection.execute("COMMIT")
+            connection.execute("COMMIT")
         except BaseException:
-            self._undo()
+            self._undo(connection)
             raise
+        finally:
+            self._inside.connection = None
 
-    def _undo(self) -> None:
+    def _undo(self, connection: sqlite3.Connection) -> None:
         """Where even that fails the connection is closed, so that nothing half done can be committed later."""
         try:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
         except sqlite3.Error:
             self.close()
 
     def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows of a SELECT."""
-        return self._connection.execute(sql, values).fetchall()
+        return (self._inside.connection or self._connection).execute(sql, values).fetchall()
 
     def change(self, sql: str, values: Values = ()) -> int:
         """Run one INSERT or UPDATE; how many rows it changed."""
@@ -262,6 +300,16 @@ class Database:
 
     def _number(self, pragma: str) -> int:
         return int(self.rows(f"PRAGMA {pragma}")[0][0])
+
+
+class _Inside(threading.local):
+    """The connection of the transaction that this thread is in."""
+
+    connection: sqlite3.Connection | None = None
+
+
+def _begin_reading(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN")
 
 
 @cache

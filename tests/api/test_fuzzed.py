@@ -56,6 +56,7 @@ def described(request, pristine, tmp_path_factory):
     desk = app.app.state.desk
     desk.district.close()
     desk.office.close()
+    desk.gatekeeper.close()
     desk.limits.close()
 
 

@@ -55,6 +55,7 @@ BOUND = 0.5
 ROUNDS = 4
 """Of each server."""
 
+TOKENS = 16
 GRANT = "bench"
 SERVE = "from api.cli import main; main()"
 START_S = 60.0
@@ -120,8 +121,8 @@ class Round:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def made(scratch: Path, students: int) -> tuple[Path, str]:
-    """An invented district whose budget does not end, and a token of it."""
+def made(scratch: Path, students: int) -> tuple[Path, list[str]]:
+    """An invented district whose budget does not end, and tokens of it: one alone has few questions at once."""
     catalog, folder = scratch / "district.yaml", scratch / "district"
     catalog.write_bytes(files("engine").joinpath("starter.yaml").read_bytes())
     terms = Terms(Fraction(1), AS_OF, preset=RAISED, policy=INVENTED)
@@ -130,13 +131,12 @@ def made(scratch: Path, students: int) -> tuple[Path, str]:
         cohorts = office.catalog.cohorts
         given = GrantTerms("agency", "Bench", "bench", {"student_year": None}, cohorts, None, date(2099, 1, 1), "A")
         office.add_grant(Grant(GRANT, "mandated", Fraction(1), given))
-        return folder, office.keyring.add("R", "A", grant=GRANT)
+        return folder, [office.keyring.add(f"R{each}", "A", grant=GRANT) for each in range(TOKENS)]
 
 
-def asked_of(token: str) -> Callable[[int], tuple[str, dict[str, str], bytes]]:
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-
+def asked_of(tokens: list[str]) -> Callable[[int], tuple[str, dict[str, str], bytes]]:
     def request(number: int) -> tuple[str, dict[str, str], bytes]:
+        headers = {"Authorization": f"Bearer {tokens[number % TOKENS]}", "Content-Type": "application/json"}
         question = {"sql": ASKED.format(**fresh(number)), "request_id": f"q{number}", "epsilon": EPSILON}
         return "/v1/ask", headers, json.dumps(question).encode()
 
@@ -279,7 +279,7 @@ def report(served: Served, done: Round, clients: int) -> None:
 def main(given: argparse.Namespace) -> bool:
     """Whether the bound is kept."""
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        folder, token = made(Path(scratch), given.students)
+        folder, tokens = made(Path(scratch), given.students)
         numbers = itertools.count()
         with District.open(folder) as district:
             scale = (
@@ -295,7 +295,7 @@ def main(given: argparse.Namespace) -> bool:
             str(given.bare_threads or threads_for(given.workers)),
         ]
         first = next(numbers)
-        ours = stack.enter_context(started("homeroom", serve + unlimited, asked_of(token), first))
+        ours = stack.enter_context(started("homeroom", serve + unlimited, asked_of(tokens), first))
         theirs = stack.enter_context(started("bare", [*bare, str(given.workers)], asked_bare(scale), first))
         pair = (theirs, ours)
         warm = max(1.0, given.seconds / 40)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NOBODY = 65_534
-FULL_BYTES = 450_000
+FULL_BYTES = 520_000
 
 
 def told(refused: pytest.ExceptionInfo[LedgerUnavailable]) -> str:

@@ -59,13 +59,15 @@ class Asker:
 
     def __init__(self, folder, token, grid_s):
         limits = folder.with_name(f"limits-{len(grid_s)}.sqlite")
-        self.app = create(Settings(folder, limits, grid_s, requests_per_minute=10**6, charges_per_minute=10**6))
+        free = {"requests_per_minute": 10**6, "charges_per_minute": 10**6, "questions_max": 10**3}
+        self.app = create(Settings(folder, limits, grid_s, **free))
         self.headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", b"application/json")]
 
     def close(self):
         desk = self.app.app.state.desk
         desk.district.close()
         desk.office.close()
+        desk.gatekeeper.close()
         desk.limits.close()
 
     async def ask(self, bound):
