@@ -49,7 +49,7 @@ class Desk:
     settings: Settings
 
 
-def desk_of(request: Request) -> Desk:
+async def desk_of(request: Request) -> Desk:
     """The desk of this worker."""
     desk: Desk = request.app.state.desk
     return desk
@@ -67,7 +67,7 @@ async def admitted(request: Request) -> Token | None:
     scope = RIGHTS[request.method, request.scope["route"].path]
     if scope is None:
         return None
-    desk = desk_of(request)
+    desk = await desk_of(request)
     token = desk.gatekeeper.keyring.holder_of(_bearer(request))
     request.state.caller = token
     if scope not in token.scopes:

@@ -7,6 +7,7 @@ keeps.
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 import threading
@@ -24,8 +25,11 @@ BURST_S = 30.0
 """A limit may be used up at once for so many seconds, and is even from there on."""
 
 CREATE = "CREATE TABLE IF NOT EXISTS due (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID"
-SELECT = "SELECT at FROM due WHERE name = ?"
-UPSERT = "INSERT INTO due (name, at) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET at = excluded.at"
+SELECT = "SELECT name, at FROM due WHERE name IN (SELECT value FROM json_each(?))"
+UPSERT = """
+INSERT INTO due (name, at) SELECT key, value FROM json_each(?) WHERE true
+ON CONFLICT (name) DO UPDATE SET at = excluded.at
+"""
 
 
 class Limits:
@@ -62,18 +66,16 @@ class Limits:
         intervals = {name: 60.0 / per_minute for name, per_minute in rates.items()}
         with self._lock, self._writing():
             now = self._now()
-            due = {name: max(now, self._due(name)) for name in rates}
+            known = dict(self._connection.execute(SELECT, (json.dumps(list(rates)),)))
+            due = {name: max(now, known.get(name, 0.0)) for name in rates}
             early = {name: at - now - max(0.0, BURST_S - intervals[name]) for name, at in due.items()}
             last = max(early, key=lambda name: early[name])
             if early[last] <= 0:
-                self._connection.executemany(UPSERT, [(name, at + intervals[name]) for name, at in due.items()])
+                later = {name: at + intervals[name] for name, at in due.items()}
+                self._connection.execute(UPSERT, (json.dumps(later),))
         if early[last] > 0:
             message = f"{what}: {rates[last]} in a minute is the limit."
             raise TooManyRequests(message, math.ceil(early[last]))
-
-    def _due(self, name: str) -> float:
-        row = self._connection.execute(SELECT, (name,)).fetchone()
-        return 0.0 if row is None else float(row[0])
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
