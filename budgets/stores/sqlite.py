@@ -48,8 +48,8 @@ class Database:
     """An open ledger file, shared by the threads of one process.
 
     Reads and writes happen inside `reading()` and `writing()`. Each has a connection of its own, so that who reads
-    does not wait for a commit to reach the disk. A forked child can neither use it nor open its own: SQLite would take
-    the parent's locks for the child's, and what the child commits would be lost once the parent closes.
+    does not wait for a commit to reach the disk. A forked child can neither use it nor open its own: SQLite would
+    take the parent's locks for the child's, and what the child commits would be lost once the parent closes.
     """
 
     def __init__(self, path: Path) -> None:

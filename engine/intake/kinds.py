@@ -14,10 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import openpyxl
 import pandas as pd
 import pyarrow as pa
-from openpyxl.cell.cell import ERROR_CODES
 
 from engine.intake.cleaning import number_text
 from engine.intake.rows import BATCH_ROWS, CsvRows, ParquetRows, checked_names, refusal
@@ -144,6 +142,10 @@ def _quietly(file: str) -> Iterator[None]:
         raise refusal(file, "The file is damaged, or not what its name says.", ACCEPTED) from None
 
 
+ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"})
+"""What stands in a cell whose formula failed (ECMA-376, part 1, 18.17.3)."""
+
+
 class ExcelRows:
     """The rows of one sheet of a workbook: its first row names the columns, blank rows are passed over.
 
@@ -188,6 +190,8 @@ class ExcelRows:
 
     def _cells(self) -> Iterator[list[str | None]]:
         """Every row of the sheet as texts."""
+        import openpyxl  # noqa: PLC0415 - nobody but a workbook waits for it
+
         with _quietly(self.file):
             book = openpyxl.load_workbook(self._path, read_only=True, data_only=True, keep_links=False)
             try:
@@ -235,7 +239,7 @@ def cell_text(value: Any) -> str | None:
         case bool():
             return str(value).lower()
         case str():
-            return None if value in ERROR_CODES else value.encode("utf-8", "replace").decode()
+            return None if value in ERRORS else value.encode("utf-8", "replace").decode()
         case int() | float() if abs(value) >= EXACT_MAX:
             return f"{value:.14e}" if np.isfinite(value) else None  # so written that it is never taken for an id
         case float():
