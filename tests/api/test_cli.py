@@ -153,6 +153,7 @@ def test_the_wire_shape_is_the_designs(folder, homeroom):
     assert list(foretold["expected"][0]) == ["column", "moe90", "moe90_at_n"]
 
 
+@pytest.mark.slow
 def test_a_rehearsal_is_marked_on_every_face(folder, homeroom, tmp_path):
     """The first line of what is shown, a column of every table, a field of every document; with no vault, for nothing."""
     next((folder / "vault").glob("*.duckdb")).unlink()
@@ -181,6 +182,7 @@ def test_a_rehearsal_is_marked_on_every_face(folder, homeroom, tmp_path):
     assert "The vault file is missing" in refused.stderr.decode()
 
 
+@pytest.mark.slow
 def test_a_real_answer_is_not_marked(folder, homeroom):
     """Nothing of a rehearsal is in it."""
     for verb in ("ask", "preview", "explain"):

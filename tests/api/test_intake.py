@@ -196,6 +196,7 @@ def test_a_district_is_not_begun_where_that_cannot_be_noted(homeroom, tmp_path, 
     assert not (tmp_path / "d").exists()
 
 
+@pytest.mark.slow
 def test_opting_out_and_taking_it_back(homeroom, tmp_path, catalog):
     """By id or from a file; it holds from the next load on; an id nobody has is asked after."""
     source = pupils(tmp_path / "export" / "pupil.csv").parent

@@ -43,6 +43,7 @@ def give(homeroom):
     return run
 
 
+@pytest.mark.slow
 def test_a_real_district_goes_from_pilot_to_open_to_closed(pilot, homeroom, give):
     """Under its own grant from the first day, under others after two names, under none after closing."""
     assert give(pilot).returncode == 0
@@ -183,6 +184,7 @@ def test_a_ceiling_holds_for_default_and_named_accuracy(folder, give):
         assert any("would be refused" in note for note in district.preview(COUNT, grant="study", epsilon=0.03).notes)
 
 
+@pytest.mark.slow
 def test_five_grants_gain_nothing(folder, give):
     """Together they cannot spend more of a class than one: what one used is gone for all."""
     names = [f"study-{number}" for number in range(5)]

@@ -194,6 +194,7 @@ def test_casts_and_divisions_are_total_and_round_as_below_the_line(canonical):
     ]
 
 
+@pytest.mark.slow
 def test_threads_answer_at_once(canonical):
     """Several threads on the one kept database see their own numbers only."""
     sql = f"SELECT sex, RANK() OVER (ORDER BY COUNT(*)) AS r, COUNT(*) AS n {BY_SEX} HAVING COUNT(*) > -1000"

@@ -91,6 +91,7 @@ def person(folder, one):
 # -- replacing the records
 
 
+@pytest.mark.slow
 def test_an_open_district_answers_from_the_records_of_the_newest_load(pilot, tables, brought):
     """The old files are gone, a report is written, and a question asked before the load stays with its answer."""
     one, *_ = ids_of(tables)

@@ -110,6 +110,7 @@ def some(cases):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", some(ACCEPTED))
 def test_a_rehearsal_is_the_real_answer_but_for_its_numbers(case, whole, untouched, bare):
     """The same columns, types, groups, partial marks and noise as the real answer; free, and marked."""
@@ -259,6 +260,7 @@ def test_a_rehearsal_never_opens_the_vault(folder, monkeypatch):
         assert district.catalog.tables["school"].rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [None, b"", b"no database"])
 def test_without_its_vault_a_district_rehearses_and_refuses_what_is_real(content, folder):
     """Missing or damaged: real questions of every verb are refused clearly, and cost nothing."""

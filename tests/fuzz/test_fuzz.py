@@ -15,7 +15,7 @@ SEED = base_seed()
 CASE = os.environ.get("HOMEROOM_CASE")
 CASES = 300_000 if prove() else 20_000
 PARTS = 60 if prove() else 8
-FEW = 120
+FEW = 60
 
 
 def test_no_student_moves_a_vector_beyond_its_claim():

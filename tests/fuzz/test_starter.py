@@ -27,6 +27,7 @@ def pairs(tables, starter, tmp_path_factory):
     found.close()
 
 
+@pytest.mark.slow
 def test_the_busiest_student_changes_nobody_elses_records(pairs):
     """The loader keeps of each student what that student alone decides."""
     rows_of_others(pairs)

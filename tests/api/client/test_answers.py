@@ -117,6 +117,7 @@ def test_a_chart_of_a_null_margin_and_of_a_rehearsal(client):
     assert spec["title"]["subtitle"] == ["REHEARSAL: invented records, not this district's"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [{"x": "n"}, {"y": "grade_level"}, {"color": "nobody"}])
 def test_a_chart_of_columns_there_are_not(wrong, client):
     """The error names those there are."""

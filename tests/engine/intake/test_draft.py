@@ -137,6 +137,7 @@ tables:
 )
 
 
+@pytest.mark.slow
 def test_the_draft_of_a_real_file_is_loaded_after_one_line_by_hand(tmp_path):
     """The messy student-years: all but the cohort is found."""
     folder = shared("messy-student-years")

@@ -584,6 +584,7 @@ def test_ids_that_were_rounded_are_refused(tmp_path):
     assert "rounded" in refused(tmp_path, given).message
 
 
+@pytest.mark.slow
 def test_whole_numbers_are_ids_however_they_are_stored(tmp_path):
     """Of two tables in one of which an id is blank."""
     pupil = pa.table(
@@ -621,6 +622,7 @@ def test_a_table_too_many_or_too_few_is_refused(tmp_path):
     assert "The table year has no source" in refused(tmp_path, given).message
 
 
+@pytest.mark.slow
 def test_all_missing_tables_are_named_at_once(tmp_path):
     """With the options to add, and with those that can be switched off instead; `on: false` is then accepted."""
     given = sources([("a", "2024", "F")])

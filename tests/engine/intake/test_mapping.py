@@ -140,6 +140,7 @@ def test_messy_student_years_become_one_row_per_student(tmp_path):
     assert (report.unread, report.dropped) == ({}, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [MESSY])
 def test_a_birth_date_is_not_even_asked_for(text, tmp_path, monkeypatch):
     """The reader of the file is told the places of the columns that are used, and no other."""
@@ -486,6 +487,7 @@ def test_each_take_by_hand(column, take, tmp_path):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "found"),
     [

@@ -169,6 +169,7 @@ GROUPED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_wrong_mapping_is_refused_with_its_line(name, tmp_path):
     """What is wrong, where, and what would be accepted."""

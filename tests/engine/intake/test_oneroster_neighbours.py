@@ -138,6 +138,7 @@ def by_person(made):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_a_person_changes_only_their_own_rows(seed, tmp_path):
     """Without one person's rows, and with all rows and bundles in another order, all others' rows are the same."""
@@ -174,6 +175,7 @@ def copied(folder, target, without, rng):
     return target
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("name", ["oneroster-small", pytest.param("oneroster-large", marks=pytest.mark.slow)])
 def test_in_a_generated_district_too(name, tmp_path):
@@ -189,6 +191,7 @@ def test_in_a_generated_district_too(name, tmp_path):
         assert after == {key: rows for key, rows in before.items() if key[1] != f"i:{one['identifier']}"}
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize(
     ("name", "count"), [("oneroster-small", 248), pytest.param("oneroster-large", 4225, marks=pytest.mark.slow)]

@@ -185,6 +185,7 @@ GRADES = {
 }
 
 
+@pytest.mark.slow
 def test_grades(tmp_path):
     """CEDS codes; of several the highest; UG has no class year, and infants and graduates have no grade."""
     made = people(tmp_path, [user(f"g<{grades}>", grades) for grades in GRADES])
@@ -222,6 +223,7 @@ def test_an_identifier_of_a_whole_school_is_refused(tmp_path):
     assert "More than 20 rows" in refused(tmp_path, folder).message
 
 
+@pytest.mark.slow
 def test_the_class_is_that_of_first_sight(tmp_path):
     """Whoever repeats or skips a grade stays in the class, in any order of the bundles; UG is no sight of a grade."""
     grades = {2024: ("UG", "08", "08"), 2025: ("09", "08", "10"), 2026: ("09", "10", "11")}
