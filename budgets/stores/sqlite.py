@@ -65,6 +65,7 @@ class Database:
         self._connection = sqlite3.connect(
             address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
+        self._patience_s = BUSY_TIMEOUT_S
         self._reader: sqlite3.Connection | None = None
         for pragma in PRAGMAS:
             self._connection.execute(pragma)
@@ -201,20 +202,23 @@ class Database:
 
     def _begin_writing(self, connection: sqlite3.Connection) -> None:
         """Take the write lock; looked for often, since SQLite itself sleeps longer and longer while others write."""
+        self._wait_at_most(0.0)
         give_up = time.monotonic() + BUSY_TIMEOUT_S
-        connection.execute("PRAGMA busy_timeout = 0")
-        try:
-            while True:
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                        raise
-                    time.sleep(WRITE_POLL_S)
-                else:
-                    return
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_TIMEOUT_S)}")
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                    raise
+                time.sleep(WRITE_POLL_S)
+            else:
+                return
+
+    def _wait_at_most(self, seconds: float) -> None:
+        """How long SQLite itself waits for the write lock."""
+        if self._patience_s != seconds:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(1000 * seconds)}")
+            self._patience_s = seconds
 
     @contextmanager
     def _transaction(
@@ -294,6 +298,7 @@ class Database:
         Raises:
             LedgerDamaged: the file system does not allow it.
         """
+        self._wait_at_most(BUSY_TIMEOUT_S)
         if self.rows("PRAGMA journal_mode = WAL") != [("wal",)]:
             raise LedgerDamaged("the file system cannot keep a write-ahead log")
 

@@ -33,7 +33,7 @@ LONGEST_S = 1.0
 
 PATIENCE_S = 60
 REPLAYS = 3_000
-AGAIN = {(409, "in_progress"), (503, "busy"), (503, "ledger_unavailable")}
+AGAIN = {(409, "in_progress"), (429, "too_many_requests"), (503, "busy"), (503, "ledger_unavailable")}
 """Refusals after which a client asks for the same again."""
 
 QUESTION = (
