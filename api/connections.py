@@ -53,6 +53,8 @@ class Connection(H11Protocol):
         """Count it no more."""
         self._forget()
         self.addresses[self._address] -= 1
+        if not self.addresses[self._address]:
+            del self.addresses[self._address]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
