@@ -73,6 +73,7 @@ def test_a_real_district_goes_from_pilot_to_open_to_closed(pilot, homeroom, give
     assert [event["kind"] for event in body["events"]] == ["init", "load", "grant_added", "opened", "closed"]
 
 
+@pytest.mark.slow
 def test_a_grant_is_given_listed_shown_and_revoked(folder, homeroom, give):
     """Every term comes back, in words and as JSON."""
     assert give(folder, ceiling_epsilon="0.05").returncode == 0
@@ -128,6 +129,7 @@ def test_a_grant_that_makes_no_sense_is_refused(folder, homeroom, give, others, 
     assert homeroom("policy", folder, "--format", "json").stdout == before
 
 
+@pytest.mark.slow
 def test_a_question_stays_inside_its_grant(folder, give):
     """Its columns, in whatever clause they stand; its tables; its classes, which leave others out, marked."""
     give(folder)

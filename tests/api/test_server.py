@@ -384,6 +384,7 @@ def test_a_token_has_so_many_requests(folder):
         assert served.ask(BY_GRADE, "other").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_class_is_charged_so_often(folder):
     """Over all tokens together; what is answered for nothing is not counted, and other classes go on."""
     with serving(folder, charges_per_minute=2) as served:
@@ -432,6 +433,7 @@ def test_a_worker_answers_so_many_at_once(folder, monkeypatch):
             assert served.ask(sql).status_code in (200, 422)
 
 
+@pytest.mark.slow
 def test_one_token_has_some_of_the_places_at_once(folder, monkeypatch):
     """Costly questions of one, free rehearsals too, leave room for those of others."""
     with serving(folder, questions_max=32) as served:
@@ -446,6 +448,7 @@ def test_one_token_has_some_of_the_places_at_once(folder, monkeypatch):
         assert served.ask(WHOLE, "other").status_code == 200
 
 
+@pytest.mark.slow
 def test_what_cannot_be_paid_takes_nothing_of_a_limit(folder):
     """Else one grant could keep a class from all others for nothing; and of what it pays it has half."""
     with serving(folder, charges_per_minute=4) as served:
@@ -459,6 +462,7 @@ def test_what_cannot_be_paid_takes_nothing_of_a_limit(folder):
 # -- deadlines
 
 
+@pytest.mark.slow
 def test_answers_leave_on_the_grid(folder):
     """Answered, refused or failed: not before the deadline; what reads no record leaves at once."""
     with serving(folder, grid_s=(0.15, 0.4)) as served:
@@ -488,6 +492,7 @@ def test_no_other_way_to_write_a_path_leads_to_a_route(folder, path):
         assert served.spent() == 0
 
 
+@pytest.mark.slow
 def test_what_was_drawn_is_seen_on_the_grid_too(folder):
     """A free preview of the same question beside it would tell when the noise was there."""
     with serving(folder, grid_s=(0.6,)) as served:
@@ -627,6 +632,7 @@ def test_a_grant_that_has_ended_reads_nothing(served):
 # -- the description
 
 
+@pytest.mark.slow
 def test_the_description_is_whole_and_its_examples_are_taken(served):
     """Every route with its body, its statuses and its examples, each of which is sent."""
     told = served.client.get("/openapi.json").json()

@@ -166,6 +166,7 @@ def test_processes_never_pass_the_cap(desk: Any) -> None:
     assert_in_order(ledger)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("killed_at", "found_as"),
     [("charged", State.CHARGED), ("drawing", State.LOST), ("measured", State.MEASURED)],

@@ -133,6 +133,7 @@ def test_a_wrong_clock_is_found(starter, tables, tmp_path):
     assert "clock" not in wrong(folder, clock=FixedClock(now.now() + timedelta(days=5)))
 
 
+@pytest.mark.slow
 def test_paid_questions_without_an_answer_are_counted(folder, monkeypatch):
     """One that was paid and not drawn, one that was lost."""
     with District.open(folder) as district:

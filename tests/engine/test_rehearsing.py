@@ -175,6 +175,7 @@ def test_budget_grant_and_fields_refuse_as_for_the_real_question(sql, fields, ki
     assert told.value.body() == real.value.body()
 
 
+@pytest.mark.slow
 def test_what_has_been_spent_counts_in_a_rehearsal(district):
     """The ledger's balances are the real ones."""
     sql = "SELECT COUNT(*) AS n FROM student WHERE cohort_year = 2030"
@@ -211,6 +212,7 @@ def test_a_rehearsal_leaves_the_ledger_as_it_is(bare_folder):
     assert ledger_rows(bare_folder) == rows
 
 
+@pytest.mark.slow
 def test_no_stored_measurement_is_in_a_rehearsal(district):
     """What has been measured is drawn anew from invented records, with the noise of a new question, and stays out."""
     sql = "SELECT COUNT(*) AS n FROM student WHERE cohort_year = 2030"
@@ -226,6 +228,7 @@ def test_no_stored_measurement_is_in_a_rehearsal(district):
     assert district.ask(sql, request_id="r1", epsilon=0.5).rows == real.rows
 
 
+@pytest.mark.slow
 def test_a_rehearsal_is_no_measurement_and_its_request_id_is_free(district):
     """The real question after it pays in full, under the same id, and is no replay."""
     told = [district.ask(COUNT, request_id="r1", rehearse=True) for _ in range(3)]
@@ -302,6 +305,7 @@ def test_a_district_without_public_rows_beside_its_vault_answers_but_cannot_rehe
         District.open(folder)
 
 
+@pytest.mark.slow
 def test_invented_records_are_made_once_and_the_vault_is_opened_once(district, monkeypatch):
     """Whatever is asked, and whatever is rehearsed."""
     made = []

@@ -134,6 +134,7 @@ OVER_NOISE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OVER_NOISE)
 @pytest.mark.parametrize(
     "written",

@@ -597,6 +597,7 @@ def test_whole_numbers_are_ids_however_they_are_stored(tmp_path):
     one.vault.close()
 
 
+@pytest.mark.slow
 def test_a_word_for_nothing_is_no_id(tmp_path):
     """Else all who have none would be one student."""
     words = ("NA", "n/a", "NULL", "none", " - ", "nan")
@@ -680,6 +681,7 @@ def test_a_check_some_record_could_overflow_is_refused_before_any_is_read(tmp_pa
     assert "tables.year.checks" in one.message
 
 
+@pytest.mark.slow
 def test_a_vault_that_breaks_a_rule_is_not_kept(tmp_path, monkeypatch):
     """The finished file is audited by other statements than those that made it."""
     monkeypatch.setattr(loading.rules, "apply_rules", lambda *_: {})

@@ -505,6 +505,7 @@ def test_flags_are_any_all_or_only(flags, found, tmp_path):
         assert cells_of(tmp_path, lines, "flag", f"{{column: x, take: {take}}}", settings=settings)[0] == [expected]
 
 
+@pytest.mark.slow
 def test_numbers_are_compared_as_numbers(tmp_path):
     """9 is below 10, as a value and as what orders rows."""
     lines = "sid,x,n\n1,9,10\n1,10,9\n"
