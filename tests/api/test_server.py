@@ -465,14 +465,14 @@ def test_what_cannot_be_paid_takes_nothing_of_a_limit(folder):
 @pytest.mark.slow
 def test_answers_leave_on_the_grid(folder):
     """Answered, refused or failed: not before the deadline; what reads no record leaves at once."""
-    with serving(folder, grid_s=(0.15, 0.4)) as served:
+    with serving(folder, grid_s=(0.5, 2.0)) as served:
         for sql, who in ((WHOLE, "researcher"), ("nonsense", "researcher"), (WHOLE, "officer"), (WHOLE, "nobody")):
             began = time.monotonic()
             served.ask(sql, who)
-            assert 0.15 <= time.monotonic() - began < 0.4
+            assert 0.5 <= time.monotonic() - began < 2.0
         began = time.monotonic()
         assert served.send("POST", "/v1/preview", json={"sql": WHOLE}).status_code == 200
-        assert time.monotonic() - began < 0.15
+        assert time.monotonic() - began < 0.5
 
 
 def test_every_route_that_reads_records_is_paced():
