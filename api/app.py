@@ -49,8 +49,7 @@ def create(settings: Settings) -> Envelope:
     gate = partial(_gate, limits, settings.charges_per_minute)
     seen_s = tuple(each / 2 for each in settings.grid_s)  # so that what is seen at one moment leaves at the next
     district = District.open(settings.folder, gate=gate, threads=settings.threads, grid_s=seen_s)
-    office, gatekeeper = (Office.open(settings.folder) for _ in range(2))
-    desk = Desk(district, office, gatekeeper, limits, settings)
+    desk = Desk(district, Office.open(settings.folder), limits, settings)
     return Envelope(application(desk), desk.district.noted, settings.grid_s, settings.secure)
 
 
@@ -124,10 +123,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         watch.cancel()
         with suppress(asyncio.CancelledError):
             await watch
-        desk.district.close()
-        desk.office.close()
-        desk.gatekeeper.close()
-        desk.limits.close()
+        desk.close()
 
 
 async def _watch(parent: int | None) -> None:

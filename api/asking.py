@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 from api import problems
 from api.problems import NotUnderstood
@@ -37,16 +39,20 @@ class Desk:
     Attributes:
         district: answers questions.
         office: knows tokens, grants and budgets.
-        gatekeeper: the same, for a look at a token alone: it never waits for a decision that is being written.
         limits: of requests in a time.
         settings: how the server was started.
     """
 
     district: District
     office: Office
-    gatekeeper: Office
     limits: Limits
     settings: Settings
+
+    def close(self) -> None:
+        """Close all that is open."""
+        self.district.close()
+        self.office.close()
+        self.limits.close()
 
 
 async def desk_of(request: Request) -> Desk:
@@ -68,7 +74,7 @@ async def admitted(request: Request) -> Token | None:
     if scope is None:
         return None
     desk = await desk_of(request)
-    token = desk.gatekeeper.keyring.holder_of(_bearer(request))
+    token = desk.office.keyring.holder_of(_bearer(request))
     request.state.caller = token
     if scope not in token.scopes:
         raise AccessRefused(
@@ -100,6 +106,15 @@ async def caller(token: Annotated[Token | None, Depends(admitted)]) -> Token:
     if token is None:
         raise AssertionError
     return token
+
+
+Caller = Annotated[Token, Depends(caller)]
+OneDesk = Annotated[Desk, Depends(desk_of)]
+
+
+def reply(told: Any) -> Response:
+    """A reply in JSON."""
+    return Response(to_json(told), media_type="application/json")
 
 
 def body(model: type[Model]) -> Callable[[Request, Any], Awaitable[Model]]:

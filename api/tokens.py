@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api import present
+from api.present_office import standing_of
 from api.terminal import Folder, TextFormat, day, guarded, write_json
 from budgets.tokens import parts
 from engine.office import Office
@@ -137,7 +138,7 @@ def listed(folder: Folder, form: Annotated[TextFormat, typer.Option("--format")]
     def work() -> None:
         with Office.open(folder) as office:
             found, today = office.keyring.tokens(), office.today()
-            over = {grant.id for grant in office.grants() if grant.revoked is not None or grant.is_over(today)}
+            over = {grant.id for grant in office.grants() if standing_of(grant, today) != "in force"}
         states = [_standing(token, today, over) for token in found]
         if form is TextFormat.JSON:
             write_json({"tokens": [_json(*each) for each in zip(found, states, strict=True)]})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from budgets.refusals import AccessRefused
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Role = Literal["researcher", "agency", "officer", "auditor"]
 Scope = Literal["read", "preview", "ask", "audit", "decide"]
 
-ROLES: tuple[Role, ...] = get_args(Role)
 SCOPES: dict[Role, frozenset[Scope]] = {
     "researcher": frozenset({"read", "preview", "ask"}),
     "agency": frozenset({"read", "preview", "ask"}),

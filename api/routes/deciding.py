@@ -14,14 +14,12 @@ from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
 
 from api import schemas
-from api.asking import Desk, body, caller, desk_of
+from api.asking import Caller, OneDesk, body, reply
 from api.openapi import ANSWERED, asks
 from api.present_office import grant_json, policy_json
-from api.routes.reading import reply
 from budgets.decisions import named
 from budgets.grants import Grant, Terms
 from budgets.loss import nanorho_for
-from budgets.tokens import Token
 from engine.refusals import AccessRefused
 
 if TYPE_CHECKING:
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     from engine.office import Office
 
 router = APIRouter(tags=["deciding"])
-Caller = Annotated[Token, Depends(caller)]
-OneDesk = Annotated[Desk, Depends(desk_of)]
 
 
 @router.get("/v1/policy", responses=ANSWERED, response_model=schemas.Policy)

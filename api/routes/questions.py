@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api import media, schemas
-from api.asking import Desk, body, caller, desk_of
+from api.asking import Caller, Desk, OneDesk, body, reply
 from api.media import Media
 from api.openapi import ANSWERED, RELEASED, asks
 from api.problems import NotUnderstood, TooManyRequests
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
     from engine.release import Release
 
 router = APIRouter(tags=["questions"])
-Caller = Annotated[Token, Depends(caller)]
 Asked = Annotated[schemas.Question, Depends(body(schemas.Question))]
-OneDesk = Annotated[Desk, Depends(desk_of)]
 
 PER_TOKEN = 8
 """One token has an eighth of the places for questions that are answered at once, and two at least."""
@@ -107,7 +104,7 @@ async def explain(request: Request, token: Caller, desk: OneDesk, question: Aske
 def _told(desk: Desk, token: Token, question: schemas.Question, verb: str) -> Response:
     with _turn(desk, token):
         tell = desk.district.preview if verb == "preview" else desk.district.explain
-        return Response(to_json(tell(question.sql, **_fields(token, question))), media_type=Media.JSON.value)
+        return reply(tell(question.sql, **_fields(token, question)))
 
 
 @router.get("/v1/releases/{release_id}", **RELEASED)

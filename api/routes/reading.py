@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Depends
-from pydantic_core import to_json
+from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api import schemas
-from api.asking import Desk, caller, desk_of
+from api.asking import Caller, Desk, OneDesk, reply
 from api.openapi import ANSWERED
 from api.present_office import budget_json
 from budgets.grants import DISTRICT, check_standing
@@ -22,13 +21,6 @@ if TYPE_CHECKING:
     from engine.catalog import Catalog, Table
 
 router = APIRouter(tags=["reading"])
-Caller = Annotated[Token, Depends(caller)]
-OneDesk = Annotated[Desk, Depends(desk_of)]
-
-
-def reply(told: Any) -> Response:
-    """A reply in JSON."""
-    return Response(to_json(told), media_type="application/json")
 
 
 @router.get("/v1/schema", responses=ANSWERED, response_model=schemas.Schema)

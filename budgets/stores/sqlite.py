@@ -62,9 +62,7 @@ class Database:
         self._closed = False
         _DATABASES.add(self)
         address = f"{path.absolute().as_uri()}?mode=rw"
-        self._connection = sqlite3.connect(
-            address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
+        self._connection = _connected(address)
         self._patience_s = BUSY_TIMEOUT_S
         self._reader: sqlite3.Connection | None = None
         for pragma in PRAGMAS:
@@ -194,9 +192,7 @@ class Database:
         if self._reader is None:
             if self._closed:
                 raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
-            self._reader = sqlite3.connect(
-                self._address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
+            self._reader = _connected(self._address)
             self._reader.execute("PRAGMA query_only = ON")
         return self._reader
 
@@ -310,6 +306,10 @@ class _Inside(threading.local):
     """The connection of the transaction that this thread is in."""
 
     connection: sqlite3.Connection | None = None
+
+
+def _connected(address: str) -> sqlite3.Connection:
+    return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
 
 def _begin_reading(connection: sqlite3.Connection) -> None:

@@ -53,11 +53,7 @@ def described(request, pristine, tmp_path_factory):
         "checks": {"positive_data_acceptance": {"expected-statuses": TAKEN}},
     }
     yield schemathesis.openapi.from_asgi("/openapi.json", always(app), config=schemathesis.Config.from_dict(config))
-    desk = app.app.state.desk
-    desk.district.close()
-    desk.office.close()
-    desk.gatekeeper.close()
-    desk.limits.close()
+    app.app.state.desk.close()
 
 
 @pytest.mark.slow

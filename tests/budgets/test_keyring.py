@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -164,3 +166,17 @@ def test_no_secret_is_in_the_ledger(keyring: Keyring, ledger: Ledger, desk: Any)
     assert "token_added" in told
     assert "token_revoked" in told
     assert "Searcher" not in told
+
+
+def test_a_token_is_known_while_a_decision_waits_to_be_written(keyring: Keyring, ledger: Ledger, desk: Any) -> None:
+    """Who is let in does not wait for the lock of whoever writes."""
+    text = keyring.add("R. Searcher", "A. Officer", grant="study")
+    deciding = threading.Thread(target=lambda: ledger.close_district("A. Officer", "a complaint"))
+    with desk.open()._database.writing():
+        deciding.start()
+        time.sleep(0.1)
+        began = time.monotonic()
+        assert keyring.holder_of(text).grant == "study"
+        assert time.monotonic() - began < 0.5
+        assert deciding.is_alive()
+    deciding.join()

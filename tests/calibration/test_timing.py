@@ -64,11 +64,7 @@ class Asker:
         self.headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", b"application/json")]
 
     def close(self):
-        desk = self.app.app.state.desk
-        desk.district.close()
-        desk.office.close()
-        desk.gatekeeper.close()
-        desk.limits.close()
+        self.app.app.state.desk.close()
 
     async def ask(self, bound):
         """Seconds until the answer came, and its noisy counts."""
