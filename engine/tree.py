@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Scalar = int | Fraction | float | str | bool | None
 
@@ -175,6 +175,154 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class Sort:
+    """One term of an ORDER BY within a student's rows."""
+
+    value: Expr
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """One value made of rows of one student.
+
+    Attributes:
+        function: of the non-NULL values of the argument, but for `rows` (how many rows), `first` (the value of the
+            first row by `order`, NULL or not).
+        arg: what it is made of; None for `rows`.
+        order: of `first`.
+        condition: FILTER.
+        span: where it was written.
+    """
+
+    function: Literal[
+        "rows", "count", "distinct", "sum", "avg", "min", "max", "any", "all", "median", "first",
+        "var_samp", "var_pop", "stddev_samp", "stddev_pop",
+    ]  # fmt: skip
+    arg: Expr | None
+    order: tuple[Sort, ...]
+    condition: Expr | None
+    type: Type
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """One value beside each row, made of the rows of the same student and partition: a window.
+
+    Attributes:
+        function: ranks, positions and distributions; values of other rows by position; aggregates over a frame.
+        arg: of all but ranks and `rows`.
+        number: n of NTILE, LAG, LEAD and NTH_VALUE.
+        default: what LAG and LEAD give where there is no such row.
+        partition: besides the owner.
+        order: as it is written; where it leaves rows in doubt, the rest of what is read of a row decides.
+        frame: (`rows` or `range`, first row, last row) relative to the row, None for the partition's end; None for
+            all rows up to this one and its peers, or all rows where there is no order.
+    """
+
+    function: Literal[
+        "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead",
+        "first_value", "last_value", "nth_value",
+        "rows", "count", "sum", "avg", "min", "max", "any", "all",
+    ]  # fmt: skip
+    arg: Expr | None
+    number: int
+    default: Expr | None
+    partition: tuple[Expr, ...]
+    order: tuple[Sort, ...]
+    frame: tuple[Literal["rows", "range"], int | None, int | None] | None
+    type: Type
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """One row for each student and combination of keys: GROUP BY the owner and more, or DISTINCT.
+
+    Attributes:
+        where: conjuncts on the rows that are grouped.
+        keys: the grouping besides the owner, by name.
+        values: what is made of each group, by name.
+    """
+
+    relation: Relation
+    where: tuple[Expr, ...]
+    keys: tuple[tuple[str, Expr], ...]
+    values: tuple[tuple[str, Within], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Windowed:
+    """The rows of a relation with windows beside them, PARTITION BY the owner and more.
+
+    Attributes:
+        where: conjuncts on the rows that windows see.
+        columns: what is visible above of the rows themselves, by name.
+        windows: by name.
+    """
+
+    relation: Relation
+    where: tuple[Expr, ...]
+    columns: tuple[tuple[str, Expr], ...]
+    windows: tuple[tuple[str, Rolling], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One side of a UNION ALL.
+
+    Attributes:
+        columns: in the order of the union's names.
+    """
+
+    relation: Relation
+    where: tuple[Expr, ...]
+    columns: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """The rows of several relations under each other."""
+
+    names: tuple[str, ...]
+    branches: tuple[Branch, ...]
+
+
+Step = Grouped | Windowed | Union
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A step within each student, as it stands in FROM among the tables: it carries the owner and the cohort.
+
+    Attributes:
+        name: unique in the question.
+        step: how its rows are made; its names are known inside it alone.
+    """
+
+    name: str
+    step: Step
+
+    @property
+    def prefix(self) -> str:
+        """What its columns' names in the question begin with."""
+        return f"{self.name}."
+
+    @property
+    def types(self) -> dict[str, Type]:
+        """The types of its columns by their own names."""
+        match self.step:
+            case Grouped(_, _, keys, values):
+                return {name: each.type for name, each in (*keys, *values)}
+            case Windowed(_, _, columns, windows):
+                return {name: each.type for name, each in (*columns, *windows)}
+            case Union(names, branches):
+                return {name: each.type for name, each in zip(names, branches[0].columns, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """The right side of a LEFT JOIN: for each row of what stands left of it the rows that match, or one of NULLs.
 
@@ -185,6 +333,9 @@ class Left:
         columns: what is visible above, by name: expressions within it.
         owned: whether it is joined on the owner; a public table otherwise.
         presence: the name of its owner above, if it has one: NULL where no row matched.
+        once: whether it only tells if some row matches (EXISTS, IN): then no column of it is visible above but
+            `presence`, which is true or false.
+        never_null: comparisons of IN, which must not be unknown.
     """
 
     relation: Relation
@@ -193,20 +344,22 @@ class Left:
     columns: tuple[tuple[str, Expr], ...]
     owned: bool
     presence: str | None
+    once: bool = False
+    never_null: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
     """What a question is asked of: tables joined with one another, then LEFT JOINs one after the other.
 
-    All private tables among the scans are joined on the owner. Conditions of WHERE and of inner ON stand beside it;
-    a LEFT JOIN may be moved behind every inner one, as the rows of one left row depend on that row alone.
+    All private tables and steps among the scans are joined on the owner. Conditions of WHERE and of inner ON stand
+    beside it; a LEFT JOIN may be moved behind every inner one, as the rows of one left row depend on that row alone.
 
     Attributes:
         cohort: the name of the cohort column; every private scan has one and the same, so it has no prefix.
     """
 
-    scans: tuple[Scan, ...]
+    scans: tuple[Scan | Derived, ...]
     lefts: tuple[Left, ...]
     cohort: str
 
@@ -374,22 +527,45 @@ def columns_of(expr: Expr) -> frozenset[str]:
     return frozenset(node.name for node in walk(expr) if isinstance(node, Column))
 
 
-def renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
-    """The same expression over columns of other names."""
+def rebuilt(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The same expression with its direct arguments changed; constants of a list are none."""
     match expr:
-        case Column(name, of):
-            return Column(names[name], of)
-        case Constant():
+        case Column() | Constant():
             return expr
         case Case(branches, default, of):
-            pairs = tuple((renamed(when, names), renamed(then, names)) for when, then in branches)
-            return Case(pairs, renamed(default, names), of)
+            return Case(tuple((change(when), change(then)) for when, then in branches), change(default), of)
         case Logic() | Coalesce():
-            return replace(expr, args=tuple(renamed(arg, names) for arg in expr.args))
+            return replace(expr, args=tuple(map(change, expr.args)))
         case Arithmetic() | Compare():
-            return replace(expr, left=renamed(expr.left, names), right=renamed(expr.right, names))
+            return replace(expr, left=change(expr.left), right=change(expr.right))
         case Not() | IsNull() | Cast() | InList():
-            return replace(expr, arg=renamed(expr.arg, names))
+            return replace(expr, arg=change(expr.arg))
+
+
+def renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
+    """The same expression over columns of other names."""
+    if isinstance(expr, Column):
+        return Column(names[expr.name], expr.type)
+    return rebuilt(expr, lambda part: renamed(part, names))
+
+
+def substituted(expr: Expr, found: Mapping[Expr, Expr]) -> Expr:
+    """The same expression with others in the place of some: the outermost that are known."""
+    if expr in found:
+        return found[expr]
+    return rebuilt(expr, lambda part: substituted(part, found))
+
+
+def within_parts(value: Within) -> tuple[Expr, ...]:
+    """The expressions over rows that a student's value is made of."""
+    found = (value.arg, *(term.value for term in value.order), value.condition)
+    return tuple(part for part in found if part is not None)
+
+
+def rolling_parts(value: Rolling) -> tuple[Expr, ...]:
+    """The expressions over rows that a window is made of."""
+    found = (value.arg, value.default, *value.partition, *(term.value for term in value.order))
+    return tuple(part for part in found if part is not None)
 
 
 def shown(expr: Expr | None) -> str:
@@ -449,18 +625,59 @@ def canonical(expr: Expr) -> str:
 
 def canonical_relation(relation: Relation) -> str:
     """A text that two relations share only if they are equal; of one table its name."""
-    scans = " ".join(
-        f"{scan.name}:{scan.table}" if scan.name != scan.table else scan.table for scan in relation.scans
-    )
+    scans = " ".join(_canonical_scan(scan) for scan in relation.scans)
     if not relation.lefts:
         return scans
     lefts = [
-        f"left {left.owned} {left.presence} ({canonical_relation(left.relation)}"
-        f" [{' '.join(map(canonical, left.where))}] [{' '.join(map(canonical, left.on))}]"
-        f" [{' '.join(f'{_name(name)}={canonical(expr)}' for name, expr in left.columns)}])"
+        f"{'once' if left.once else 'left'} {left.owned} {left.presence} ({canonical_relation(left.relation)}"
+        f" {_every(left.where)} {_every(left.on)} {_named(left.columns)})"
         for left in relation.lefts
     ]
     return f"{scans} {' '.join(lefts)} {relation.cohort}"
+
+
+def _canonical_scan(scan: Scan | Derived) -> str:
+    if isinstance(scan, Scan):
+        return f"{scan.name}:{scan.table}" if scan.name != scan.table else scan.table
+    match scan.step:
+        case Grouped(relation, where, keys, values):
+            made = " ".join(f"{_name(name)}={_canonical_within(value)}" for name, value in values)
+            return f"{scan.name}:(grouped ({canonical_relation(relation)}) {_every(where)} {_named(keys)} [{made}])"
+        case Windowed(relation, where, columns, windows):
+            made = " ".join(f"{_name(name)}={_canonical_rolling(value)}" for name, value in windows)
+            shown = f"({canonical_relation(relation)}) {_every(where)} {_named(columns)} [{made}]"
+            return f"{scan.name}:(windowed {shown})"
+        case Union(names, branches):
+            sides = [
+                f"({canonical_relation(side.relation)}) {_every(side.where)} {_every(side.columns)}" for side in branches
+            ]
+            return f"{scan.name}:(union {' '.join(map(_name, names))} {' '.join(sides)})"
+
+
+def _every(exprs: Iterable[Expr]) -> str:
+    return f"[{' '.join(map(canonical, exprs))}]"
+
+
+def _named(exprs: Iterable[tuple[str, Expr]]) -> str:
+    return f"[{' '.join(f'{_name(name)}={canonical(expr)}' for name, expr in exprs)}]"
+
+
+def _optional(expr: Expr | None) -> str:
+    return "-" if expr is None else canonical(expr)
+
+
+def _sorted(order: Iterable[Sort]) -> str:
+    return f"[{' '.join(f'{canonical(s.value)} {s.descending} {s.nulls_first}' for s in order)}]"
+
+
+def _canonical_within(value: Within) -> str:
+    parts = f"{_optional(value.arg)} {_sorted(value.order)} {_optional(value.condition)}"
+    return f"({value.function} {parts} {value.type.kind}{value.type.scale})"
+
+
+def _canonical_rolling(value: Rolling) -> str:
+    parts = f"{_optional(value.arg)} {value.number} {_optional(value.default)} {_every(value.partition)}"
+    return f"({value.function} {parts} {_sorted(value.order)} {value.frame} {value.type.kind}{value.type.scale})"
 
 
 _TRUE = Constant(value=True, type=BOOLEAN)
