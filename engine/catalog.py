@@ -86,6 +86,7 @@ class Table:
         checks: row conditions that every record fulfils (they are TRUE, not NULL).
         keep_highest: among rows with one unique key the one with the highest value here stays.
         on: whether the table is loaded at all.
+        constants: of what is made of a student's rows, columns that have one value per student.
         rows: of a resolved public table its rows, by column name.
     """
 
@@ -99,6 +100,7 @@ class Table:
     check_texts: tuple[str, ...] = ()
     keep_highest: str | None = None
     on: bool = True
+    constants: frozenset[str] = frozenset()
     rows: tuple[Mapping[str, Any], ...] = ()
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal
 
 from engine import tree
 from engine.early import early
+from engine.froms import Scope, from_clause, in_cohorts, owner_of, plain_table, read_inside, scan_sql, scans_of
 from engine.sql import bounded, double, quoted, sql, units, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from budgets.policy import Population
     from engine.catalog import Catalog
@@ -23,32 +24,8 @@ if TYPE_CHECKING:
     from engine.plan import Centred, Statistic
 
 KEYS_TABLE = "homeroom_keys"
-OWNER = "homeroom_owner"
-"""The owner column as every private table of the vault has it."""
-
-RESEARCH = "homeroom_research"
-"""Whether a student is in research statistics, as every private table of the vault has it: false after an opt-out."""
-
 PLACED_GROUPS_MAX = 1_000
 """Up to so many groups are put in their places after the rows are fetched, which saves the database a join."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose rows a statement may read.
-
-    Attributes:
-        cohorts: those that are charged, in order.
-        population: `research`, or `mandated` for everybody.
-    """
-
-    cohorts: tuple[int, ...]
-    population: Population
-
-    def condition(self, catalog: Catalog) -> str:
-        """SQL: whether a row of a private table is within it."""
-        everybody = self.population == "mandated"
-        return _in_cohorts(catalog.cohort, self.cohorts) + ("" if everybody else f" AND {RESEARCH}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +90,13 @@ def _joined(
     relation, keys = statistics[0].relation, statistics[0].keys
     inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
     own, measured = _measured(catalog, statistics, common, scope.cohorts)
+    alone = plain_table(relation) is not None
     outer = [*(f"k{i}" for i in range(len(keys.columns))), *(f"{text} AS s{p}" for p, text in enumerate(measured))]
     inner += own
     if any(statistic.students for statistic in statistics):
         inner.append(f"{owner_of(catalog, relation)} AS owner")
-    conditions = [scope.condition(catalog), *(sql(condition) for condition in common)]
+    within = scope.condition(catalog) if alone else in_cohorts(relation.cohort, scope.cohorts)
+    conditions = [within, *(sql(condition) for condition in common)]
     source = from_clause(catalog, relation, scope, read)
     scan = f"SELECT {', '.join(inner) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
     return f"SELECT {', '.join(outer)} FROM ({scan}) AS scan"
@@ -135,13 +114,13 @@ def _counted(
     keys = statistics[0].keys
     by = [quoted(name) for name in first.by]
     own, measured = _measured(catalog, statistics, common, scope.cohorts)
-    conditions = [scope.condition(catalog), *(sql(condition) for condition in first.within)]
+    conditions = [in_cohorts(first.owned.cohort, scope.cohorts), *(sql(condition) for condition in first.within)]
     source = from_clause(catalog, first.owned, scope, read)
     scan = f"SELECT {', '.join([*by, *own]) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
     counts = [*by, *(f"{text} AS n{position}" for position, text in enumerate(measured))]
     grouped = f" GROUP BY {', '.join(by)}" if by else ""
     counted = f"(SELECT {', '.join(counts)} FROM ({scan}) AS scan{grouped}) AS counted"
-    public = [_scan(catalog, first.owned, scan, scope, read) for scan in first.public]
+    public = [scan_sql(catalog, first.owned, scan, scope, read) for scan in first.public]
     inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
     inner += [f"n{position}" for position in range(len(statistics))]
     above = " AND ".join(sql(condition) for condition in first.above) or "TRUE"
@@ -188,17 +167,12 @@ def reads(catalog: Catalog, statistics: Sequence[Statistic]) -> dict[str, frozen
     found: dict[str, frozenset[str]] = {}
     for statistic in statistics:
         used = _read(statistic.relation, statistic.keys, [statistic])
-        for scan in _scans(statistic.relation):
+        for scan in scans_of(statistic.relation):
             table = catalog.tables[scan.table]
             if not table.public:
                 names = {name for name in table.columns if f"{scan.prefix}{name}" in used}
                 found[scan.table] = found.get(scan.table, frozenset()) | names - {catalog.owner, catalog.cohort}
     return found
-
-
-def _scans(relation: tree.Relation) -> list[tree.Scan]:
-    """Every scan of a relation, those of LEFT JOINs as well."""
-    return [*relation.scans, *(scan for left in relation.lefts for scan in _scans(left.relation))]
 
 
 def _read(relation: tree.Relation, keys: KeyList, statistics: Sequence[Statistic]) -> frozenset[str]:
@@ -209,105 +183,12 @@ def _read(relation: tree.Relation, keys: KeyList, statistics: Sequence[Statistic
         if statistic.centred is not None:
             used.append(statistic.centred.arg)
     found = frozenset().union(*map(tree.columns_of, used))
-    return found | _read_inside(relation, found)
-
-
-def _read_inside(relation: tree.Relation, above: frozenset[str]) -> frozenset[str]:
-    """Names of the columns that the LEFT JOINs of a relation use, given those that are used above it."""
-    on = [condition for left in relation.lefts for condition in left.on]
-    found = above.union(*map(tree.columns_of, on))
-    for left in relation.lefts:
-        inside = [*left.where, *(expr for name, expr in left.columns if name in found)]
-        found |= frozenset().union(*map(tree.columns_of, inside))
-        found |= _read_inside(left.relation, found)
-    return found
-
-
-def from_clause(catalog: Catalog, relation: tree.Relation, scope: Scope, read: Collection[str] | None = None) -> str:
-    """The FROM of a relation, every private table of it restricted to a scope, but for one that stands alone.
-
-    Columns have the names that expressions know them by. Of inner joins only the owner's equality stands here.
-
-    Args:
-        catalog: declares the tables.
-        relation: what is read.
-        scope: whose rows are read.
-        read: names of the columns that are used; all if not given.
-    """
-    if not relation.scans[0].prefix:
-        return quoted(relation.scans[0].table)
-    parts: list[str] = []
-    for scan in _owned_first(catalog, relation):
-        own = _scan(catalog, relation, scan, scope, read)
-        if not parts:
-            parts.append(own)
-        elif catalog.tables[scan.table].public:
-            parts.append(f"CROSS JOIN {own}")
-        else:
-            parts.append(f"JOIN {own} ON {quoted(f'{scan.name}.{OWNER}')} = {owner_of(catalog, relation)}")
-    for position, left in enumerate(relation.lefts):
-        on = _on(left, owner_of(catalog, relation))
-        parts.append(f"LEFT JOIN {_right(catalog, left, scope, read)} AS right{position} ON {on}")
-    return " ".join(parts)
-
-
-def _owned_first(catalog: Catalog, relation: tree.Relation) -> list[tree.Scan]:
-    return sorted(relation.scans, key=lambda scan: catalog.tables[scan.table].public)
-
-
-def _home(catalog: Catalog, relation: tree.Relation) -> tree.Scan:
-    """The first private table, whose owner is the relation's."""
-    return _owned_first(catalog, relation)[0]
-
-
-def owner_of(catalog: Catalog, relation: tree.Relation) -> str:
-    """The owner of a relation's rows."""
-    home = _home(catalog, relation)
-    return quoted(f"{home.name}.{OWNER}" if home.prefix else OWNER)
-
-
-def _scan(
-    catalog: Catalog,
-    relation: tree.Relation,
-    scan: tree.Scan,
-    scope: Scope,
-    read: Collection[str] | None,
-) -> str:
-    """One table with its columns under their names in the question."""
-    table = catalog.tables[scan.table]
-    own = [name for name, column in table.columns.items() if column.on and (table.public or name != catalog.cohort)]
-    full = {name: f"{scan.prefix}{name}" for name in own}
-    names = {name: found for name, found in full.items() if read is None or found in read}
-    where = ""
-    if not table.public:
-        first = scan == _home(catalog, relation)
-        names |= {OWNER: f"{scan.name}.{OWNER}"}
-        names |= {catalog.cohort: relation.cohort, RESEARCH: RESEARCH} if first else {}
-        where = f" WHERE {scope.condition(catalog)}"
-    columns = ", ".join(f"{quoted(name)} AS {quoted(full)}" for name, full in names.items())
-    return f"(SELECT {columns or '1 AS one'} FROM {quoted(table.name)}{where}) AS {quoted(scan.name)}"
-
-
-def _right(catalog: Catalog, left: tree.Left, scope: Scope, read: Collection[str] | None) -> str:
-    """The right side of a LEFT JOIN, with what is visible of it above."""
-    visible = [(name, expr) for name, expr in left.columns if read is None or name in read]
-    columns = [f"{sql(expr)} AS {quoted(name)}" for name, expr in visible]
-    if left.presence is not None:
-        columns.append(f"{owner_of(catalog, left.relation)} AS {quoted(left.presence)}")
-    where = " AND ".join(sql(condition) for condition in left.where) or "TRUE"
-    source = from_clause(catalog, left.relation, scope, read)
-    return f"(SELECT {', '.join(columns) or '1 AS one'} FROM {source} WHERE {where})"
-
-
-def _on(left: tree.Left, owner: str) -> str:
-    """The ON of a LEFT JOIN: of students it joins each to none but themselves."""
-    own = [] if left.presence is None else [f"{quoted(left.presence)} = {owner}"]
-    return " AND ".join([*own, *(sql(condition) for condition in left.on)]) or "TRUE"
+    return found | read_inside(relation, found)
 
 
 def _tables(relation: tree.Relation) -> frozenset[str]:
     """Every table a relation reads."""
-    return frozenset(scan.table for scan in _scans(relation))
+    return frozenset(scan.table for scan in scans_of(relation))
 
 
 def _placed(aggregated: str, keys: int, statistics: int) -> str:
@@ -334,15 +215,8 @@ def _flag(statistic: Statistic, common: tuple[tree.Expr, ...], cohorts: tuple[in
     shared = {tree.canonical(condition) for condition in common}
     own = [sql(condition) for condition in statistic.conditions if tree.canonical(condition) not in shared]
     if tuple(statistic.cohorts) != cohorts:
-        own.insert(0, _in_cohorts(cohort, statistic.cohorts))
+        own.insert(0, in_cohorts(cohort, statistic.cohorts))
     return " AND ".join(own) if own else None
-
-
-def _in_cohorts(cohort: str, cohorts: Iterable[int]) -> str:
-    years = sorted(cohorts)
-    if years == list(range(years[0], years[-1] + 1)):
-        return f"{quoted(cohort)} BETWEEN {years[0]} AND {years[-1]}"
-    return f"{quoted(cohort)} IN ({', '.join(map(str, years))})"
 
 
 # -- what a row contributes

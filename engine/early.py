@@ -51,8 +51,11 @@ def early(catalog: Catalog, statistics: Sequence[Statistic], common: Sequence[tr
         common: the conditions they share.
     """
     relation, keys = statistics[0].relation, statistics[0].keys
-    public = tuple(scan for scan in relation.scans if catalog.tables[scan.table].public)
-    scans = tuple(scan for scan in relation.scans if scan not in public)
+    tables = tuple(scan for scan in relation.scans if isinstance(scan, tree.Scan))
+    if len(tables) < len(relation.scans):
+        return None  # a step has counted each student's rows already
+    public = tuple(scan for scan in tables if catalog.tables[scan.table].public)
+    scans = tuple(scan for scan in tables if scan not in public)
     if not public or not scans or relation.lefts or any(statistic.students for statistic in statistics):
         return None
     own = {

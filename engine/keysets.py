@@ -170,7 +170,8 @@ def _too_many(size: int) -> QueryRefused:
 
 def _public(frame: Frame) -> list[tuple[Scan, Mapping[str, str]]]:
     """The public tables of a relation and the names of their columns in the question."""
-    return [(scan, frame.names[scan.name]) for scan in frame.relation.scans if frame.table(scan).public]
+    scans = [scan for scan in frame.relation.scans if isinstance(scan, tree.Scan) and frame.table(scan).public]
+    return [(scan, frame.names[scan.name]) for scan in scans]
 
 
 def _equals(where: Sequence[Expr]) -> dict[str, frozenset[str]]:

@@ -12,7 +12,7 @@ from sqlglot import exp
 from engine.above import Above, aggregates, outer
 from engine.expressions import Named, Scope, condition
 from engine.refusals import QueryRefused
-from engine.relations import read
+from engine.relations import all_used, read
 from engine.released import combined
 from engine.selected import group_keys, resolve, selected_columns, whole_number
 from engine.source import Source
@@ -97,6 +97,7 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
             accepted="an aggregate such as COUNT(*), or GROUP BY",
         )
     orders = () if order is None else _order(above, order, selected, items)
+    all_used(source, asked.ctes)
     return Query(
         relation=asked.relation,
         where=asked.where,

@@ -230,7 +230,12 @@ class _Planner:
 
     def part(self, query: tree.Query) -> Plan:
         """The plan of one aggregate SELECT; what it measures is collected for the whole."""
-        self.query, self.frame = query, frame_of(self.catalog, query.relation)
+        try:
+            self.query, self.frame = query, frame_of(self.catalog, query.relation)
+        except QueryRefused as refusal:
+            raise self.source.refusal(
+                refusal.code, refusal.message, refusal.span, accepted=refusal.accepted
+            ) from None
         self.known = self.frame.known
         self.contributions: dict[tuple[tree.Expr, ...], Contribution] = {}
         self.prove_relation()
@@ -309,8 +314,12 @@ class _Planner:
     def prove_relation(self) -> None:
         """Prove WHERE and ON, and that a student has a number of rows that is known and can be worked with."""
         self.prove(self.query.where, None)
-        self.prove_rights(self.frame)
-        rows = proof(self.frame, self.query.where, self.known).rows
+        self.prove_inside(self.frame)
+        self.prove_rows(self.frame, self.query.where, self.known)
+
+    def prove_rows(self, frame: Frame, where: Sequence[tree.Expr], known: Mapping[str, Range]) -> None:
+        """Prove that a student has not too many rows to be worked with."""
+        rows = proof(frame, where, known).rows
         if rows > JOINED_ROWS_MAX:
             raise QueryRefused(
                 "too_large",
@@ -318,14 +327,44 @@ class _Planner:
                 accepted=f"at most {JOINED_ROWS_MAX:,}: an equality on more columns, such as school_year",
             )
 
+    def prove_inside(self, frame: Frame) -> None:
+        """Prove what stands inside steps and LEFT JOINs."""
+        for scan in frame.relation.scans:
+            if isinstance(scan, tree.Derived):
+                self.prove_step(scan.step, frame.inside[scan.name])
+        self.prove_rights(frame)
+
+    def prove_step(self, step: tree.Step, frames: Sequence[Frame]) -> None:
+        """Prove that what a step computes fits on every row it is made of, and above it."""
+        match step:
+            case tree.Grouped(_, where, keys, values):
+                exprs = [*(key for _, key in keys), *(part for _, v in values for part in tree.within_parts(v))]
+                sides = [(where, exprs)]
+            case tree.Windowed(_, where, columns, windows):
+                exprs = [*(c for _, c in columns), *(part for _, w in windows for part in tree.rolling_parts(w))]
+                sides = [(where, exprs)]
+            case tree.Union(_, branches):
+                sides = [(branch.where, list(branch.columns)) for branch in branches]
+        for (where, exprs), frame in zip(sides, frames, strict=True):
+            self.prove_inside(frame)
+            self.prove((*where, *exprs), None, frame.known)
+            self.prove_rows(frame, where, frame.known)
+
     def prove_rights(self, frame: Frame) -> None:
         """Prove what stands inside LEFT JOINs, on every row that their ON is tried on."""
         for left, matched in zip(frame.relation.lefts, frame.lefts, strict=True):
             inside = matched.frame.known
-            self.prove_rights(matched.frame)
+            self.prove_inside(matched.frame)
             self.prove((*left.where, *(expr for _, expr in left.columns)), None, inside)
             visible = {name: evaluate(expr, inside) for name, expr in left.columns}
             self.prove(left.on, None, {**frame.known, **inside, **visible})
+            for compared in left.never_null:
+                if evaluate(compared, {**frame.known, **inside, **visible}).nullable:
+                    raise QueryRefused(
+                        "unsupported",
+                        "IN over a subquery compares what can be NULL, and then is neither true nor false.",
+                        accepted="EXISTS (SELECT 1 FROM … WHERE …) with the comparison written out, or IS NOT NULL",
+                    )
 
     def prove(
         self, exprs: Sequence[tree.Expr], span: tree.Span | None, known: Mapping[str, Range] | None = None

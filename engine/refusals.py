@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from budgets.refusals import (
     AccessRefused,
@@ -29,7 +30,13 @@ __all__ = [
 
 
 class QueryRefused(Refusal):
-    """The SQL cannot be answered as written; the question cost nothing."""
+    """The SQL cannot be answered as written; the question cost nothing.
+
+    Attributes:
+        span: where in the text it belongs, as long as it does not say so itself.
+    """
+
+    span: Any = None
 
 
 class CatalogRefused(Refusal):

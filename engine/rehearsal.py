@@ -25,8 +25,8 @@ import pyarrow as pa
 
 from engine import tree
 from engine.analysis.intervals import assume, declared_environment, evaluate, holds, listed
-from engine.compile import OWNER
 from engine.expressions import MAGNITUDE_MAX
+from engine.froms import OWNER
 from engine.sql import quoted, sql
 from engine.vault import ARROW, Vault, create_statement, locks, scaled, stored_columns
 

@@ -1,7 +1,9 @@
-"""FROM → Relation: tables, subqueries and CTEs without aggregation, inner joins and LEFT JOINs, as one flat relation.
+"""FROM → Relation: tables, subqueries and CTEs, inner joins and LEFT JOINs, as one flat relation.
 
-Subqueries are merged into the question: their columns are what they stand for, their conditions go to WHERE. So a
-CTE, a subquery and the same written directly are one question. Every private table must be joined on the owner.
+Subqueries without aggregation are merged into the question: their columns are what they stand for, their conditions
+go to WHERE. So a CTE, a subquery and the same written directly are one question. A subquery that groups each
+student's rows, or looks along them, becomes a step that stands among the tables. Every private table must be joined
+on the owner.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import tree
-from engine.expressions import Named, Scope, comparison, condition, convert
+from engine.expressions import Named, Scope, cast, comparison, condition, convert
+from engine.selected import resolve
 from engine.source import nearest
-from engine.tree import Left, Relation, Scan
+from engine.steps import Stage, has_aggregate, has_window, own_name
+from engine.tree import Branch, Derived, Grouped, Left, Relation, Scan, Union, Windowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,21 +28,20 @@ if TYPE_CHECKING:
     from engine.source import Source
 
 SCANS_MAX = 6
-"""Most tables one question may join."""
+"""Most tables that may be joined with one another on one level of a question."""
+
+TABLES_MAX = 20
+"""Most tables, steps and sides of a UNION that a question may be made of, each time they are named."""
 
 _CLAUSES = {
-    "distinct": "DISTINCT",
-    "having": "HAVING",
-    "group": "GROUP BY",
     "order": "ORDER BY",
     "windows": "WINDOW",
-    "qualify": "QUALIFY",
     "limit": "LIMIT",
     "offset": "OFFSET",
     "sample": "Sampling",
-    "with_": "WITH",
 }
-_CROSSING = {"distinct", "windows", "qualify", "limit", "offset", "sample"}
+_CROSSING = {"limit", "offset", "sample"}
+_STEPS = ("group", "having", "qualify", "distinct")
 
 
 @dataclass(slots=True)
@@ -48,14 +51,21 @@ class _Room:
     Attributes:
         right: whether it is a right side, whose cohort column has a name of its own: it is NULL where no row matched.
         persons: of each private scan the name of the first one it is joined to on the owner.
+        tied: of a correlated subquery, whether it is joined on the owner with what it stands in.
     """
 
     right: bool
-    scans: list[Scan] = field(default_factory=list)
+    scans: list[Scan | Derived] = field(default_factory=list)
     lefts: list[Left] = field(default_factory=list)
     conjuncts: list[tree.Expr] = field(default_factory=list)
     persons: dict[str, str] = field(default_factory=dict)
     cohort: str | None = None
+    tied: bool = False
+
+    @property
+    def relation(self) -> Relation:
+        """What has been joined so far."""
+        return Relation(tuple(self.scans), tuple(self.lefts), self.cohort or "")
 
     def link(self, one: str, other: str) -> None:
         """Two private scans are joined on the owner, and all that were joined to either."""
@@ -69,11 +79,20 @@ class Read:
 
     Attributes:
         where: the conjuncts of WHERE and inner ON.
+        scope: the names of what is asked; conditions on subqueries that are made in it join the relation.
+        ctes: what WITH names.
     """
 
-    relation: Relation
+    room: _Room
+    catalog: Catalog
     where: tuple[tree.Expr, ...]
     scope: Scope
+    ctes: Mapping[str, Cte]
+
+    @property
+    def relation(self) -> Relation:
+        """What is asked of, with all that has been made in the scope so far."""
+        return replace(self.room.relation, cohort=self.catalog.cohort)
 
 
 def read(source: Source, node: exp.Select, catalog: Catalog, known: Mapping[str, Cte] | None = None) -> Read:
@@ -89,16 +108,13 @@ def read(source: Source, node: exp.Select, catalog: Catalog, known: Mapping[str,
         QueryRefused: whatever is not accepted in FROM, or joins students with one another.
     """
     found = ctes_of(source, node.args.get("with_")) if known is None else known
-    reader = _Reader(source, catalog, qualified=_joins(node, found))
+    reader = _Reader(source, catalog, qualified=_many(source, node, found))
     room = _Room(right=False)
     scope = reader.select(room, node, found)
-    if known is None:
-        all_used(source, found)
-    private = [scan for scan in room.scans if not catalog.tables[scan.table].public]
+    private = [scan for scan in room.scans if not reader.is_public(scan)]
     if not private:
         raise reader.only_public(room.scans[0], node.args["from_"])
-    relation = Relation(tuple(room.scans), tuple(room.lefts), catalog.cohort)
-    return Read(relation, tree.conjuncts(room.conjuncts), scope)
+    return Read(room, catalog, tree.conjuncts(room.conjuncts), scope, found)
 
 
 @dataclass(slots=True)
@@ -146,15 +162,31 @@ def alias_of(source: Source, node: exp.TableAlias | None) -> str:
     return "" if this is None else str(this.name.lower())
 
 
-def _joins(node: exp.Expr, ctes: Mapping[str, Cte]) -> bool:
-    """Whether a SELECT joins anything, in the subqueries and CTEs it reads too: if not, it reads one table."""
+def _many(source: Source, node: exp.Expr, ctes: Mapping[str, Cte]) -> bool:
+    """Whether a SELECT reads more than one plain table, in the subqueries and CTEs it reads too."""
+    top = True
     while isinstance(node, exp.Select) and node.args.get("from_") is not None:
-        if node.args.get("joins"):
+        own = [part for name, part in node.args.items() if name not in ("from_", "with_")]
+        parts = [each for part in own for each in (part if isinstance(part, list) else [part])]
+        nested = any(isinstance(part, exp.Expr) and part.find(exp.Query) is not None for part in parts)
+        if node.args.get("joins") or nested or (not top and steps_of(node)):
             return True
+        ctes = ctes_of(source, node.args["with_"], ctes) if node.args.get("with_") and not top else ctes
         this = node.args["from_"].this
         cte = ctes.get(this.name.lower()) if isinstance(this, exp.Table) else None
-        node, ctes = (this.this, ctes) if cte is None else (cte.node, cte.earlier)
-    return False
+        node, ctes, top = (this.this, ctes, False) if cte is None else (cte.node, cte.earlier, False)
+    return isinstance(node, exp.SetOperation)
+
+
+def steps_of(node: exp.Select) -> bool:
+    """Whether a subquery is made in a step of its own: it groups, looks along rows, or leaves out doubles."""
+    return any(node.args.get(clause) for clause in _STEPS) or any(
+        has_aggregate(part) or has_window(part) for part in node.expressions
+    )
+
+
+Shape = list[tuple[str, "tree.Expr | Named"]]
+"""The columns of a subquery in order; a relation stands for its owner."""
 
 
 @dataclass(slots=True)
@@ -165,15 +197,26 @@ class _Reader:
     catalog: Catalog
     qualified: bool
     taken: Counter[str] = field(default_factory=Counter)
+    given: set[str] = field(default_factory=set)
     written: Counter[str] = field(default_factory=Counter)
 
     # -- clauses
 
-    def select(self, room: _Room, node: exp.Select, ctes: Mapping[str, Cte]) -> Scope:
+    def select(self, room: _Room, node: exp.Select, ctes: Mapping[str, Cte], outer: Scope | None = None) -> Scope:
         """Take in FROM, joins and WHERE of a SELECT; the names its expressions may use."""
         (from_this,) = self.source.consume(node.args["from_"], "this")
         earlier = set(room.persons)
-        scope = Scope(self.source, [self.part(room, from_this, ctes)], self.catalog.owner, written=self.written)
+
+        made: dict[tuple[int, exp.Expr], tree.Expr] = {}  # what is written twice, as in SELECT and GROUP BY, is one
+
+        def subquery(scope: Scope, node: exp.Expr) -> tree.Expr:
+            key = len(scope.relations), node
+            if key not in made:
+                made[key] = self.once(room, scope, node, ctes)
+            return made[key]
+
+        first = self.part(room, from_this, ctes)
+        scope = Scope(self.source, [first], self.catalog.owner, outer=outer, subquery=subquery, written=self.written)
         for join in node.args.get("joins") or ():
             scope = self.join(room, scope, join, ctes)
         where = node.args.get("where")
@@ -181,6 +224,10 @@ class _Reader:
             (this,) = self.source.consume(where, "this")
             room.conjuncts += self.conjuncts(room, scope, this)
         self.one_person(room, earlier, node.args["from_"])
+        if len(room.scans) > SCANS_MAX:
+            raise self.source.refusal(
+                "too_large", "Too many tables.", node.args["from_"], accepted=f"at most {SCANS_MAX} joined"
+            )
         return scope
 
     # -- one relation
@@ -222,13 +269,7 @@ class _Reader:
                 node,
                 accepted=f"one of {', '.join(names)}",
             )
-        self.taken[table.name] += 1
-        number = self.taken[table.name]
-        if self.taken.total() > SCANS_MAX:
-            raise self.source.refusal("too_large", "Too many tables.", node, accepted=f"at most {SCANS_MAX}")
-        name = table.name if number == 1 else f"{table.name}_{number}"
-        while number > 1 and name in catalog.tables:
-            name += "_"
+        name = self.fresh(table.name, node)
         scan = Scan(name, table.name, f"{name}." if self.qualified else "")
         room.scans.append(scan)
         off = frozenset(column for column, declared in table.columns.items() if not declared.on)
@@ -238,6 +279,34 @@ class _Reader:
             return named
         room.persons[name] = name
         return replace(named, owners=frozenset({catalog.owner.lower()}), person=name)
+
+    @property
+    def cohort(self) -> tree.Column:
+        """The cohort as it is known within steps: every one hands it on under its own name."""
+        return tree.Column(self.catalog.cohort, tree.INTEGER)
+
+    @property
+    def reserved(self) -> set[str]:
+        """Names that no made column of a step may have."""
+        return {self.catalog.cohort, self.catalog.owner}
+
+    def fresh(self, name: str, node: exp.Expr) -> str:
+        """A name that no other table or step of the question has."""
+        self.taken[name] += 1
+        if self.taken.total() > TABLES_MAX:
+            raise self.source.refusal(
+                "too_large", "Too many tables and steps.", node, accepted=f"at most {TABLES_MAX} in a question"
+            )
+        number = self.taken[name]
+        found = name if number == 1 else f"{name}_{number}"
+        while found in self.given or (found in self.catalog.tables and found != name):
+            found += "_"
+        self.given.add(found)
+        return found
+
+    def is_public(self, scan: Scan | Derived) -> bool:
+        """Whether it is a public table."""
+        return isinstance(scan, Scan) and self.catalog.tables[scan.table].public
 
     def columns(self, room: _Room, scan: Scan, table: Table) -> dict[str, tree.Expr]:
         """The columns of a scan; the cohort of all private scans of a room is one column."""
@@ -252,51 +321,486 @@ class _Reader:
             found[self.catalog.cohort] = tree.Column(room.cohort, tree.INTEGER)
         return found
 
-    def derived(self, room: _Room, node: exp.Expr, name: str, ctes: Mapping[str, Cte], place: exp.Expr) -> Named:
-        """A subquery without aggregation: its columns stand for expressions of the tables in it."""
+    def derived(
+        self,
+        room: _Room,
+        node: exp.Expr,
+        name: str,
+        ctes: Mapping[str, Cte],
+        place: exp.Expr,
+    ) -> Named:
+        """A subquery under its name: its columns stand for expressions of what it is made of."""
         source = self.source
-        if type(node) is not exp.Select:
-            raise source.refusal(
-                "unsupported", "This is not accepted in FROM.", place, accepted="a table, or a SELECT of one"
-            )
-        for clause, what in _CLAUSES.items():
-            if node.args.get(clause):
-                code: Any = "crosses_students" if clause in _CROSSING else "unsupported"
-                raise source.refusal(
-                    code,
-                    f"{what} is not accepted in a subquery.",
-                    place,
-                    accepted="a subquery with SELECT, FROM, joins and WHERE alone",
-                )
-        expressions, *_ = source.consume(node, "expressions", "from_", "joins", "where")
-        if node.args.get("from_") is None:
-            raise source.refusal("syntax", "A subquery names no table.", place, accepted="SELECT … FROM a table")
-        scope = self.select(room, node, ctes)
+        shape, off = self.shape(room, node, ctes, place)
         columns: dict[str, tree.Expr] = {}
         owners: dict[str, Named] = {}
-        for written, expression in self.projected(scope, expressions or ()):
+        for written, expression in shape:
             column = written.lower()
             if column in columns or column in owners:
                 raise source.refusal(
                     "syntax", f"Two columns of a subquery are called {written}.", place, accepted="an alias for one"
+                )
+            if not column:
+                raise source.refusal(
+                    "syntax", "A column of a subquery needs a name.", place, accepted="expression AS name"
                 )
             if isinstance(expression, Named):
                 owners[column] = expression
             else:
                 columns[column] = expression
         if any(carrier.presence is not None for carrier in owners.values()):
-            raise source.refusal(
-                "owner_exposed",
-                f"A subquery can carry {self.catalog.owner} of the left side of its LEFT JOIN only.",
-                place,
-                accepted=f"{self.catalog.owner} of the left side",
-            )
+            raise self.left_owner(place)
         person = next((carrier.person for carrier in owners.values()), None)
-        off = frozenset().union(*(named.off for named in scope.relations))
         return Named(name, columns, frozenset(owners), person, None, off)
 
+    def left_owner(self, place: exp.Expr) -> Exception:
+        return self.source.refusal(
+            "owner_exposed",
+            f"A subquery can carry {self.catalog.owner} of the left side of its LEFT JOIN only.",
+            place,
+            accepted=f"{self.catalog.owner} of the left side",
+        )
+
+    def shape(
+        self, room: _Room, node: exp.Expr, ctes: Mapping[str, Cte], place: exp.Expr
+    ) -> tuple[Shape, frozenset[str]]:
+        """The columns of a subquery, and the names in it that are switched off."""
+        source = self.source
+        while isinstance(node, exp.Subquery | exp.Paren):
+            (node,) = source.consume(node, "this")
+        if node.args.get("with_"):
+            own = ctes_of(source, node.args["with_"], ctes)
+            found = self.shape_of(room, node, own, place)
+            all_used(source, {name: cte for name, cte in own.items() if ctes.get(name) is not cte})
+            return found
+        return self.shape_of(room, node, ctes, place)
+
+    def shape_of(
+        self, room: _Room, node: exp.Expr, ctes: Mapping[str, Cte], place: exp.Expr
+    ) -> tuple[Shape, frozenset[str]]:
+        source = self.source
+        if isinstance(node, exp.SetOperation):
+            return self.united(room, node, ctes, place)
+        if type(node) is not exp.Select:
+            raise source.refusal(
+                "unsupported", "This is not accepted in FROM.", place, accepted="a table, or a SELECT of one"
+            )
+        self.no_clauses(node, place)
+        if node.args.get("from_") is None:
+            raise source.refusal("syntax", "A subquery names no table.", place, accepted="SELECT … FROM a table")
+        if steps_of(node):
+            return self.stepped(room, node, ctes, place)
+        expressions, *_ = source.consume(node, "expressions", "from_", "joins", "where", "with_")
+        scope = self.select(room, node, ctes)
+        return list(self.projected(scope, expressions or ())), _off(scope)
+
+    def no_clauses(self, node: exp.Expr, place: exp.Expr) -> None:
+        """Refuse the clauses that no subquery may have."""
+        for clause, what in _CLAUSES.items():
+            if node.args.get(clause):
+                code: Any = "crosses_students" if clause in _CROSSING else "unsupported"
+                raise self.source.refusal(
+                    code,
+                    f"{what} is not accepted in a subquery.",
+                    place,
+                    accepted="a subquery without it; of a student's rows, ROW_NUMBER() OVER (PARTITION BY "
+                    f"{self.catalog.owner} ORDER BY …) tells which to keep",
+                )
+
+    # -- steps within each student
+
+    def stepped(
+        self, room: _Room, node: exp.Select, ctes: Mapping[str, Cte], place: exp.Expr
+    ) -> tuple[Shape, frozenset[str]]:
+        """A subquery that groups each student's rows or looks along them: one, two or three steps on each other."""
+        source = self.source
+        names = ("expressions", "group", "having", "qualify", "distinct", "from_", "joins", "where", "with_")
+        expressions, group, having, qualify, distinct, *_ = source.consume(node, *names)
+        expressions = expressions or []
+        inner = _Room(right=False)
+        scope = self.select(inner, node, ctes)
+        if not inner.persons:
+            raise self.only_public(inner.scans[0], place)
+        parts = [*expressions, *([] if qualify is None else [qualify])]
+        grouping = group is not None or having is not None or any(map(has_aggregate, parts))
+        stage = Stage(
+            self.fresh("per_student", node) if grouping else None,
+            self.fresh("along", node) if any(map(has_window, parts)) else None,
+        )
+        keys = self.group_keys(scope, stage, group, expressions, place) if grouping else ()
+        aliases: dict[str, tree.Expr] = {}
+        above = replace(scope, stage=stage, aliases=aliases)
+        shape: Shape = []
+        for written, expression in self.projected(above, expressions):
+            value = expression if isinstance(expression, Named) else self.settled(stage, expression, written, place)
+            if not isinstance(value, Named):
+                aliases.setdefault(written.lower(), value)
+            elif value.presence is not None:
+                raise self.left_owner(place)
+            shape.append((written, value))
+        waiting = self.conditions(above, stage, having, "HAVING", windows=False)
+        last = self.conditions(above, stage, qualify, "QUALIFY", windows=True)
+        relation, where = inner.relation, tree.conjuncts(inner.conjuncts)
+        if stage.grouped is not None:
+            step = Derived(stage.grouped, Grouped(relation, where, keys, tuple(stage.values.items())))
+            relation, where = Relation((step,), (), self.catalog.cohort), tree.conjuncts(waiting)
+        if stage.windowed is not None:
+            exprs = [*(e for _, e in shape if not isinstance(e, Named)), *last]
+            relation, where, exprs = self.along(stage, relation, where, exprs, last)
+            plain = iter(exprs)
+            shape = [(name, e if isinstance(e, Named) else next(plain)) for name, e in shape]
+        if distinct is not None:
+            relation, where, shape = self.distinct(relation, where, shape, distinct, place)
+        return self.placed(room, relation, where, shape), _off(scope)
+
+    def settled(self, stage: Stage, expr: tree.Expr, written: str, place: exp.Expr) -> tree.Expr:
+        """An expression above the grouping, in which no column of single rows is left."""
+        found = stage.settled(expr)
+        loose = stage.loose(found)
+        if loose:
+            raise self.source.refusal(
+                "unsupported",
+                f"{written or loose[0]} stands outside an aggregate and is not in GROUP BY.",
+                place,
+                accepted="it in GROUP BY or in an aggregate; ANY_VALUE where it is the same for a student",
+            )
+        return found
+
+    def conditions(
+        self, above: Scope, stage: Stage, clause: exp.Expr | None, word: str, *, windows: bool
+    ) -> list[tree.Expr]:
+        """The conjuncts of HAVING or QUALIFY."""
+        if clause is None:
+            return []
+        (this,) = self.source.consume(clause, "this")
+        found = []
+        for part in _conjunct_nodes(this):
+            made = self.settled(stage, condition(above, part), word, clause)
+            along = () if stage.windowed is None else (f"{stage.windowed}.",)
+            if not windows and along and any(name.startswith(along) for name in tree.columns_of(made)):
+                raise self.source.refusal(
+                    "unsupported", "HAVING comes before windows.", part, accepted="QUALIFY instead of HAVING"
+                )
+            found.append(made)
+        if windows and stage.windowed is None:
+            raise self.source.refusal(
+                "unsupported", "QUALIFY is a condition on windows, and here is none.", clause, accepted="WHERE"
+            )
+        return found
+
+    def group_keys(
+        self, scope: Scope, stage: Stage, group: exp.Group | None, expressions: list[exp.Expr], place: exp.Expr
+    ) -> tuple[tuple[str, tree.Expr], ...]:
+        """The GROUP BY of a step: the owner, and the keys besides it under their names in the step."""
+        source = self.source
+        terms, everything = (None, None) if group is None else source.consume(group, "expressions", "all")
+        nodes = list(terms or ())
+        selected = [(part.alias_or_name, part.this if isinstance(part, exp.Alias) else part) for part in expressions]
+        if everything:
+            nodes += [value for _, value in selected if not has_aggregate(value) and not has_window(value)]
+        known = {name for named in scope.relations for name in (*named.columns, *named.owners, *named.off)}
+        by_owner, by_cohort, keys = False, False, dict[tree.Expr, str]()
+        for term in nodes:
+            part = resolve(source, term, selected, prefer=known)
+            if isinstance(part, exp.Star):
+                raise source.refusal("unsupported", "* names no group.", part, accepted="the columns' names")
+            carrier = scope.carrier(part)
+            if carrier is not None and carrier.presence is None:
+                by_owner = True
+                continue
+            key = convert(scope, part)
+            if key == self.cohort:
+                by_cohort = True
+            elif key not in keys:
+                hint = key.name.rpartition(".")[2] if isinstance(key, tree.Column) else "key"
+                keys[key] = own_name(hint, {*keys.values(), *self.reserved})
+        if not by_owner:
+            raise source.refusal(
+                "crosses_students",
+                "This groups rows of several students, and stands where one student's rows are made.",
+                place if group is None else group,
+                accepted=f"GROUP BY {self.catalog.owner} and more, or the aggregate at the top of the question",
+            )
+        stage.keys = {key: tree.Column(f"{stage.grouped}.{name}", key.type) for key, name in keys.items()}
+        if by_cohort:
+            stage.keys = {**stage.keys, self.cohort: self.cohort}
+        return tuple((name, key) for key, name in keys.items())
+
+    def along(
+        self,
+        stage: Stage,
+        relation: Relation,
+        where: tuple[tree.Expr, ...],
+        exprs: list[tree.Expr],
+        last: list[tree.Expr],
+    ) -> tuple[Relation, tuple[tree.Expr, ...], list[tree.Expr]]:
+        """The step with windows: what is used of the rows beside them gets names in it."""
+        prefix = f"{stage.windowed}."
+        types = {c.name: c.type for e in exprs for c in tree.walk(e) if isinstance(c, tree.Column)}
+        names: dict[str, str] = {}
+        taken = {*stage.windows, *self.reserved}
+        for name in types:
+            if not name.startswith(prefix) and name != self.catalog.cohort:
+                own = own_name(name.rpartition(".")[2], taken)
+                taken.add(own)
+                names[name] = own
+        columns = tuple((own, tree.Column(name, types[name])) for name, own in names.items())
+        step = Derived(stage.windowed or "", Windowed(relation, where, columns, tuple(stage.windows.items())))
+        new = {name: f"{prefix}{names[name]}" if name in names else name for name in types}
+        found = [tree.renamed(expr, new) for expr in exprs]
+        cut = len(found) - len(last)
+        return Relation((step,), (), self.catalog.cohort), tree.conjuncts(found[cut:]), found[:cut]
+
+    def distinct(
+        self,
+        relation: Relation,
+        where: tuple[tree.Expr, ...],
+        shape: Shape,
+        distinct: exp.Distinct | None,
+        place: exp.Expr,
+    ) -> tuple[Relation, tuple[tree.Expr, ...], Shape]:
+        """SELECT DISTINCT: one row for each student and combination of columns."""
+        if distinct is not None:
+            self.source.consume(distinct)
+        if not any(isinstance(expression, Named) for _, expression in shape):
+            raise self.source.refusal(
+                "crosses_students",
+                "DISTINCT lets one student's row stand for another's.",
+                place,
+                accepted=f"SELECT DISTINCT {self.catalog.owner}, …",
+            )
+        name = self.fresh("distinct_rows", place)
+        keys: dict[tree.Expr, str] = {}
+        for written, expression in shape:
+            if not isinstance(expression, Named) and expression != self.cohort and expression not in keys:
+                keys[expression] = own_name(_plain_name(written), {*keys.values(), *self.reserved})
+        step = Derived(name, Grouped(relation, where, tuple((own, key) for key, own in keys.items()), ()))
+        columns: Shape = [
+            (written, e if isinstance(e, Named) or e == self.cohort else tree.Column(f"{name}.{keys[e]}", e.type))
+            for written, e in shape
+        ]
+        return Relation((step,), (), self.catalog.cohort), (), columns
+
+    def placed(self, room: _Room, relation: Relation, where: Iterable[tree.Expr], shape: Shape) -> Shape:
+        """Let the last of some steps stand in a room; the owner is that step's."""
+        (step,) = relation.scans
+        room.scans.append(step)
+        room.persons[step.name] = step.name
+        if room.cohort is None:
+            room.cohort = f"{step.name}.{self.catalog.cohort}" if room.right else self.catalog.cohort
+        carrier = Named(step.name, {}, frozenset({self.catalog.owner.lower()}), step.name)
+        here: Mapping[tree.Expr, tree.Expr] = {self.cohort: tree.Column(room.cohort, tree.INTEGER)}
+        room.conjuncts += [tree.substituted(conjunct, here) for conjunct in where]
+        return [(name, carrier if isinstance(e, Named) else tree.substituted(e, here)) for name, e in shape]
+
+    def united(
+        self, room: _Room, node: exp.SetOperation, ctes: Mapping[str, Cte], place: exp.Expr
+    ) -> tuple[Shape, frozenset[str]]:
+        """UNION ALL and UNION of rows that carry the owner."""
+        source = self.source
+        self.no_clauses(node, place)
+        this, other, distinct, *_ = source.consume(node, "this", "expression", "distinct", "with_")
+        if type(node) is not exp.Union:
+            raise source.refusal(
+                "unsupported",
+                f"{type(node).__name__.upper()} is not accepted between students' rows.",
+                place,
+                accepted="EXISTS or NOT EXISTS in WHERE",
+            )
+        sides = [side for each in (this, other) for side in _sides(each, distinct=bool(distinct))]
+        name = self.fresh("rows", place)
+        read: list[tuple[_Room, Shape]] = []
+        off: frozenset[str] = frozenset()
+        for side in sides:
+            self.fresh("side", place)
+            inner = _Room(right=False)
+            shape, own_off = self.shape(inner, side, ctes, place)
+            if not inner.persons:
+                raise self.only_public(inner.scans[0], place)
+            read.append((inner, shape))
+            off |= own_off
+        columns, types = self.aligned(read, place)
+        taken: list[str] = []
+        for written, _ in columns:
+            taken.append(own_name(_plain_name(written), {*taken, *self.reserved}))
+        branches = tuple(
+            Branch(inner.relation, tree.conjuncts(inner.conjuncts), tuple(map(cast, plain, types)))
+            for inner, shape in read
+            for plain in (
+                [_of_type(e, types[i]) for i, e in enumerate(x for _, x in shape if not isinstance(x, Named))],
+            )
+        )
+        step = Derived(name, Union(tuple(taken), tuple(branches)))
+        relation = Relation((step,), (), self.catalog.cohort)
+        own = iter(zip(taken, types, strict=True))
+        shape = []
+        for written, *expressions in zip(
+            (written for written, _ in read[0][1]), *([e for _, e in side] for _, side in read), strict=True
+        ):
+            if isinstance(expressions[0], Named):
+                shape.append((written, expressions[0]))
+                continue
+            column, of = next(own)
+            cohorts = all(expression == self.cohort for expression in expressions)
+            shape.append((written, self.cohort if cohorts else tree.Column(f"{name}.{column}", of)))
+        if distinct:
+            relation, _, shape = self.distinct(relation, (), shape, None, place)
+        return self.placed(room, relation, (), shape), off
+
+    def aligned(
+        self, read: Sequence[tuple[_Room, Shape]], place: exp.Expr
+    ) -> tuple[list[tuple[str, tree.Expr]], list[tree.Type]]:
+        """The columns of a union besides the owner by the first side's names, and their common types."""
+        source = self.source
+        first = read[0][1]
+        for _, shape in read:
+            if len(shape) != len(first):
+                raise source.refusal(
+                    "syntax", "The sides of UNION have different columns.", place, accepted="as many"
+                )
+            for (name, one), (_, other) in zip(first, shape, strict=True):
+                if isinstance(one, Named) != isinstance(other, Named):
+                    raise source.refusal(
+                        "crosses_students",
+                        f"{name} is {self.catalog.owner} on one side of UNION and not on the other.",
+                        place,
+                        accepted=f"{self.catalog.owner} in the same place on both sides",
+                    )
+                if isinstance(other, Named) and other.presence is not None:
+                    raise self.left_owner(place)
+        if not any(isinstance(expression, Named) for _, expression in first):
+            raise source.refusal(
+                "crosses_students",
+                "The sides of this UNION do not carry the student.",
+                place,
+                accepted=f"{self.catalog.owner} among the columns of both sides",
+            )
+        plain = [[e for _, e in shape if not isinstance(e, Named)] for _, shape in read]
+        columns = [(name, e) for name, e in first if not isinstance(e, Named)]
+        types = []
+        for (name, _), *exprs in zip(columns, *plain, strict=True):
+            found = {expr.type for expr in exprs} - {tree.NULL}
+            kinds = {of.kind for of in found}
+            if not kinds:
+                types.append(tree.INTEGER)
+            elif kinds == {"exact"}:
+                types.append(tree.Type("exact", max(of.scale for of in found)))
+            elif kinds == {"exact", "double"}:
+                types.append(tree.DOUBLE)
+            elif len(kinds) == 1:
+                types.append(next(iter(found)))
+            else:
+                raise source.refusal(
+                    "unsupported", f"{name} differs in type on the sides of UNION.", place, accepted="one type"
+                )
+        return columns, types
+
+    # -- conditions on subqueries
+
+    def once(self, room: _Room, scope: Scope, node: exp.Expr, ctes: Mapping[str, Cte]) -> tree.Expr:
+        """EXISTS, or IN over a subquery: whether some row of the right side matches, as a column of its own."""
+        source = self.source
+        listed = type(node) is exp.In
+        inside = _Room(right=True)
+        if listed:
+            wanted, query, *_ = source.consume(node, "this", "query", "expressions")
+        else:
+            (query,) = source.consume(node, "this")
+        while isinstance(query, exp.Subquery | exp.Paren):
+            (query,) = source.consume(query, "this")
+        correlated = type(query) is exp.Select and not steps_of(query) and query.args.get("from_") is not None
+        shape: Shape = []
+        if correlated:
+            self.no_clauses(query, query)
+            expressions, *_ = source.consume(query, "expressions", "from_", "joins", "where")
+            within = self.select(inside, query, ctes, outer=scope)
+            if listed:
+                shape = list(self.projected(within, expressions or ()))
+        else:
+            shape, _ = self.shape(inside, query, ctes, node)
+        compared = self.compared(inside, scope, node, wanted, shape) if listed else []
+        return self.matched(room, inside, node, compared)
+
+    def compared(
+        self, inside: _Room, scope: Scope, node: exp.Expr, wanted: exp.Expr, shape: Shape
+    ) -> list[tree.Expr]:
+        """The comparisons of IN; that of owners ties the subquery to what it stands in."""
+        source = self.source
+        while isinstance(wanted, exp.Paren):
+            (wanted,) = source.consume(wanted, "this")
+        parts = source.consume(wanted, "expressions")[0] if isinstance(wanted, exp.Tuple) else [wanted]
+        if len(parts) != len(shape):
+            raise source.refusal(
+                "syntax", "IN compares with a subquery of other columns.", node, accepted=f"{len(parts)} columns"
+            )
+        found = []
+        for part, (_, expression) in zip(parts, shape, strict=True):
+            carrier = scope.carrier(part)
+            if carrier is not None and carrier.presence is not None:
+                scope.column(part.unnest())
+            if carrier is not None and isinstance(expression, Named):
+                if expression.presence is not None:
+                    raise self.left_owner(node)
+                inside.tied = True
+            elif carrier is not None or isinstance(expression, Named):
+                raise source.refusal(
+                    "owner_exposed",
+                    f"{self.catalog.owner} can only be compared with {self.catalog.owner}.",
+                    node,
+                    accepted=f"{self.catalog.owner} IN (SELECT {self.catalog.owner} FROM …)",
+                )
+            else:
+                found.append(comparison(scope, "=", convert(scope, part), expression, node))
+        return found
+
+    def matched(self, room: _Room, inside: _Room, node: exp.Expr, compared: list[tree.Expr]) -> tree.Expr:
+        """The column that tells whether a row of a subquery matches."""
+        private = any(not self.is_public(scan) for scan in inside.scans)
+        if private and not inside.tied:
+            raise self.not_joined("the subquery", node)
+        own = self.inside_names(inside)
+        within = [c for c in inside.conjuncts if tree.columns_of(c) <= own]
+        on = [*(c for c in inside.conjuncts if not tree.columns_of(c) <= own), *compared]
+        if not frozenset().union(*map(tree.columns_of, on)) <= own | self.inside_names(room):
+            raise self.source.refusal(
+                "unsupported",
+                "A subquery can use names of the SELECT it stands in, and not of one further out.",
+                node,
+                accepted="a join in the subquery",
+            )
+        columns = {
+            part.name: part
+            for conjunct in on
+            for part in tree.walk(conjunct)
+            if isinstance(part, tree.Column) and part.name in own
+        }
+        first = inside.scans[0]
+        presence = f"{first.name}.found"
+        while presence in own:
+            presence += "_"
+        left = Left(
+            relation=inside.relation,
+            where=tree.conjuncts(within),
+            on=tree.conjuncts(on),
+            columns=tuple(sorted(columns.items())),
+            owned=private,
+            presence=presence,
+            once=True,
+            never_null=tuple(compared),
+        )
+        room.lefts.append(left)
+        return tree.Column(presence, tree.BOOLEAN)
+
+    def inside_names(self, room: _Room) -> set[str]:
+        """Every name that expressions within a room may use."""
+        found = self.names(room) | ({room.cohort} if room.cohort is not None else set())
+        for left in room.lefts:
+            found |= {name for name, _ in left.columns} if not left.once else set()
+            found |= {left.presence} if left.presence is not None else set()
+        return found
+
     def projected(self, scope: Scope, nodes: Iterable[exp.Expr]) -> Iterator[tuple[str, tree.Expr | Named]]:
-        """The columns of a subquery; a relation stands for its owner."""
+        """The columns of a subquery; a relation stands for its owner, and no name is an empty one."""
         for node in nodes:
             if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
                 yield from self.everything(scope, node)
@@ -304,11 +808,8 @@ class _Reader:
             this, alias = node, None
             if isinstance(node, exp.Alias):
                 this, alias = self.source.consume(node, "this", "alias")
-            if alias is None and not isinstance(this, exp.Column):
-                raise self.source.refusal(
-                    "syntax", "A column of a subquery needs a name.", node, accepted="expression AS name"
-                )
-            written = this.name if alias is None else alias.name
+            unnamed = alias is None and not isinstance(this, exp.Column)
+            written = "" if unnamed else this.name if alias is None else alias.name
             carrier = scope.carrier(this)
             yield written, convert(scope, this) if carrier is None else carrier
 
@@ -393,7 +894,8 @@ class _Reader:
     def left_join(self, room: _Room, scope: Scope, node: exp.Join, ctes: Mapping[str, Cte]) -> Scope:
         """A LEFT JOIN: its right side is a room of its own, whose columns may be NULL above it."""
         this, on, using = node.args["this"], node.args.get("on"), node.args.get("using") or ()
-        inside = _Room(right=True)
+        inside, whole = _Room(right=True), scope
+        scope = replace(scope, subquery=None, outer=None)  # ON sees the two sides alone
         within = self.part(inside, this, ctes)
         self.new_name(scope, within, this)
         above, columns = self.exposed(inside, within)
@@ -419,12 +921,12 @@ class _Reader:
                 node,
                 accepted="JOIN: groups of a public table are in the answer even where no student is in them",
             )
-        private = any(not self.catalog.tables[scan.table].public for scan in inside.scans)
+        private = any(not self.is_public(scan) for scan in inside.scans)
         if private and (within.person is None or not owned):
             raise self.not_joined(within.name or "the right side", node)
         room.lefts.append(
             Left(
-                relation=Relation(tuple(inside.scans), tuple(inside.lefts), inside.cohort or ""),
+                relation=inside.relation,
                 where=tree.conjuncts(inside.conjuncts),
                 on=tree.conjuncts(conjuncts),
                 columns=tuple(columns.items()),
@@ -435,7 +937,7 @@ class _Reader:
         shared = {identifier.name.lower(): one for identifier, one, _ in pairs if not isinstance(one, Named)}
         carriers = [one for _, one, _ in pairs if isinstance(one, Named)]
         return replace(
-            scope,
+            whole,
             relations=[*scope.relations, above],
             shared={**scope.shared, **shared},
             shared_owner=carriers[0] if carriers else scope.shared_owner,
@@ -464,11 +966,11 @@ class _Reader:
 
     def names(self, room: _Room) -> set[str]:
         """Every column name of the tables in a room."""
-        return {
-            f"{scan.prefix}{column}"
-            for scan in room.scans
-            for column in (*self.catalog.tables[scan.table].columns, self.catalog.owner)
-        }
+        return {f"{scan.prefix}{column}" for scan in room.scans for column in (*self.own(scan), self.catalog.owner)}
+
+    def own(self, scan: Scan | Derived) -> Iterable[str]:
+        """The columns of a table or a step by their own names."""
+        return self.catalog.tables[scan.table].columns if isinstance(scan, Scan) else scan.types
 
     # -- conditions
 
@@ -479,8 +981,17 @@ class _Reader:
             link = self.link(scope, conjunct)
             if link is None:
                 found.append(condition(scope, conjunct))
-            else:
+            elif all(person in room.persons for person in link):
                 room.link(*link)
+            elif any(person in room.persons for person in link):
+                room.tied = True
+            else:
+                raise self.source.refusal(
+                    "unsupported",
+                    "This compares nothing of the subquery.",
+                    conjunct,
+                    accepted="the condition outside",
+                )
         return found
 
     def link(self, scope: Scope, node: exp.Expr) -> tuple[str, str] | None:
@@ -516,11 +1027,11 @@ class _Reader:
             accepted=f"ON a.{owner} = b.{owner} AND …, between tables of students",
         )
 
-    def only_public(self, scan: Scan, node: exp.Expr) -> Exception:
+    def only_public(self, scan: Scan | Derived, node: exp.Expr) -> Exception:
         known = ", ".join(table.name for table in self.catalog.private_tables)
         return self.source.refusal(
             "unsupported",
-            f"{scan.table} is a public table: read it where it is published.",
+            f"{scan.table if isinstance(scan, Scan) else 'This'} is a public table: read it where it is published.",
             node,
             accepted=f"one of {known}, joined with it",
         )
@@ -543,3 +1054,27 @@ def _conjunct_nodes(node: exp.Expr) -> Iterator[exp.Expr]:
             pending += [part.expression, part.this]
         else:
             yield part
+
+
+def _off(scope: Scope) -> frozenset[str]:
+    """The names in a SELECT that are switched off."""
+    return frozenset().union(*(named.off for named in scope.relations))
+
+
+def _plain_name(name: str) -> str:
+    """A name of plain characters, for a column within a step."""
+    low = name.lower()
+    return low if low.isascii() and low.isidentifier() else "made"
+
+
+def _of_type(expr: tree.Expr, of: tree.Type) -> tree.Expr:
+    """NULL as a constant of a type; anything else as it is."""
+    return tree.Constant(None, of) if expr.type == tree.NULL else expr
+
+
+def _sides(node: exp.Expr, *, distinct: bool) -> list[exp.Expr]:
+    """The sides of a chain of unions of one kind."""
+    same = type(node) is exp.Union and bool(node.args.get("distinct")) == distinct
+    if same and not any(node.args.get(name) for name in ("order", "limit", "offset", "with_")):
+        return [side for each in (node.this, node.expression) for side in _sides(each, distinct=distinct)]
+    return [node]

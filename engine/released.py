@@ -17,6 +17,7 @@ from engine.cells import SQL_TYPES, Cell, Desk, cell_of, condition_of, order_ter
 from engine.refusals import QueryRefused
 from engine.relations import Cte, alias_of, all_used, ctes_of, read
 from engine.selected import group_keys, resolve, selected_columns, whole_number
+from engine.steps import has_aggregate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,29 +69,56 @@ class _Reader:
     catalog: Catalog
     parts: list[tree.Query] = field(default_factory=list)
     shapes: dict[int, _Shape] = field(default_factory=dict)
-    known: dict[int, bool] = field(default_factory=dict)
+    known: dict[int, frozenset[str] | None] = field(default_factory=dict)
     chosen: bool = False
 
     # -- what is released
 
     def is_released(self, node: exp.Expr, ctes: Mapping[str, Cte]) -> bool:
         """Whether a relation consists of noisy numbers."""
-        if isinstance(node, exp.SetOperation):
-            return True
-        if isinstance(node, exp.Subquery):
-            return self.is_released(node.this, ctes)
+        return self.carried(node, ctes) is None
+
+    def carried(self, node: exp.Expr, ctes: Mapping[str, Cte]) -> frozenset[str] | None:
+        """Names under which a relation may carry the owner; None for one of noisy numbers.
+
+        What groups by the owner is made within each student; what groups without it is measured.
+        """
         if isinstance(node, exp.Table):
             cte = ctes.get(node.name.lower())
-            if cte is not None and id(cte.node) not in self.known:
-                self.known[id(cte.node)] = self.is_released(cte.node, cte.earlier)
-            return cte is not None and self.known[id(cte.node)]
-        if not isinstance(node, exp.Select):
-            return False
-        if node.args.get("with_"):
+            if cte is None:
+                return frozenset({self.catalog.owner.lower()})
+            if id(cte.node) not in self.known:
+                self.known[id(cte.node)] = self.carried(cte.node, cte.earlier)
+            return self.known[id(cte.node)]
+        if isinstance(node, exp.Query) and node.args.get("with_"):
             ctes = ctes_of(self.source, node.args["with_"], ctes)
-        if node.args.get("group") or any(found.find(exp.AggFunc) for found in node.expressions):
-            return True
-        return any(self.is_released(each, ctes) for each in _sources(node))
+        if isinstance(node, exp.Subquery):
+            return self.carried(node.this, ctes)
+        if isinstance(node, exp.SetOperation):
+            sides = [self.carried(side, ctes) for side in (node.this, node.expression)]
+            return None if None in sides else sides[0]
+        if not isinstance(node, exp.Select):
+            return frozenset()
+        sources = [self.carried(each, ctes) for each in _sources(node)]
+        if None in sources:
+            return None
+        names = frozenset().union(*(each for each in sources if each is not None))
+        projected = {
+            part.alias_or_name.lower(): part.unalias().name.lower()
+            for part in node.expressions
+            if isinstance(part.unalias(), exp.Column)
+        }
+        group = node.args.get("group")
+        if group is not None or any(map(has_aggregate, node.expressions)):
+            terms = [*(group.expressions if group is not None else ())]
+            if group is not None and group.args.get("all"):
+                terms += [part.unalias() for part in node.expressions]
+            terms = [_pointed(node, term) for term in terms]
+            columns = {term.name.lower() for term in terms if isinstance(term, exp.Column)}
+            if not (columns | {projected.get(name, "") for name in columns}) & names:
+                return None
+        star = any(part.is_star for part in node.expressions)
+        return frozenset({name for name, column in projected.items() if column in names} | (names if star else set()))
 
     def relation(self, node: exp.Expr, ctes: Mapping[str, Cte]) -> _Shape:
         """A SELECT or a set operation over released tables, or a part."""
@@ -104,7 +132,6 @@ class _Reader:
             elif all(released) and released:
                 shape = self.select(node, own)
             else:
-                self.no_student_groups(node)
                 raise self.source.refusal(
                     "unsupported",
                     "Answers cannot be joined with records.",
@@ -119,18 +146,6 @@ class _Reader:
                 "too_large", "The question is too long once it is written out.", node, accepted="a shorter one"
             )
         return shape
-
-    def no_student_groups(self, node: exp.Select) -> None:
-        """Refuse one value per student, which is neither a record nor an answer."""
-        owner = self.catalog.owner.lower()
-        for group in node.find_all(exp.Group):
-            if any(column.name.lower() == owner for column in group.find_all(exp.Column)):
-                raise self.source.refusal(
-                    "unsupported",
-                    f"One value per student (GROUP BY {self.catalog.owner} in a subquery) is not accepted.",
-                    group,
-                    accepted="a condition on the rows themselves, in WHERE, FILTER or CASE",
-                )
 
     # -- one aggregate SELECT over records
 
@@ -467,6 +482,14 @@ class _Table:
             return Cell(value, kind, column.base)  # type: ignore[arg-type]
         s, a, b, row = (f"t{self.position}.{letter}{position}" for letter in HIDDEN)
         return Cell(value, kind, column.base, (s, a, b), row)  # type: ignore[arg-type]
+
+
+def _pointed(node: exp.Select, term: exp.Expr) -> exp.Expr:
+    """What an ordinal of GROUP BY points at."""
+    if isinstance(term, exp.Literal) and term.name.isdecimal() and 1 <= int(term.name[:9]) <= len(node.expressions):
+        pointed: exp.Expr = node.expressions[int(term.name[:9]) - 1].unalias()
+        return pointed
+    return term
 
 
 def _sources(node: exp.Select) -> list[exp.Expr]:

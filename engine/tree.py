@@ -229,7 +229,7 @@ class Rolling:
     ]  # fmt: skip
     arg: Expr | None
     number: int
-    default: Expr | None
+    default: Constant | None
     partition: tuple[Expr, ...]
     order: tuple[Sort, ...]
     frame: tuple[Literal["rows", "range"], int | None, int | None] | None
@@ -649,7 +649,8 @@ def _canonical_scan(scan: Scan | Derived) -> str:
             return f"{scan.name}:(windowed {shown})"
         case Union(names, branches):
             sides = [
-                f"({canonical_relation(side.relation)}) {_every(side.where)} {_every(side.columns)}" for side in branches
+                f"({canonical_relation(side.relation)}) {_every(side.where)} {_every(side.columns)}"
+                for side in branches
             ]
             return f"{scan.name}:(union {' '.join(map(_name, names))} {' '.join(sides)})"
 

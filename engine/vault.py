@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from engine import tree
 from engine.catalog_file import catalog_of_document, resolve
-from engine.compile import OWNER, RESEARCH
 from engine.expressions import MAGNITUDE_MAX
+from engine.froms import OWNER, RESEARCH
 from engine.refusals import CatalogRefused
 from engine.sql import quoted, sql
 

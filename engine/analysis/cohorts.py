@@ -27,7 +27,8 @@ def touched(frame: Frame, conditions: Iterable[Expr], known: Mapping[str, Range]
     """The cohorts that may have a row where the conditions are true.
 
     Each cohort is tried with all else as the conditions leave it. The declared checks of the tables help: they
-    are true on every record, as the loader enforces. The ON of a LEFT JOIN spares nobody.
+    are true on every record, as the loader enforces. The ON of a LEFT JOIN spares nobody; a step among the joined
+    tables spares whom its own conditions spare, and so does EXISTS as a conjunct.
 
     Args:
         frame: the relation.
@@ -47,6 +48,9 @@ def touched(frame: Frame, conditions: Iterable[Expr], known: Mapping[str, Range]
         elif not evaluate(condition, narrowed).can_be_true:
             return ()
     left = frozenset(narrowed[cohort].values or ())
+    for side, matched in zip(frame.relation.lefts, frame.lefts, strict=True):
+        if side.once and tree.Column(side.presence or "", tree.BOOLEAN) in every:
+            left &= frozenset(matched.cohorts)  # EXISTS and IN as a conjunct: of other students no row is left
     for condition, others in by_cohort:
         left = left & _cohorts_where(condition, cohort, catalog.cohorts, others)
     return tuple(each for each in catalog.cohorts if each in left)

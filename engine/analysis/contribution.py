@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.analysis.intervals import Range
     from engine.catalog import Catalog, Table
     from engine.keysets import KeyList
-    from engine.tree import Expr, Scan
+    from engine.tree import Derived, Expr, Left, Scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class Basis:
 def student_columns(catalog: Catalog, table: Table) -> frozenset[str]:
     """Columns that have one value per student: the cohort, and all of a table with one row per student."""
     if (catalog.owner,) in table.unique:
-        return frozenset(table.columns)
-    return frozenset({catalog.cohort})
+        return frozenset({*table.columns, catalog.cohort})
+    return frozenset({catalog.cohort}) | table.constants
 
 
 def rows_basis(catalog: Catalog, table: Table, known: Mapping[str, Range], fixed: Collection[str] = ()) -> Basis:
@@ -159,7 +159,7 @@ def proof(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range], 
     Raises:
         QueryRefused: a public table is not joined on a unique key of it.
     """
-    lefts = tuple(map(_matches, frame.lefts))
+    lefts = tuple(map(_matches, frame.lefts, frame.relation.lefts))
     scans = [_Counted(frame, scan, known) for scan in frame.relation.scans]
     best: dict[int, Proof] = {0: Proof(1, (), ())}
     ties = _ties(conditions)
@@ -182,15 +182,17 @@ def proof(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range], 
     return Proof(whole.rows * math.prod(max(1, rows) for rows in lefts), whole.parts, lefts)
 
 
-def _matches(left: Matched) -> int:
+def _matches(left: Matched, side: Left) -> int:
     """Most rows of a right side for one row of the left, whose columns are all fixed."""
+    if side.once:
+        return 1
     return 0 if left.known is None else proof(left.frame, left.conditions, left.known, left.given).rows
 
 
 class _Counted:
     """One table of a relation, ready to be counted."""
 
-    def __init__(self, frame: Frame, scan: Scan, known: Mapping[str, Range]) -> None:
+    def __init__(self, frame: Frame, scan: Scan | Derived, known: Mapping[str, Range]) -> None:
         self.catalog, self.name, self.table = frame.catalog, scan.name, frame.table(scan)
         self.names = frame.names[scan.name]
         self.full = frozenset(self.names.values())
@@ -232,16 +234,27 @@ def _without_key(frame: Frame) -> QueryRefused:
 
 
 def determined(frame: Frame, conditions: Sequence[Expr], known: Mapping[str, Range]) -> frozenset[str]:
-    """Columns that have one value per student, whatever the group: the cohort, and all of a table with one row."""
+    """Columns that have one value per student, whatever the group.
+
+    The cohort, all of a table with one row, what a step makes of all of a student's rows, and of a right side
+    whose ON speaks of such columns alone whether it matches, and its columns where at most one row of it does.
+    """
     ties = _ties(conditions)
-    found = {frame.relation.cohort}
     waiting = [_Counted(frame, scan, known) for scan in frame.relation.scans]
+    found = {frame.relation.cohort}.union(
+        *({scan.names[name] for name in scan.table.constants} for scan in waiting if not scan.table.public)
+    )
     settled = waiting
     while settled:
         bases = [(scan, scan.basis(_closed(found, ties, scan.full))) for scan in waiting]
         settled = [scan for scan, basis in bases if basis is not None and basis.rows <= 1]
         waiting = [scan for scan in waiting if scan not in settled]
         found = found.union(*(scan.full for scan in settled))
+    for side, matched in zip(frame.relation.lefts, frame.lefts, strict=True):
+        used = frozenset().union(*map(tree.columns_of, side.on)) & matched.given
+        if used <= found and _matches(matched, side) <= 1:
+            found |= {side.presence} if side.presence is not None else set()
+            found |= set() if side.once else {name for name, _ in side.columns}
     return frozenset(found)
 
 

@@ -6,7 +6,7 @@ Every form made here is total: no value can make it fail (see `engine.sql`).
 
 from engine.expressions.comparisons import comparison, connective
 from engine.expressions.convert import ARITHMETIC, COMPARISONS, condition, convert
-from engine.expressions.numbers import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX, as_double, exact, fold
+from engine.expressions.numbers import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX, as_double, cast, exact, fold
 from engine.expressions.scope import Named, Scope
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Named",
     "Scope",
     "as_double",
+    "cast",
     "comparison",
     "condition",
     "connective",

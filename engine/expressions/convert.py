@@ -49,6 +49,9 @@ def convert(scope: Scope, node: exp.Expr) -> Expr:
     Raises:
         QueryRefused: whatever is not on the allow-list, or does not fit together.
     """
+    step = scope.step(node)
+    if step is not None:
+        return step
     converter = _CONVERTERS.get(type(node))
     if converter is None:
         raise _unaccepted(scope, node)

@@ -13,7 +13,7 @@ from engine import tree
 from engine.source import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from engine.refusals import QueryRefused
     from engine.source import Source
@@ -53,6 +53,10 @@ class Scope:
         owner: the owner column's name, which may not be used.
         shared: columns that USING made one, by lower-case name.
         shared_owner: the relation whose owner USING made the owner of all.
+        aliases: of a SELECT, what its columns stand for that are converted already; a relation's column goes first.
+        outer: what a correlated subquery sees besides its own names.
+        stage: makes a column of an aggregate or a window within each student; None for what it does not accept.
+        subquery: makes a condition of EXISTS and of IN over a subquery.
         written: under `nodes` how much names have stood for so far, in the whole question.
     """
 
@@ -61,6 +65,10 @@ class Scope:
     owner: str
     shared: Mapping[str, tree.Expr] = field(default_factory=dict)
     shared_owner: Named | None = None
+    aliases: Mapping[str, tree.Expr] = field(default_factory=dict)
+    outer: Scope | None = None
+    stage: Callable[[Scope, exp.Expr], tree.Expr | None] | None = None
+    subquery: Callable[[Scope, exp.Expr], tree.Expr] | None = None
     written: Counter[str] = field(default_factory=Counter)
 
     def column(self, node: exp.Column) -> tree.Expr:
@@ -69,6 +77,8 @@ class Scope:
         Raises:
             QueryRefused: there is no such column, or more than one, or it is the owner or switched off.
         """
+        if self.outer is not None and not self._knows(node):
+            return self.outer.column(node)
         name, within = self._within(node)
         carrier = self.carrier(node)
         if carrier is not None and carrier.presence is not None:
@@ -90,6 +100,8 @@ class Scope:
         found = {expr: None for named in within if (expr := named.columns.get(name)) is not None}
         if len(found) == 1:
             return self._written_out(next(iter(found)), node)
+        if not found and name in self.aliases and not node.table:
+            return self._written_out(self.aliases[name], node)
         raise self._unknown(node, name, within, ambiguous=bool(found))
 
     def _written_out(self, expr: tree.Expr, node: exp.Column) -> tree.Expr:
@@ -111,6 +123,8 @@ class Scope:
             (node,) = self.source.consume(node, "this")
         if not isinstance(node, exp.Column):
             return None
+        if self.outer is not None and not self._knows(node):
+            return self.outer.carrier(node)
         name, within = self._within(node)
         if name == self.owner.lower() and self.shared_owner is not None and not node.table:
             return self.shared_owner
@@ -118,6 +132,22 @@ class Scope:
         if len(found) > 1:
             raise self._unknown(node, name, found, ambiguous=True)
         return found[0] if found else None
+
+    def step(self, node: exp.Expr) -> tree.Expr | None:
+        """What a node stands for that is made of more rows than one; None for any other node."""
+        if self.subquery is not None and (
+            type(node) is exp.Exists or (type(node) is exp.In and node.args.get("query") is not None)
+        ):
+            return self.subquery(self, node)
+        return None if self.stage is None else self.stage(self, node)
+
+    def _knows(self, node: exp.Column) -> bool:
+        """Whether a name is one of this scope's own, however it may be used."""
+        if not isinstance(node.this, exp.Identifier):
+            return True
+        name, table = node.name.lower(), node.table.lower()
+        within = [named for named in self.relations if not table or named.name == table]
+        return bool(table and within) or any(name in {*named.columns, *named.owners, *named.off} for named in within)
 
     def _within(self, node: exp.Column) -> tuple[str, list[Named]]:
         """A column's name, and the relations it may be in."""

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from engine.catalog_file import catalog_of_document
-from engine.compile import OWNER
+from engine.froms import OWNER
 from engine.sql import quoted, text_literal
 from engine.vault import META
 

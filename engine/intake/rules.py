@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from engine import tree
-from engine.compile import OWNER, RESEARCH
+from engine.froms import OWNER, RESEARCH
 from engine.intake.report import OUTSIDE, RETIRED
 from engine.intake.staging import DROPPED, ROW, STAGED, STAGED_OWNER
 from engine.sql import quoted, sql

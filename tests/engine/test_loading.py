@@ -15,10 +15,11 @@ from budgets.clock import FixedClock
 from budgets.grants import Grant, Terms
 from budgets.ledger import Ledger
 from engine.backends import duckdb as backend
-from engine.compile import OWNER, RESEARCH, compile_batch
+from engine.compile import compile_batch
 from engine.district import District
 from engine.epochs import pending_file
 from engine.folder import owner_key
+from engine.froms import OWNER, RESEARCH
 from engine.intake import load as load_room
 from engine.intake.persons import owner_hashes
 from engine.intake.report import RETIRED

@@ -10,7 +10,8 @@ import pytest
 from engine import tree
 from engine.backends import duckdb as backend
 from engine.catalog_file import catalog_of_document, resolve
-from engine.compile import OWNER, compile_batch
+from engine.compile import compile_batch
+from engine.froms import OWNER
 from engine.preparation import planned
 from engine.refusals import QueryRefused
 from engine.source import Source  # noqa: F401

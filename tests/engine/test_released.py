@@ -13,7 +13,8 @@ import pytest
 
 from engine import accuracy, combination
 from engine.backends import duckdb as backend
-from engine.compile import OWNER, batches, compile_batch
+from engine.compile import batches, compile_batch
+from engine.froms import OWNER
 from engine.postprocess import Draws
 from engine.preparation import planned
 from engine.refusals import QueryRefused

@@ -70,10 +70,10 @@ SELECT COUNT(*) FROM student JOIN student ON student.student_key = student.stude
 WITH unused AS (SELECT * FROM student) SELECT COUNT(*) FROM student_year;
 
 -- subqueries without aggregation
--- crosses_students | 1:30 | WHERE alone
+-- crosses_students | 1:30 | ROW_NUMBER
 SELECT COUNT(*) FROM (SELECT * FROM student_year LIMIT 10) y;
 
--- crosses_students | 1:39 | WHERE alone
+-- crosses_students | 1:39 | ROW_NUMBER
 SELECT COUNT(*) FROM (SELECT DISTINCT grade_level FROM student_year) y;
 
 -- unsupported | 1:62 | asked by itself first

@@ -15,7 +15,8 @@ from engine import tree
 from engine.analysis.frames import frame_of
 from engine.analysis.intervals import assume, evaluate
 from engine.backends import duckdb as backend
-from engine.compile import OWNER, Compiled, Scope, compile_batch, from_clause, owner_of
+from engine.compile import Compiled, compile_batch
+from engine.froms import OWNER, Scope, from_clause, owner_of
 from engine.preparation import planned
 from engine.refusals import QueryRefused
 from engine.sql import sql

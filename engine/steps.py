@@ -1,0 +1,513 @@
+"""Aggregates and windows within each student: sqlglot nodes → our tree, an allow-list by construction.
+
+Everything inside a student is a function of the multiset of that student's rows: where an order leaves rows in doubt,
+what is read of them decides (see `engine.stepping`), and what depends on no order that is written is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from engine import tree
+from engine.expressions import condition, convert
+from engine.source import span_of
+from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, Column, Constant, Rolling, Sort, Type, Within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from engine.expressions import Scope
+
+OFFSET_MAX = 1_000
+"""Most rows that LAG, LEAD, NTH_VALUE, NTILE and frames may reach."""
+
+AGGREGATES: dict[type[exp.Expr], Any] = {
+    exp.Count: "count",
+    exp.CountIf: "rows",
+    exp.Sum: "sum",
+    exp.Avg: "avg",
+    exp.Min: "min",
+    exp.Max: "max",
+    exp.LogicalOr: "any",
+    exp.LogicalAnd: "all",
+    exp.Median: "median",
+    exp.Stddev: "stddev_samp",
+    exp.StddevSamp: "stddev_samp",
+    exp.StddevPop: "stddev_pop",
+    exp.Variance: "var_samp",
+    exp.VariancePop: "var_pop",
+    exp.ArgMax: "first",
+    exp.ArgMin: "first",
+    exp.First: "first",
+    exp.Last: "first",
+    exp.AnyValue: "min",
+}
+"""Exact classes only."""
+
+RANKS: dict[type[exp.Expr], Any] = {
+    exp.RowNumber: "row_number",
+    exp.Rank: "rank",
+    exp.DenseRank: "dense_rank",
+    exp.PercentRank: "percent_rank",
+    exp.CumeDist: "cume_dist",
+    exp.Ntile: "ntile",
+}
+PLACES: dict[type[exp.Expr], Any] = {
+    exp.Lag: "lag",
+    exp.Lead: "lead",
+    exp.FirstValue: "first_value",
+    exp.LastValue: "last_value",
+    exp.NthValue: "nth_value",
+}
+FRAMED = ("rows", "count", "sum", "avg", "min", "max", "any", "all")
+
+NUMBERS = ("sum", "avg", "median", "stddev_samp", "stddev_pop", "var_samp", "var_pop")
+DOUBLES = ("avg", "median", "stddev_samp", "stddev_pop", "var_samp", "var_pop")
+
+
+@dataclass(slots=True)
+class Stage:
+    """One SELECT with aggregates or windows within each student: what they are, as columns of its steps.
+
+    Attributes:
+        grouped: the name of the step that groups; None where the SELECT does not group.
+        windowed: the name of the step with windows; None where none may stand.
+        keys: the GROUP BY expressions, as columns of the grouped step; the cohort stays what it is.
+        values: what is made of each group, by its name in the step.
+        windows: what is made beside each row, likewise.
+    """
+
+    grouped: str | None
+    windowed: str | None
+    keys: Mapping[tree.Expr, Column] = field(default_factory=dict)
+    values: dict[str, Within] = field(default_factory=dict)
+    windows: dict[str, Rolling] = field(default_factory=dict)
+
+    def __call__(self, scope: Scope, node: exp.Expr) -> tree.Expr | None:
+        """The column of an aggregate or a window; None for any other node."""
+        plain = replace(scope, stage=None, aliases={})
+        if type(node) is exp.Window:
+            if self.windowed is None:
+                raise scope.source.refusal(
+                    "unsupported",
+                    "A window cannot stand here.",
+                    node,
+                    accepted="a window among the columns of a subquery, and a condition on its name above it",
+                )
+            inside = replace(plain, stage=Stage(self.grouped, None, self.keys, self.values, {}))
+            return self._column(self.windowed, self.windows, rolling(self, inside, node))
+        if self.grouped is None or not is_aggregate(node):
+            return None
+        return self._column(self.grouped, self.values, within(plain, node))
+
+    def _column(self, step: str, found: dict[str, Any], value: Within | Rolling) -> Column:
+        for name, known in found.items():
+            if known == value:
+                return Column(f"{step}.{name}", value.type)
+        used = sorted(tree.columns_of(value.arg)) if value.arg is not None else []
+        hint = "_".join([value.function, *(name.rpartition(".")[2] for name in used[:1] if name.isascii())])
+        name = own_name(hint, {*found, *(column.name.rpartition(".")[2] for column in self.keys.values())})
+        found[name] = value
+        return Column(f"{step}.{name}", value.type)
+
+    def settled(self, expr: tree.Expr) -> tree.Expr:
+        """An expression above the grouping: its GROUP BY expressions are columns."""
+        return expr if self.grouped is None else tree.substituted(expr, self.keys)
+
+    def loose(self, expr: tree.Expr) -> list[str]:
+        """Columns of single rows in an expression above the grouping."""
+        if self.grouped is None:
+            return []
+        steps = tuple(f"{step}." for step in (self.grouped, self.windowed) if step is not None)
+        through = {column.name for column in self.keys.values()}
+        return sorted(n for n in tree.columns_of(expr) if n not in through and not n.startswith(steps))
+
+
+def own_name(hint: str, taken: Iterable[str]) -> str:
+    """A name that is not taken."""
+    name, number, known = hint, 2, set(taken)
+    while name in known:
+        name, number = f"{hint}_{number}", number + 1
+    return name
+
+
+def is_aggregate(node: exp.Expr) -> bool:
+    """Whether a node is an aggregate, with or without FILTER, accepted or not."""
+    while isinstance(node, exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
+        node = node.this
+    return isinstance(node, exp.AggFunc) and type(node) not in (*RANKS, *PLACES)
+
+
+def has_aggregate(node: exp.Expr) -> bool:
+    """Whether an expression has an aggregate that is no window, outside subqueries."""
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, exp.Query | exp.Subquery):
+            continue
+        if isinstance(part, exp.Window):
+            pending += part.this.iter_expressions()
+            pending += [child for child in part.iter_expressions() if child is not part.this]
+            continue
+        if is_aggregate(part):
+            return True
+        pending += part.iter_expressions()
+    return False
+
+
+def has_window(node: exp.Expr) -> bool:
+    """Whether an expression has a window, outside subqueries."""
+    if isinstance(node, exp.Query | exp.Subquery):
+        return False
+    return isinstance(node, exp.Window) or any(has_window(part) for part in node.iter_expressions())
+
+
+# -- aggregates
+
+
+def within(scope: Scope, node: exp.Expr) -> Within:
+    """An aggregate over the rows of one student and group.
+
+    Raises:
+        QueryRefused: it is not accepted, or depends on an order that is not written.
+    """
+    source, span = scope.source, span_of(node)
+    filtered = None
+    if type(node) is exp.Filter:
+        node, clause = source.consume(node, "this", "expression")
+        (this,) = source.consume(clause, "this")
+        filtered = condition(scope, this)
+    if type(node) is exp.IgnoreNulls and type(node.this) is exp.AnyValue:
+        (node,) = source.consume(node, "this")
+    function = AGGREGATES.get(type(node))
+    if function is None:
+        raise _unaccepted(scope, node)
+    order: tuple[Sort, ...] = ()
+    arg: tree.Expr | None
+    if function == "first":
+        arg, order, filtered = _first(scope, node, filtered)
+    else:
+        function, arg, filtered = _plain(scope, node, function, filtered)
+    return Within(function, arg, order, filtered, _type(function, arg), span)
+
+
+def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
+    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+    return scope.source.refusal(
+        "unsupported",
+        f"{name} is not accepted within a student.",
+        node,
+        accepted="COUNT, COUNT(DISTINCT …), SUM, AVG, MIN, MAX, BOOL_OR, BOOL_AND, MEDIAN, STDDEV, VARIANCE, "
+        "ARG_MAX, ARG_MIN, FIRST and LAST with ORDER BY",
+    )
+
+
+def _plain(
+    scope: Scope, node: exp.Expr, function: Any, filtered: tree.Expr | None
+) -> tuple[Any, tree.Expr | None, tree.Expr | None]:
+    source = scope.source
+    this, _big = source.consume(node, "this", "big_int")
+    if type(node) is exp.CountIf:
+        return "rows", None, _both(condition(scope, this), filtered)
+    if isinstance(this, exp.Star) or this is None:
+        if function != "count":
+            raise _unaccepted(scope, node)
+        if this is not None:
+            source.consume(this)
+        return "rows", None, filtered
+    if isinstance(this, exp.Distinct):
+        (expressions,) = source.consume(this, "expressions")
+        if len(expressions or ()) != 1 or function not in ("count", "min", "max"):
+            raise source.refusal(
+                "unsupported",
+                "DISTINCT is accepted in COUNT of one expression.",
+                node,
+                accepted="COUNT(DISTINCT x), or a subquery with SELECT DISTINCT",
+            )
+        (this,) = expressions
+        function = "distinct" if function == "count" else function
+    if function in ("count", "distinct"):
+        carrier = scope.carrier(this)
+        if carrier is not None and carrier.presence is None:
+            return ("rows", None, filtered) if function == "count" else _one(scope, node)
+        if carrier is not None and carrier.presence is not None:
+            return "rows", None, _both(tree.Not(tree.IsNull(carrier.presence)), filtered)
+    arg = convert(scope, this)
+    if function in ("any", "all"):
+        arg = condition(scope, this)
+    if function in NUMBERS:
+        if arg.type == BOOLEAN:
+            arg = tree.Cast(arg, INTEGER)
+        if not arg.type.is_number and arg.type != NULL:
+            raise source.refusal(
+                "unsupported",
+                f"{type(node).__name__.upper()} needs a number, and this is {arg.type}.",
+                this,
+                accepted="COUNT, MIN or MAX",
+            )
+    if arg.type == NULL:
+        arg = Constant(None, INTEGER)
+    return function, arg, filtered
+
+
+def _one(scope: Scope, node: exp.Expr) -> Any:
+    raise scope.source.refusal(
+        "unsupported",
+        f"Within a student there is one {scope.owner}.",
+        node,
+        accepted="COUNT(*)",
+    )
+
+
+def _both(one: tree.Expr, other: tree.Expr | None) -> tree.Expr:
+    return one if other is None else tree.Logic("and", tuple(sorted((one, other), key=tree.canonical)))
+
+
+def _first(
+    scope: Scope, node: exp.Expr, filtered: tree.Expr | None
+) -> tuple[tree.Expr, tuple[Sort, ...], tree.Expr | None]:
+    """FIRST and LAST by an order; ARG_MAX and ARG_MIN, of rows where neither argument is NULL."""
+    source = scope.source
+    if type(node) in (exp.ArgMax, exp.ArgMin):
+        this, by = source.consume(node, "this", "expression")
+        arg, key = _typed(convert(scope, this)), _typed(convert(scope, by))
+        for there in (arg, key):
+            filtered = _both(tree.Not(tree.IsNull(there)), filtered)
+        return arg, (Sort(key, type(node) is exp.ArgMax, nulls_first=False),), filtered
+    (this,) = source.consume(node, "this")
+    if type(this) is not exp.Order:
+        name = type(node).__name__.upper()
+        raise source.refusal(
+            "unsupported",
+            f"{name} depends on an order, and none is written.",
+            node,
+            accepted=f"{name}(x ORDER BY school_year), or ARG_MAX(x, school_year)",
+        )
+    inner, _ = source.consume(this, "this", "expressions")
+    return _typed(convert(scope, inner)), sorting(scope, this, backwards=type(node) is exp.Last), filtered
+
+
+def _typed(expr: tree.Expr) -> tree.Expr:
+    return Constant(None, INTEGER) if expr.type == NULL else expr
+
+
+def sorting(scope: Scope, order: exp.Order | None, *, backwards: bool = False) -> tuple[Sort, ...]:
+    """The terms of an ORDER BY within a student."""
+    if order is None:
+        return ()
+    _, terms = scope.source.consume(order, "this", "expressions")
+    found = []
+    for term in terms:
+        this, descending, nulls_first = scope.source.consume(term, "this", "desc", "nulls_first")
+        if scope.carrier(this) is not None:
+            continue  # one student's rows have one owner
+        if isinstance(this, exp.Literal):
+            raise scope.source.refusal(
+                "unsupported", "A number orders nothing here.", this, accepted="ORDER BY a column"
+            )
+        found.append(
+            Sort(_typed(convert(scope, this)), bool(descending) != backwards, bool(nulls_first) != backwards)
+        )
+    return tuple(found)
+
+
+def _type(function: str, arg: tree.Expr | None) -> Type:
+    if function in DOUBLES or function in ("percent_rank", "cume_dist"):
+        return DOUBLE
+    if function in ("any", "all"):
+        return BOOLEAN
+    if arg is None or function in ("rows", "count", "distinct"):
+        return INTEGER
+    return arg.type
+
+
+# -- windows
+
+
+def rolling(stage: Stage, scope: Scope, node: exp.Window) -> Rolling:
+    """A window over the rows of one student.
+
+    Raises:
+        QueryRefused: it is not over one student's rows, or is not accepted.
+    """
+    source, span = scope.source, span_of(node)
+    this, partition, order, spec, _over = source.consume(node, "this", "partition_by", "order", "spec", "over")
+    inner = [part for part in partition or () if scope.carrier(part) is None]
+    if len(inner) == len(partition or ()):
+        raise source.refusal(
+            "crosses_students",
+            "A window lets one student's row change another's.",
+            node,
+            accepted=f"PARTITION BY {scope.owner}: a window over one student's rows",
+        )
+
+    def own(part: exp.Expr) -> tree.Expr:
+        found = stage.settled(_typed(convert(scope, part)))
+        loose = stage.loose(found)
+        if loose:
+            raise source.refusal(
+                "unsupported",
+                f"{loose[0]} is not in GROUP BY, and windows come after it.",
+                part,
+                accepted="a GROUP BY expression or an aggregate",
+            )
+        return found
+
+    parts = tuple(own(part) for part in inner)
+    sorted_by = tuple(replace(term, value=stage.settled(term.value)) for term in sorting(scope, order))
+    for term in sorted_by:
+        if stage.loose(term.value):
+            raise source.refusal(
+                "unsupported",
+                f"{stage.loose(term.value)[0]} is not in GROUP BY, and windows come after it.",
+                order,
+                accepted="a GROUP BY expression or an aggregate",
+            )
+    frame = None if spec is None else _frame(scope, spec)
+    filtered = None
+    if type(this) is exp.Filter:
+        this, clause = source.consume(this, "this", "expression")
+        (when,) = source.consume(clause, "this")
+        filtered = stage.settled(condition(scope, when))
+    if type(this) in RANKS:
+        if frame is not None or filtered is not None:
+            raise _unaccepted_window(scope, node)
+        return _ranked(scope, this, parts, sorted_by, span)
+    if type(this) in PLACES:
+        if filtered is not None or not sorted_by:
+            raise source.refusal(
+                "unsupported",
+                f"{_called(this)} depends on an order, and none is written."
+                if not sorted_by
+                else f"FILTER is not accepted beside {_called(this)}.",
+                node,
+                accepted=f"{_called(this)}(x) OVER (PARTITION BY {scope.owner} ORDER BY school_year)",
+            )
+        return _placed(scope, this, own, parts, sorted_by, frame, span)
+    function: Any = AGGREGATES.get(type(this))
+    if function not in FRAMED:
+        raise _unaccepted_window(scope, this)
+    function, arg, when_true = _plain(scope, this, function, None)
+    arg = None if arg is None else stage.settled(arg)
+    if function not in FRAMED or (arg is not None and stage.loose(arg)):
+        raise _unaccepted_window(scope, this)
+    for counted in (when_true, filtered):
+        if counted is not None:
+            then = Constant(1, INTEGER) if arg is None else arg
+            arg = tree.Case(((stage.settled(counted), then),), Constant(None, then.type), then.type)
+            function = "count" if function == "rows" else function
+    if frame is not None and frame[0] == "rows" and not sorted_by:
+        raise source.refusal(
+            "unsupported", "A frame of rows depends on an order, and none is written.", node, accepted="ORDER BY"
+        )
+    return Rolling(function, arg, 0, None, parts, sorted_by, frame, _type(function, arg), span)
+
+
+def _called(node: exp.Expr) -> str:
+    return node.sql_name() if isinstance(node, exp.Func) else type(node).__name__.upper()
+
+
+def _unaccepted_window(scope: Scope, node: exp.Expr) -> Exception:
+    return scope.source.refusal(
+        "unsupported",
+        "This window is not accepted.",
+        node,
+        accepted="ROW_NUMBER, RANK, DENSE_RANK, PERCENT_RANK, CUME_DIST, NTILE, LAG, LEAD, FIRST_VALUE, LAST_VALUE, "
+        "NTH_VALUE, and COUNT, SUM, AVG, MIN, MAX, BOOL_OR, BOOL_AND with a frame",
+    )
+
+
+def _ranked(
+    scope: Scope, node: exp.Expr, partition: tuple[tree.Expr, ...], order: tuple[Sort, ...], span: tree.Span | None
+) -> Rolling:
+    function: Any = RANKS[type(node)]
+    number = 0
+    if function == "ntile":
+        (this,) = scope.source.consume(node, "this")
+        number = _number(scope, this, least=1)
+    else:
+        scope.source.consume(node)
+    if not order:
+        raise scope.source.refusal(
+            "unsupported",
+            f"{function.upper()} depends on an order, and none is written.",
+            node,
+            accepted=f"OVER (PARTITION BY {scope.owner} ORDER BY school_year)",
+        )
+    return Rolling(function, None, number, None, partition, order, None, _type(function, None), span)
+
+
+def _placed(
+    scope: Scope,
+    node: exp.Expr,
+    own: Any,
+    partition: tuple[tree.Expr, ...],
+    order: tuple[Sort, ...],
+    frame: Any,
+    span: tree.Span | None,
+) -> Rolling:
+    function = PLACES[type(node)]
+    names: tuple[str, ...] = ("this", "offset", "default") if function in ("lag", "lead") else ("this",)
+    names = ("this", "offset") if function == "nth_value" else names
+    this, *rest = scope.source.consume(node, *names)
+    offset, default = (*rest, None, None)[:2]
+    number = 1 if offset is None else _number(scope, offset, least=1 if function == "nth_value" else 0)
+    arg = own(this)
+    other = None if default is None else own(default)
+    if other is not None:
+        if not isinstance(other, Constant) or (other.value is not None and other.type.kind != arg.type.kind):
+            raise scope.source.refusal(
+                "unsupported", "The default is a constant of the same type.", default, accepted="such as 0 or NULL"
+            )
+        if other.type.scale > arg.type.scale:
+            raise scope.source.refusal(
+                "unsupported", "The default has more decimal places.", default, accepted="as many as the argument has"
+            )
+        other = None if other.value is None else Constant(other.value, arg.type)
+    if function in ("lag", "lead") and frame is not None:
+        raise _unaccepted_window(scope, node)
+    return Rolling(function, arg, number, other, partition, order, frame, arg.type, span)
+
+
+def _number(scope: Scope, node: exp.Expr, least: int) -> int:
+    value = convert(scope, node)
+    if not isinstance(value, Constant) or type(value.value) is not int or not least <= value.value <= OFFSET_MAX:
+        raise scope.source.refusal(
+            "unsupported", "A whole number is needed here.", node, accepted=f"from {least} to {OFFSET_MAX:,}"
+        )
+    return value.value
+
+
+def _frame(scope: Scope, spec: exp.WindowSpec) -> tuple[Any, int | None, int | None]:
+    """ROWS or RANGE BETWEEN …; RANGE reaches to an end or to the row and its peers alone."""
+    source = scope.source
+    names = ("kind", "start", "start_side", "end", "end_side")
+    kind, start, start_side, end, end_side = source.consume(spec, *names)
+    unit = str(kind).lower()
+    ends: list[int | None] = []
+    for place, side in ((start, start_side), (end if end is not None else "CURRENT ROW", end_side)):
+        if place == "CURRENT ROW":
+            ends.append(0)
+        elif place == "UNBOUNDED":
+            ends.append(None)
+        elif isinstance(place, exp.Expr) and unit == "rows":
+            number = _number(scope, place, least=0)
+            ends.append(-number if side == "PRECEDING" else number)
+        else:
+            unit = "other"
+    first, last = (*ends, 0, 0)[:2]
+    backwards = (start == "UNBOUNDED" and start_side != "PRECEDING") or (
+        end == "UNBOUNDED" and end_side != "FOLLOWING"
+    )
+    disordered = first is not None and last is not None and first > last
+    if unit not in ("rows", "range") or backwards or disordered:
+        raise source.refusal(
+            "unsupported",
+            "This frame is not accepted.",
+            spec,
+            accepted="ROWS BETWEEN … PRECEDING AND … FOLLOWING, or RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
+        )
+    return unit, first, last
