@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from engine.above import Above, aggregates, outer
 from engine.expressions import Named, Scope, condition
+from engine.pruned import pruned
 from engine.refusals import QueryRefused
 from engine.relations import all_used, read
 from engine.released import combined
@@ -98,7 +99,7 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
         )
     orders = () if order is None else _order(above, order, selected, items)
     all_used(source, asked.ctes)
-    return Query(
+    query = Query(
         relation=asked.relation,
         where=asked.where,
         keys=tuple(above.keys),
@@ -108,6 +109,7 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
         limit=whole_number(source, limit),
         offset=whole_number(source, offset) or 0,
     )
+    return pruned(query)
 
 
 def _order(

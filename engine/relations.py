@@ -42,6 +42,18 @@ _CLAUSES = {
 }
 _CROSSING = {"limit", "offset", "sample"}
 _STEPS = ("group", "having", "qualify", "distinct")
+_OF: dict[str, type] = {
+    "expressions": list,
+    "from_": exp.From,
+    "joins": list,
+    "where": exp.Where,
+    "group": exp.Group,
+    "having": exp.Having,
+    "qualify": exp.Qualify,
+    "distinct": exp.Distinct,
+    "with_": exp.With,
+}
+"""What each clause of a subquery is."""
 
 
 @dataclass(slots=True)
@@ -386,6 +398,9 @@ class _Reader:
                 "unsupported", "This is not accepted in FROM.", place, accepted="a table, or a SELECT of one"
             )
         self.no_clauses(node, place)
+        for clause, of in _OF.items():
+            if node.args.get(clause) and not isinstance(node.args[clause], of):
+                raise source.refusal("syntax", "This subquery cannot be read.", place, accepted="one SELECT")
         if node.args.get("from_") is None:
             raise source.refusal("syntax", "A subquery names no table.", place, accepted="SELECT … FROM a table")
         if steps_of(node):
@@ -494,7 +509,7 @@ class _Reader:
         """The GROUP BY of a step: the owner, and the keys besides it under their names in the step."""
         source = self.source
         terms, everything = (None, None) if group is None else source.consume(group, "expressions", "all")
-        nodes = list(terms or ())
+        nodes = list(terms) if isinstance(terms, list) else []
         selected = [(part.alias_or_name, part.this if isinstance(part, exp.Alias) else part) for part in expressions]
         if everything:
             nodes += [value for _, value in selected if not has_aggregate(value) and not has_window(value)]
@@ -703,14 +718,15 @@ class _Reader:
         listed = type(node) is exp.In
         inside = _Room(right=True)
         if listed:
-            wanted, query, *_ = source.consume(node, "this", "query", "expressions")
+            wanted, query = source.consume(node, "this", "query")
         else:
             (query,) = source.consume(node, "this")
         while isinstance(query, exp.Subquery | exp.Paren):
             (query,) = source.consume(query, "this")
-        correlated = type(query) is exp.Select and not steps_of(query) and query.args.get("from_") is not None
+        if not isinstance(query, exp.Query):
+            raise source.refusal("syntax", "A subquery is needed here.", node, accepted="IN (SELECT … FROM …)")
         shape: Shape = []
-        if correlated:
+        if isinstance(query, exp.Select) and not steps_of(query) and query.args.get("from_") is not None:
             self.no_clauses(query, query)
             expressions, *_ = source.consume(query, "expressions", "from_", "joins", "where")
             within = self.select(inside, query, ctes, outer=scope)
@@ -728,7 +744,7 @@ class _Reader:
         source = self.source
         while isinstance(wanted, exp.Paren):
             (wanted,) = source.consume(wanted, "this")
-        parts = source.consume(wanted, "expressions")[0] if isinstance(wanted, exp.Tuple) else [wanted]
+        parts = source.consume(wanted, "expressions")[0] or [] if isinstance(wanted, exp.Tuple) else [wanted]
         if len(parts) != len(shape):
             raise source.refusal(
                 "syntax", "IN compares with a subquery of other columns.", node, accepted=f"{len(parts)} columns"

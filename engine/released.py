@@ -14,6 +14,7 @@ from sqlglot import exp
 from engine import tree
 from engine.above import Above, outer, totals
 from engine.cells import SQL_TYPES, Cell, Desk, cell_of, condition_of, order_terms, unknown
+from engine.pruned import pruned
 from engine.refusals import QueryRefused
 from engine.relations import Cte, alias_of, all_used, ctes_of, read
 from engine.selected import group_keys, resolve, selected_columns, whole_number
@@ -187,7 +188,8 @@ class _Reader:
             )
         if not items:
             items.append(tree.Item("c0", tree.KeyRef(0)))
-        self.parts[number] = tree.Query(asked.relation, asked.where, tuple(above.keys), tuple(spans), tuple(items))
+        query = tree.Query(asked.relation, asked.where, tuple(above.keys), tuple(spans), tuple(items))
+        self.parts[number] = pruned(query)
         return _Shape(sql, columns, number)
 
     # -- SELECT over released tables

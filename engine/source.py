@@ -70,6 +70,8 @@ class Source:
         A handled class is not a handled node: TABLESAMPLE, DISTINCT ON and the like hang on args of nodes
         that are handled already.
         """
+        if not isinstance(node, exp.Expr):
+            raise self.refusal("syntax", "The text cannot be read as SQL at this place.", accepted="one SELECT")
         for key, value in node.args.items():
             if isinstance(value, exp.Identifier):
                 self.consume(value, "this", "quoted")

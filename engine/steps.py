@@ -149,7 +149,11 @@ def has_aggregate(node: exp.Expr) -> bool:
         if isinstance(part, exp.Query | exp.Subquery):
             continue
         if isinstance(part, exp.Window):
-            pending += part.this.iter_expressions()
+            own = part.this
+            while isinstance(own, exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
+                pending += [child for child in own.iter_expressions() if child is not own.this]
+                own = own.this
+            pending += own.iter_expressions()
             pending += [child for child in part.iter_expressions() if child is not part.this]
             continue
         if is_aggregate(part):
@@ -286,8 +290,9 @@ def _first(
             node,
             accepted=f"{name}(x ORDER BY school_year), or ARG_MAX(x, school_year)",
         )
-    inner, _ = source.consume(this, "this", "expressions")
-    return _typed(convert(scope, inner)), sorting(scope, this, backwards=type(node) is exp.Last), filtered
+    inner, terms = source.consume(this, "this", "expressions")
+    order = sorting(scope, exp.Order(expressions=terms), backwards=type(node) is exp.Last)
+    return _typed(convert(scope, inner)), order, filtered
 
 
 def _typed(expr: tree.Expr) -> tree.Expr:
@@ -298,7 +303,7 @@ def sorting(scope: Scope, order: exp.Order | None, *, backwards: bool = False) -
     """The terms of an ORDER BY within a student."""
     if order is None:
         return ()
-    _, terms = scope.source.consume(order, "this", "expressions")
+    (terms,) = scope.source.consume(order, "expressions")
     found = []
     for term in terms:
         this, descending, nulls_first = scope.source.consume(term, "this", "desc", "nulls_first")

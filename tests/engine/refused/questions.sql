@@ -114,7 +114,7 @@ SELECT COUNT(*) FROM student_year WHERE COUNT(*) > 5;
 -- unsupported | 1:55 | asked by itself
 SELECT COUNT(*) FROM student_year WHERE gpa > (SELECT 3);
 
--- unsupported | 1:56 | asked by itself
+-- syntax | 1:41 | FROM a table
 SELECT COUNT(*) FROM student_year WHERE gpa IN (SELECT 3);
 
 -- unsupported | 1:49 | list such as
