@@ -83,6 +83,16 @@ MoeAtN = Annotated[
     int | None,
     typer.Option("--moe-at-n", help="Averages and ratios keep it in cells of so many rows; 100 if not given."),
 ]
+RowsMax = Annotated[
+    int | None,
+    typer.Option(
+        "--rows-per-student-max", help="Less noise: a student with more rows than this counts in proportion."
+    ),
+]
+GroupsMax = Annotated[
+    int | None,
+    typer.Option("--groups-per-student-max", help="Likewise for a student in more groups than this."),
+]
 Rehearse = Annotated[
     bool,
     typer.Option("--rehearse", help="Ask invented records instead; free, and no number of it is about a student."),
@@ -198,12 +208,15 @@ def preview(  # noqa: PLR0913, PLR0917 - one for each option of the command
     epsilon: Epsilon = None,
     moe: Moe = None,
     moe_at_n: MoeAtN = None,
+    rows_per_student_max: RowsMax = None,
+    groups_per_student_max: GroupsMax = None,
     rehearse: Rehearse = False,  # noqa: FBT002 - an option of the command
     token_file: TokenFile = None,
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say what a question would cost and how sharp it would be. Free."""
     text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
+    fields |= {"rows_per_student_max": rows_per_student_max, "groups_per_student_max": groups_per_student_max}
 
     def work() -> None:
         with _district(place, token_file) as district:
@@ -225,12 +238,15 @@ def explain(  # noqa: PLR0913, PLR0917 - one for each option of the command
     epsilon: Epsilon = None,
     moe: Moe = None,
     moe_at_n: MoeAtN = None,
+    rows_per_student_max: RowsMax = None,
+    groups_per_student_max: GroupsMax = None,
     rehearse: Rehearse = False,  # noqa: FBT002 - an option of the command
     token_file: TokenFile = None,
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say why a question would cost what it costs, and what would make it sharper. Free."""
     text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
+    fields |= {"rows_per_student_max": rows_per_student_max, "groups_per_student_max": groups_per_student_max}
 
     def work() -> None:
         with _district(place, token_file) as district:
@@ -255,6 +271,8 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
     epsilon: Epsilon = None,
     moe: Moe = None,
     moe_at_n: MoeAtN = None,
+    rows_per_student_max: RowsMax = None,
+    groups_per_student_max: GroupsMax = None,
     rehearse: Rehearse = False,  # noqa: FBT002 - an option of the command
     token_file: TokenFile = None,
     form: Annotated[Format, typer.Option("--format")] = Format.TABLE,
@@ -262,6 +280,7 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
 ) -> None:
     """Answer a question, charging the classes of students it touches."""
     text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
+    fields |= {"rows_per_student_max": rows_per_student_max, "groups_per_student_max": groups_per_student_max}
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
         raise typer.BadParameter("parquet is binary: name a file with --output", param_hint="--format")
 

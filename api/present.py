@@ -197,6 +197,7 @@ def _explained(console: Console, number: int, each: ExplainedStatistic) -> None:
         ("in one group", f"at most {each.rows_per_group:,}: {each.rows_per_group_because}"),
         ("groups of one student", f"at most {each.groups:,}"),
         ("one row is worth", f"at most {each.bound:,}{unit}"),
+        *(("besides noise", text) for text in each.clamping),
         ("sensitivity (L2)", f"{each.sensitivity_l2:,.6g}"),
         ("noise", f"discrete Gaussian, standard deviation {each.scale:,.6g}"),
         ("loss", f"{each.loss_nanorho:,} nano-ρ" if each.loss_nanorho else "none: a stored measurement is used"),

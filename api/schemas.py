@@ -76,8 +76,14 @@ class Question(Asked):
     epsilon: Annotated[
         Epsilon | None, Field(description="Spend so much (at δ 5e-8) instead of the default share.")
     ] = None
-    rows_per_student_max: Annotated[int | None, Field(description="Not answered by this version.")] = None
-    groups_per_student_max: Annotated[int | None, Field(description="Not answered by this version.")] = None
+    rows_per_student_max: Annotated[
+        int | None,
+        Field(ge=1, le=10_000, description="Less noise: who has more rows than this counts in proportion."),
+    ] = None
+    groups_per_student_max: Annotated[
+        int | None,
+        Field(ge=1, le=10_000, description="Likewise for who is in more groups than this."),
+    ] = None
     rehearse: Annotated[bool, Field(description="Ask invented records instead; free.")] = False
 
 
@@ -187,6 +193,7 @@ class ExplainedStatistic(Told):
     sensitivity_l2: float
     scale: float
     loss_nanorho: int
+    clamping: list[str]
 
 
 class Explanation(Told):

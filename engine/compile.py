@@ -49,9 +49,9 @@ class Compiled:
 
 def batches(statistics: Sequence[Statistic]) -> list[tuple[int, ...]]:
     """Positions of the statistics that one statement can compute: of one relation, in the same groups."""
-    found: dict[tuple[str, str], list[int]] = {}
+    found: dict[tuple[str, str, bool], list[int]] = {}
     for position, statistic in enumerate(statistics):
-        key = tree.canonical_relation(statistic.relation), statistic.keys_digest
+        key = tree.canonical_relation(statistic.relation), statistic.keys_digest, statistic.limited is not None
         found.setdefault(key, []).append(position)
     return [tuple(positions) for positions in found.values()]
 
@@ -67,7 +67,9 @@ def compile_batch(catalog: Catalog, statistics: Sequence[Statistic], population:
     scope = Scope(tuple(sorted({cohort for statistic in statistics for cohort in statistic.cohorts})), population)
     read = _read(relation, keys, statistics)
     first = early(catalog, statistics, common)
-    if first is None:
+    if statistics[0].limited is not None:
+        aggregated = _limited(catalog, statistics, common, scope, read)
+    elif first is None:
         aggregated = _joined(catalog, statistics, common, scope, read)
     else:
         aggregated = _counted(catalog, statistics, common, scope, read, first)
@@ -90,16 +92,78 @@ def _joined(
     relation, keys = statistics[0].relation, statistics[0].keys
     inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
     own, measured = _measured(catalog, statistics, common, scope.cohorts)
-    alone = plain_table(relation) is not None
     outer = [*(f"k{i}" for i in range(len(keys.columns))), *(f"{text} AS s{p}" for p, text in enumerate(measured))]
     inner += own
     if any(statistic.students for statistic in statistics):
         inner.append(f"{owner_of(catalog, relation)} AS owner")
-    within = scope.condition(catalog) if alone else in_cohorts(relation.cohort, scope.cohorts)
-    conditions = [within, *(sql(condition) for condition in common)]
-    source = from_clause(catalog, relation, scope, read)
-    scan = f"SELECT {', '.join(inner) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
+    scan = f"SELECT {', '.join(inner) or '1 AS one'} {_from(catalog, relation, common, scope, read)}"
     return f"SELECT {', '.join(outer)} FROM ({scan}) AS scan"
+
+
+def _from(
+    catalog: Catalog, relation: tree.Relation, common: Iterable[tree.Expr], scope: Scope, read: frozenset[str]
+) -> str:
+    """FROM and WHERE, restricted to the scope."""
+    alone = plain_table(relation) is not None
+    within = scope.condition(catalog) if alone else in_cohorts(relation.cohort, scope.cohorts)
+    conditions = " AND ".join([within, *(sql(condition) for condition in common)])
+    return f"FROM {from_clause(catalog, relation, scope, read)} WHERE {conditions}"
+
+
+def _limited(
+    catalog: Catalog,
+    statistics: Sequence[Statistic],
+    common: tuple[tree.Expr, ...],
+    scope: Scope,
+    read: frozenset[str],
+) -> str:
+    """Rows are added up for each student and group, cut to the limits, then over students; GROUP BY is still to come.
+
+    Of each exact total a student contributes the part that the limit leaves of all the student's rows, in whole
+    `parts`, rounded toward zero.
+    """
+    relation, keys = statistics[0].relation, statistics[0].keys
+    inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
+    own, measured = _measured(catalog, statistics, common, scope.cohorts)
+    bases = list(dict.fromkeys(s.limited.base for s in statistics if s.limited is not None))
+    shared = {tree.canonical(condition) for condition in common}
+    for number, base in enumerate(bases):
+        conditions = [sql(condition) for condition in base if tree.canonical(condition) not in shared]
+        own.append(f"{' AND '.join(conditions) or 'TRUE'} AS b{number}")
+    inner += [*own, f"{owner_of(catalog, relation)} AS owner"]
+    scan = f"SELECT {', '.join(inner)} {_from(catalog, relation, common, scope, read)}"
+    by = ["owner", *(f"k{i}" for i in range(len(keys.columns)))]
+    totals = [f"{text} AS t{position}" for position, text in enumerate(measured)]
+    totals += [f"COUNT(*) FILTER (WHERE b{number}) AS c{number}" for number in range(len(bases))]
+    each = f"SELECT {', '.join([*by, *totals])} FROM ({scan}) AS scan GROUP BY {', '.join(by)}"
+    student = "OVER (PARTITION BY owner)"
+    counts = [f"CAST(SUM(c{n}) {student} AS BIGINT) AS n{n}" for n in range(len(bases))]
+    counts += [f"COUNT(*) FILTER (WHERE c{n} > 0) {student} AS g{n}" for n in range(len(bases))]
+    beside = f"SELECT *, {', '.join(counts)} FROM ({each}) AS each"
+    parts = [_part(statistic, position, bases) for position, statistic in enumerate(statistics)]
+    outer = [f"k{i}" for i in range(len(keys.columns))]
+    outer += [f"TRY_CAST(COALESCE(SUM({part}), 0) AS BIGINT) AS s{position}" for position, part in enumerate(parts)]
+    return f"SELECT {', '.join(outer)} FROM ({beside}) AS limited"
+
+
+def _part(statistic: Statistic, position: int, bases: Sequence[tuple[tree.Expr, ...]]) -> str:
+    """The part of a student's total in a group that the limits leave."""
+    limit = statistic.limited
+    if limit is None:
+        raise AssertionError
+    number = bases.index(limit.base)
+    total = f"CAST(t{position} AS HUGEINT) * {whole(statistic.parts)}"
+    rows = None if limit.rows is None else (whole(limit.rows), f"n{number}")
+    groups = None if limit.groups is None else (whole(limit.groups), f"g{number}")
+    whens = []
+    if rows is not None and groups is not None:
+        fewer = f"CAST({rows[0]} AS HUGEINT) * {groups[1]} <= CAST({groups[0]} AS HUGEINT) * {rows[1]}"
+        whens.append(f"WHEN {rows[1]} > {rows[0]} AND {fewer} THEN ({total} * {rows[0]}) // {rows[1]}")
+        whens.append(f"WHEN {groups[1]} > {groups[0]} AND NOT ({fewer}) THEN ({total} * {groups[0]}) // {groups[1]}")
+    else:
+        most, count = rows or groups or ("", "")
+        whens.append(f"WHEN {count} > {most} THEN ({total} * {most}) // {count}")
+    return f"CASE {' '.join(whens)} ELSE {total} END"
 
 
 def _counted(

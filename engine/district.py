@@ -94,7 +94,7 @@ class District:
         Args:
             sql: one SELECT.
             **fields: the other fields of `engine.request.Request`: request_id, grant, cohorts, moe,
-                moe_at_n, epsilon, rehearse.
+                moe_at_n, epsilon, rows_per_student_max, groups_per_student_max, rehearse.
 
         Raises:
             Refusal: a decision not to answer, with its reason and what would be accepted.

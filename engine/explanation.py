@@ -49,6 +49,8 @@ class ExplainedStatistic:
         sensitivity_l2: how far one student can move the vector, in integer units.
         scale: standard deviation of the noise, likewise.
         loss_nanorho: what it costs; 0 where a stored measurement is used.
+        clamping: what else than noise moves it: bounds that cut values off, limits on a student's rows and groups;
+            by how much depends on the records.
     """
 
     statistic: str
@@ -64,6 +66,7 @@ class ExplainedStatistic:
     sensitivity_l2: float
     scale: float
     loss_nanorho: int
+    clamping: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +148,26 @@ def _statistic(catalog: Catalog, statistic: Statistic, scale: float, loss_nanorh
         rows_per_group_because=_because(frame, proof(frame, conditions, known, bare)),
         groups=each.groups,
         bound=statistic.bound,
-        unit=1.0 if statistic.centred is None else float(statistic.centred.unit),
+        unit=(1.0 if statistic.centred is None else float(statistic.centred.unit)) / statistic.parts,
         sensitivity_l2=math.sqrt(statistic.l2_squared),
         scale=scale,
         loss_nanorho=loss_nanorho,
+        clamping=[*_clamping(frame, statistic)],
     )
+
+
+def _clamping(frame: Frame, statistic: Statistic) -> Iterator[str]:
+    """What moves a statistic besides its noise."""
+    if statistic.limited is None:
+        return
+    known = assume(statistic.limited.base, frame.known)
+    if known is None:
+        raise AssertionError
+    whole = contribution(frame, statistic.limited.base, known, statistic.keys)
+    limits = ((statistic.limited.rows, whole.rows, "rows"), (statistic.limited.groups, whole.groups, "groups"))
+    for most, possible, what in limits:
+        if most is not None:
+            yield f"of up to {possible:,} {what} of one student {most:,} count: who has more counts in proportion"
 
 
 def _narrowed(catalog: Catalog, statistic: Statistic) -> tuple[Frame, dict[str, Range]]:
@@ -261,6 +279,8 @@ def _gains(catalog: Catalog, statistic: Statistic) -> Iterator[tuple[str, float]
             continue
         one = {**known, name: listed([next(iter(left.values))])}
         found = contribution(frame, statistic.conditions, one, statistic.keys)
+        limit = statistic.limited
+        found = found if limit is None else found.limited(limit.rows, limit.groups)
         alone = (found.of_students() if statistic.students else found).l2_squared(statistic.bound)
         if alone:
             gain = math.sqrt(statistic.l2_squared / alone)

@@ -30,6 +30,7 @@ from engine import accuracy, combination, explanation, mechanisms, pacing, postp
 from engine.backends import duckdb as backend
 from engine.compile import batches, compile_batch
 from engine.mechanisms import Gaussian, d_in_of
+from engine.plan import Limits
 from engine.preparation import Books, Prepared
 from engine.refusals import AccessRefused, InternalFailure, LedgerDamaged, Refusal
 from engine.release import CohortCharge, CohortLeftOut, Expected, Preview, Release
@@ -329,7 +330,12 @@ def _wait(deadline: float) -> None:
 
 def _question(house: House, asked: Asked, prepared: Prepared, priced: Priced) -> Question:
     plan = prepared.plan
-    stored_plan = {"sql": asked.sql, "askable": prepared.askable, "left_out": prepared.left_out}
+    stored_plan: dict[str, object] = {
+        "sql": asked.sql,
+        "askable": prepared.askable,
+        "left_out": prepared.left_out,
+        "limits": [asked.limits.rows, asked.limits.groups],
+    }
     return Question(
         grant=asked.grant,
         request_id=asked.request_id,
@@ -369,7 +375,7 @@ def _resume(house: House, asked: Asked, entry: Entry, deadline: float) -> Releas
             accepted="the question under a new request id",
         )
     stored = json.loads(entry.plan)
-    plan = preparation.planned(house.catalog, asked.sql, stored["askable"])
+    plan = preparation.planned(house.catalog, asked.sql, stored["askable"], asked.limits)
     if _request_hash(asked, plan) != entry.request_hash:
         raise AccessRefused(
             "request_id_reused",
@@ -398,7 +404,8 @@ def _again(house: House, release_id: str, grant: str | None) -> Release:
         raise lost
     house = house.at_now()
     try:
-        plan = preparation.planned(house.catalog, stored["sql"], stored["askable"])
+        limits = Limits(*stored.get("limits", ()))
+        plan = preparation.planned(house.catalog, stored["sql"], stored["askable"], limits)
     except Refusal:
         raise lost from None
     digests = preparation.digests(plan, entry.epoch, entry.population)

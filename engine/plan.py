@@ -70,6 +70,39 @@ class Centred:
     bound: int
 
 
+FINE = 2**10
+"""What a limit leaves of a student's total is measured in so many parts of its unit, so rounding loses little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a student a question asks for, where that is less than all.
+
+    Attributes:
+        rows: most rows of one student; who has more counts in proportion.
+        groups: most groups of one student, likewise.
+    """
+
+    rows: int | None = None
+    groups: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A limit that bears on a statistic: a student beyond it contributes that part of each exact total.
+
+    Attributes:
+        rows: c; None where no student can have more rows.
+        groups: likewise.
+        base: the conditions on the rows and groups that are counted for it: those of the statistic, but for that its
+            argument is there, so that a sum and its count shrink alike.
+    """
+
+    rows: int | None
+    groups: int | None
+    base: tuple[tree.Expr, ...]
+
+
 @dataclass(frozen=True)
 class Statistic:
     """One vector of exact integers, one for each group, measured once.
@@ -81,6 +114,7 @@ class Statistic:
         contribution: what one student can bring.
         keys: the groups it is counted in.
         students: whether each student counts once in a group, whatever the rows.
+        limited: the part of a student that is asked for; then the integers are in parts of `FINE`.
         label: what it is, in words a researcher knows.
     """
 
@@ -93,11 +127,17 @@ class Statistic:
     keys_digest: str
     students: bool
     label: str = field(compare=False)
+    limited: Limited | None = None
 
     @property
     def bound(self) -> int:
         """B, the greatest magnitude of one row's integer."""
-        return 1 if self.centred is None else self.centred.bound
+        return (1 if self.centred is None else self.centred.bound) * self.parts
+
+    @property
+    def parts(self) -> int:
+        """How many integers make one unit of the exact total."""
+        return 1 if self.limited is None else FINE
 
     @cached_property
     def l2_squared(self) -> int:
@@ -112,6 +152,9 @@ class Statistic:
             c = self.centred
             measure = f"{tree.canonical(c.arg)} {c.low!r} {c.high!r} {c.multiplier} {c.centre!r} {c.shift} {c.bound}"
         conditions = " ".join(tree.canonical(condition) for condition in self.conditions)
+        if self.limited is not None:
+            base = " ".join(tree.canonical(condition) for condition in self.limited.base)
+            measure += f" of {FINE} at most {self.limited.rows} {self.limited.groups} of [{base}]"
         return (
             f"{tree.canonical_relation(self.relation)} [{conditions}] <{measure}> {self.keys_digest} {self.cohorts}"
         )
@@ -198,15 +241,21 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make_plan(source: Source, query: tree.Query | tree.Combined, catalog: Catalog, askable: Collection[int]) -> Plan:
-    """The plan of a question asked of the `askable` cohorts it touches.
+def make_plan(
+    source: Source,
+    query: tree.Query | tree.Combined,
+    catalog: Catalog,
+    askable: Collection[int],
+    limits: Limits = Limits(),
+) -> Plan:
+    """The plan of a question asked of the `askable` cohorts it touches, and of no more of a student than `limits`.
 
     Raises:
         QueryRefused: where a bound, a key list or a size cannot be proved.
     """
     parts = (query,) if isinstance(query, tree.Query) else query.parts
     filters = {item.condition for part in parts for item in _aggregates(part)} - {None}
-    planner = _Planner(source, catalog, askable, len(filters))
+    planner = _Planner(source, catalog, askable, len(filters), limits)
     if isinstance(query, tree.Query):
         return planner.whole(planner.part(query), (), None)
     return planner.combined(query)
@@ -220,8 +269,11 @@ class _Planner:
     known: Mapping[str, Range]
     keys: KeyList
 
-    def __init__(self, source: Source, catalog: Catalog, askable: Collection[int], filters: int) -> None:
+    def __init__(
+        self, source: Source, catalog: Catalog, askable: Collection[int], filters: int, limits: Limits
+    ) -> None:
         self.source, self.catalog, self.askable, self.filters = source, catalog, askable, filters
+        self.limits = limits
         self.touched: set[int] = set()
         self.found: OrderedDict[str, Statistic] = OrderedDict()
         self.sums: dict[tuple[int, int], Fraction] = {}
@@ -451,7 +503,8 @@ class _Planner:
             part = statistics[position]
             if not rows <= set(part.conditions):
                 return form
-            ends = (Fraction(0 if part.centred is None else -part.bound), Fraction(part.bound))
+            bound = 1 if part.centred is None else part.centred.bound
+            ends = (Fraction(0 if part.centred is None else -bound), Fraction(bound))
             if position == counted:
                 ends = (Fraction(1), Fraction(1))
             low, high = sorted(coefficient * end / factor for end in ends)
@@ -473,7 +526,8 @@ class _Planner:
         if argument_range.nullable:
             counted = tree.conjuncts((*conditions, tree.Not(tree.IsNull(asked.arg))))
         if asked.function == "count":
-            return self.count(counted, _count_label(asked.arg, argument_range), explicit=True)
+            label = _count_label(asked.arg, argument_range)
+            return self.count(counted, label, explicit=True, base=conditions)
         return self.sum_or_average(asked, conditions, counted, argument_range)
 
     def sum_or_average(
@@ -492,10 +546,10 @@ class _Planner:
         position = None
         if centred.bound:
             position = self.add(conditions, centred, f"SUM({argument}) centred at {float(centred.offset):g}")
-            total = forms.Linear.of({} if position is None else {position: centred.unit})
+            total = forms.Linear.of({} if position is None else {position: centred.unit / self.parts(position)})
         average = asked.function == "avg"
         if centred.offset or average:
-            count = self.count(counted, _count_label(asked.arg, found), explicit=average)
+            count = self.count(counted, _count_label(asked.arg, found), explicit=average, base=conditions)
             total = total.plus(count, centred.offset)
             if position is not None and count.terms:
                 half = centred.bound * centred.unit
@@ -524,35 +578,59 @@ class _Planner:
         return _centred_double(arg, found) if arg.type == tree.DOUBLE else _centred_exact(arg, found)
 
     def count(
-        self, conditions: tuple[tree.Expr, ...], label: str, *, explicit: bool, students: bool = False
+        self,
+        conditions: tuple[tree.Expr, ...],
+        label: str,
+        *,
+        explicit: bool,
+        students: bool = False,
+        base: tuple[tree.Expr, ...] | None = None,
     ) -> forms.Linear:
-        position = self.add(conditions, None, label, students=students)
+        position = self.add(conditions, None, label, students=students, base=base)
         if position is None:
             return forms.Linear()
         if explicit:
             self.explicit.add(position)
-        return forms.Linear.of({position: Fraction(1)})
+        return forms.Linear.of({position: Fraction(1, self.parts(position))})
+
+    def parts(self, position: int) -> int:
+        """How many integers of a statistic make one unit of its exact total."""
+        return list(self.found.values())[position].parts
 
     # -- statistics
 
     def add(
-        self, conditions: tuple[tree.Expr, ...], centred: Centred | None, label: str, *, students: bool = False
+        self,
+        conditions: tuple[tree.Expr, ...],
+        centred: Centred | None,
+        label: str,
+        *,
+        students: bool = False,
+        base: tuple[tree.Expr, ...] | None = None,
     ) -> int | None:
-        """The position of a statistic, new or known; None where it is the constant 0."""
+        """The position of a statistic, new or known; None where it is the constant 0.
+
+        Args:
+            conditions: which rows are in it.
+            centred: what a row contributes; None for 1.
+            label: what it is.
+            students: whether each student counts once in a group.
+            base: which rows a limit on rows is about, if others than those that are in it.
+        """
         every = touched(self.frame, conditions)
         self.touched |= set(every)
         cohorts = tuple(cohort for cohort in every if cohort in self.askable)
         known = assume(conditions, self.known)
         if known is None or not cohorts or not self.keys.rows:
             return None
-        found = self.contributions.get(conditions)
-        if found is None:
-            found = contribution(self.frame, conditions, known, self.keys, 1 + self.filters)
-            self.contributions[conditions] = found
+        found = self.contribution(conditions, known)
         if students and found.rows_per_group <= 1:
             students, label = False, f"COUNT(*), as {label}"  # a student has one row in a group: rows are students
+        limited = self.limited(base or conditions, students=students)
         if students:
             found = found.of_students()
+        if limited is not None:
+            found = found.limited(limited.rows, limited.groups)
         statistic = Statistic(
             relation=self.query.relation,
             conditions=conditions,
@@ -563,6 +641,7 @@ class _Planner:
             keys_digest=self.keys.digest,
             students=students,
             label=label,
+            limited=limited,
         )
         if statistic.l2_squared == 0:
             return None
@@ -574,6 +653,28 @@ class _Planner:
             )
         self.found.setdefault(statistic.shape, statistic)
         return list(self.found).index(statistic.shape)
+
+    def contribution(self, conditions: tuple[tree.Expr, ...], known: Mapping[str, Range]) -> Contribution:
+        """What one student can contribute to a statistic of all rows that fulfil some conditions."""
+        found = self.contributions.get(conditions)
+        if found is None:
+            found = contribution(self.frame, conditions, known, self.keys, 1 + self.filters)
+            self.contributions[conditions] = found
+        return found
+
+    def limited(self, base: tuple[tree.Expr, ...], *, students: bool) -> Limited | None:
+        """The limits that a student can be beyond; None where there are none.
+
+        A student counts once in a group whatever the rows, so a limit of rows leaves counts of students as they are.
+        """
+        known = assume(base, self.known)
+        if known is None or self.limits == Limits():
+            return None
+        whole = self.contribution(base, known)
+        rows, groups = self.limits.rows, self.limits.groups
+        rows = None if rows is None or students or whole.rows <= rows else rows
+        groups = None if groups is None or whole.groups <= groups else groups
+        return None if rows is None and groups is None else Limited(rows, groups, base)
 
     def weights(self) -> tuple[Fraction, ...]:
         """Equal shares, but for a count that only serves to undo a sum's centring.

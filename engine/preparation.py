@@ -18,7 +18,7 @@ from engine import accuracy
 from engine.compile import reads
 from engine.forms import Key, Ratio
 from engine.parse import parse
-from engine.plan import make_plan
+from engine.plan import Limits, make_plan
 from engine.refusals import BudgetRefused, QueryRefused
 from engine.release import ClampingBounds, Noise, ReleaseColumn
 from engine.source import Source
@@ -111,7 +111,7 @@ def prepare(asked: Asked, books: Books) -> Prepared:
     """
     reasons = _reasons(asked, books)
     askable = tuple(cohort for cohort in books.catalog.cohorts if cohort not in reasons)
-    plan = planned(books.catalog, asked.sql, askable)
+    plan = planned(books.catalog, asked.sql, askable, asked.limits)
     read = reads(books.catalog, plan.statistics)
     check_scope(books.grant, read, plan.cohorts)
     if plan.touched and not plan.cohorts:
@@ -125,9 +125,9 @@ def prepare(asked: Asked, books: Books) -> Prepared:
     return Prepared(plan, books.population, askable, left_out, names, read)
 
 
-def planned(catalog: Catalog, sql: str, askable: Sequence[int]) -> Plan:
-    """The plan of a text, asked of some cohorts."""
-    return make_plan(Source(sql), parse(sql, catalog), catalog, frozenset(askable))
+def planned(catalog: Catalog, sql: str, askable: Sequence[int], limits: Limits | None = None) -> Plan:
+    """The plan of a text, asked of some cohorts and of no more of a student than is named."""
+    return make_plan(Source(sql), parse(sql, catalog), catalog, frozenset(askable), limits or Limits())
 
 
 def digests(plan: Plan, epoch: str, population: str) -> tuple[str, ...]:
@@ -257,6 +257,7 @@ def notes(plan: Plan, left_out: Sequence[tuple[int, str]], population: Populatio
             found.append("Mandated statistics count every student, also those who opted out of research.")
     else:
         found.append("No student can be in this answer: it is made of public knowledge and costs nothing.")
+    found += limit_notes(plan)
     if any(isinstance(output.form, Ratio) for output in plan.outputs):
         found.append("A ratio is biased by about the square of its divisor's relative standard error.")
     if _chosen_by_noise(plan):
@@ -267,6 +268,19 @@ def notes(plan: Plan, left_out: Sequence[tuple[int, str]], population: Populatio
     if left_out:
         found.append("Some cohorts were left out; cells in which they can occur are marked partial.")
     return found
+
+
+def limit_notes(plan: Plan) -> list[str]:
+    """What a limit on a student's rows or groups does, which no margin covers."""
+    limits = [statistic.limited for statistic in plan.statistics if statistic.limited is not None]
+    rows = max((limit.rows for limit in limits if limit.rows is not None), default=None)
+    groups = max((limit.groups for limit in limits if limit.groups is not None), default=None)
+    return [
+        f"A student with more than {most} {what} counts in proportion, as if with {most}: counts and sums are "
+        "smaller by what that cuts off, which is no noise and in no margin; averages weigh such students less."
+        for most, what in ((rows, "rows"), (groups, "groups"))
+        if most is not None
+    ]
 
 
 def rehearsal_notes(charged: Mapping[int, int]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from budgets.grants import DISTRICT
 from budgets.loss import nanorho_for
+from engine.plan import Limits
 from engine.refusals import QueryRefused
 
 REQUEST_ID_CHARACTERS_MAX = 100
@@ -20,7 +21,8 @@ MOE_AT_N = 100
 MOE_AT_N_MAX = 10**9
 COLUMNS_MAX = 200
 
-_NOT_BUILT = ("rows_per_student_max", "groups_per_student_max")
+PER_STUDENT_MAX = 10_000
+"""Most rows or groups of one student that a limit may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class Request:
         moe_at_n: for averages and other ratios the margin holds in cells of at least so many rows; 100 if not named.
         epsilon: spend so much that this question alone is (ε, 5e-8)-differentially private for each student.
         rehearse: ask invented records instead of the district's: free, and no number of it is about a student.
-        rows_per_student_max, groups_per_student_max: refused, see `checked`.
+        rows_per_student_max: ask of no more than so many rows of one student, for less noise; who has more counts in
+            proportion.
+        groups_per_student_max: likewise of no more than so many groups.
     """
 
     sql: str
@@ -57,13 +61,6 @@ class Request:
         Raises:
             QueryRefused: a field that cannot be answered, or is not what it should be.
         """
-        for field in _NOT_BUILT:
-            if getattr(self, field) not in (None, False):
-                raise QueryRefused(
-                    "unsupported",
-                    f"The field {field} is not answered by this version.",
-                    accepted="sql, request_id, grant, cohorts, moe, moe_at_n, epsilon, rehearse",
-                )
         if not isinstance(self.sql, str):
             raise QueryRefused("syntax", "The question is not a text.", accepted="one SELECT")
         if type(self.rehearse) is not bool:
@@ -81,6 +78,10 @@ class Request:
             moe=_moe(self.moe),
             moe_at_n=_moe_at_n(self.moe_at_n, self.moe),
             rehearse=self.rehearse,
+            limits=Limits(
+                _per_student("rows_per_student_max", self.rows_per_student_max),
+                _per_student("groups_per_student_max", self.groups_per_student_max),
+            ),
         )
 
 
@@ -92,6 +93,7 @@ class Asked:
         nanorho: the loss asked for; None for the default share, or where margins are asked for.
         moe: (column, margin), in the order of the columns' names; None for the column stands for the only estimate.
         moe_at_n: least number of rows of a cell whose ratio keeps its margin.
+        limits: how much of a student is asked for.
         rehearse: whether invented records are asked; then nothing is charged, stored or reused.
     """
 
@@ -103,6 +105,17 @@ class Asked:
     moe: tuple[tuple[str | None, float], ...] = ()
     moe_at_n: int = MOE_AT_N
     rehearse: bool = False
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
+
+
+def _per_student(field: str, given: int | None) -> int | None:
+    if given is None:
+        return None
+    if type(given) is not int or not 1 <= given <= PER_STUDENT_MAX:
+        raise QueryRefused(
+            "unsupported", f"This {field} cannot be used.", accepted=f"a whole number from 1 to {PER_STUDENT_MAX:,}"
+        )
+    return given
 
 
 def _request_id(given: str | None) -> str:

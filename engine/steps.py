@@ -212,6 +212,7 @@ def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
 def _plain(
     scope: Scope, node: exp.Expr, function: Any, filtered: tree.Expr | None
 ) -> tuple[Any, tree.Expr | None, tree.Expr | None]:
+    """Function, argument and condition of an aggregate that depends on no order."""
     source = scope.source
     this, _big = source.consume(node, "this", "big_int")
     if type(node) is exp.CountIf:
@@ -223,47 +224,46 @@ def _plain(
             source.consume(this)
         return "rows", None, filtered
     if isinstance(this, exp.Distinct):
-        (expressions,) = source.consume(this, "expressions")
-        if len(expressions or ()) != 1 or function not in ("count", "min", "max"):
-            raise source.refusal(
-                "unsupported",
-                "DISTINCT is accepted in COUNT of one expression.",
-                node,
-                accepted="COUNT(DISTINCT x), or a subquery with SELECT DISTINCT",
-            )
-        (this,) = expressions
-        function = "distinct" if function == "count" else function
-    if function in ("count", "distinct"):
-        carrier = scope.carrier(this)
-        if carrier is not None and carrier.presence is None:
-            return ("rows", None, filtered) if function == "count" else _one(scope, node)
-        if carrier is not None and carrier.presence is not None:
-            return "rows", None, _both(tree.Not(tree.IsNull(carrier.presence)), filtered)
-    arg = convert(scope, this)
+        function, this = _distinct(scope, node, this, function)
+    carrier = scope.carrier(this) if function in ("count", "distinct") else None
+    if carrier is None:
+        return function, _argument(scope, node, this, function), filtered
+    if function == "distinct":
+        raise source.refusal(
+            "unsupported", f"Within a student there is one {scope.owner}.", node, accepted="COUNT(*), or MAX of 1"
+        )
+    matched = filtered if carrier.presence is None else _both(tree.Not(tree.IsNull(carrier.presence)), filtered)
+    return "rows", None, matched
+
+
+def _distinct(scope: Scope, node: exp.Expr, distinct: exp.Distinct, function: Any) -> tuple[Any, exp.Expr]:
+    """COUNT(DISTINCT x); of MIN and MAX the word changes nothing."""
+    (expressions,) = scope.source.consume(distinct, "expressions")
+    if len(expressions or ()) != 1 or function not in ("count", "min", "max"):
+        raise scope.source.refusal(
+            "unsupported",
+            "DISTINCT is accepted in COUNT of one expression.",
+            node,
+            accepted="COUNT(DISTINCT x), or a subquery with SELECT DISTINCT",
+        )
+    return ("distinct" if function == "count" else function), expressions[0]
+
+
+def _argument(scope: Scope, node: exp.Expr, this: exp.Expr, function: Any) -> tree.Expr:
+    """What is aggregated, in a type that it can be."""
     if function in ("any", "all"):
-        arg = condition(scope, this)
-    if function in NUMBERS:
-        if arg.type == BOOLEAN:
-            arg = tree.Cast(arg, INTEGER)
-        if not arg.type.is_number and arg.type != NULL:
-            raise source.refusal(
-                "unsupported",
-                f"{type(node).__name__.upper()} needs a number, and this is {arg.type}.",
-                this,
-                accepted="COUNT, MIN or MAX",
-            )
-    if arg.type == NULL:
-        arg = Constant(None, INTEGER)
-    return function, arg, filtered
-
-
-def _one(scope: Scope, node: exp.Expr) -> Any:
-    raise scope.source.refusal(
-        "unsupported",
-        f"Within a student there is one {scope.owner}.",
-        node,
-        accepted="COUNT(*)",
-    )
+        return condition(scope, this)
+    arg = _typed(convert(scope, this))
+    if function in NUMBERS and arg.type == BOOLEAN:
+        return tree.Cast(arg, INTEGER)
+    if function in NUMBERS and not arg.type.is_number:
+        raise scope.source.refusal(
+            "unsupported",
+            f"{type(node).__name__.upper()} needs a number, and this is {arg.type}.",
+            this,
+            accepted="COUNT, MIN or MAX",
+        )
+    return arg
 
 
 def _both(one: tree.Expr, other: tree.Expr | None) -> tree.Expr:
@@ -338,7 +338,7 @@ def rolling(stage: Stage, scope: Scope, node: exp.Window) -> Rolling:
     Raises:
         QueryRefused: it is not over one student's rows, or is not accepted.
     """
-    source, span = scope.source, span_of(node)
+    source = scope.source
     this, partition, order, spec, _over = source.consume(node, "this", "partition_by", "order", "spec", "over")
     inner = [part for part in partition or () if scope.carrier(part) is None]
     if len(inner) == len(partition or ()):
@@ -348,67 +348,130 @@ def rolling(stage: Stage, scope: Scope, node: exp.Window) -> Rolling:
             node,
             accepted=f"PARTITION BY {scope.owner}: a window over one student's rows",
         )
-
-    def own(part: exp.Expr) -> tree.Expr:
-        found = stage.settled(_typed(convert(scope, part)))
-        loose = stage.loose(found)
-        if loose:
-            raise source.refusal(
-                "unsupported",
-                f"{loose[0]} is not in GROUP BY, and windows come after it.",
-                part,
-                accepted="a GROUP BY expression or an aggregate",
-            )
-        return found
-
-    parts = tuple(own(part) for part in inner)
-    sorted_by = tuple(replace(term, value=stage.settled(term.value)) for term in sorting(scope, order))
-    for term in sorted_by:
-        if stage.loose(term.value):
-            raise source.refusal(
-                "unsupported",
-                f"{stage.loose(term.value)[0]} is not in GROUP BY, and windows come after it.",
-                order,
-                accepted="a GROUP BY expression or an aggregate",
-            )
-    frame = None if spec is None else _frame(scope, spec)
     filtered = None
     if type(this) is exp.Filter:
         this, clause = source.consume(this, "this", "expression")
         (when,) = source.consume(clause, "this")
-        filtered = stage.settled(condition(scope, when))
-    if type(this) in RANKS:
-        if frame is not None or filtered is not None:
-            raise _unaccepted_window(scope, node)
-        return _ranked(scope, this, parts, sorted_by, span)
-    if type(this) in PLACES:
-        if filtered is not None or not sorted_by:
-            raise source.refusal(
-                "unsupported",
-                f"{_called(this)} depends on an order, and none is written."
-                if not sorted_by
-                else f"FILTER is not accepted beside {_called(this)}.",
-                node,
-                accepted=f"{_called(this)}(x) OVER (PARTITION BY {scope.owner} ORDER BY school_year)",
-            )
-        return _placed(scope, this, own, parts, sorted_by, frame, span)
-    function: Any = AGGREGATES.get(type(this))
-    if function not in FRAMED:
-        raise _unaccepted_window(scope, this)
-    function, arg, when_true = _plain(scope, this, function, None)
-    arg = None if arg is None else stage.settled(arg)
-    if function not in FRAMED or (arg is not None and stage.loose(arg)):
-        raise _unaccepted_window(scope, this)
-    for counted in (when_true, filtered):
-        if counted is not None:
-            then = Constant(1, INTEGER) if arg is None else arg
-            arg = tree.Case(((stage.settled(counted), then),), Constant(None, then.type), then.type)
-            function = "count" if function == "rows" else function
-    if frame is not None and frame[0] == "rows" and not sorted_by:
-        raise source.refusal(
-            "unsupported", "A frame of rows depends on an order, and none is written.", node, accepted="ORDER BY"
+        filtered = condition(scope, when)
+    window = _Window(
+        stage=stage,
+        scope=scope,
+        node=node,
+        partition=tuple(_typed(convert(scope, part)) for part in inner),
+        order=sorting(scope, order),
+        frame=None if spec is None else _frame(scope, spec),
+    )
+    if type(this) in RANKS and filtered is None:
+        return window.settled(window.ranked(this))
+    if type(this) in PLACES and filtered is None:
+        return window.settled(window.placed(this))
+    return window.settled(window.framed(this, filtered))
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A window without what stands before OVER."""
+
+    stage: Stage
+    scope: Scope
+    node: exp.Window
+    partition: tuple[tree.Expr, ...]
+    order: tuple[Sort, ...]
+    frame: tuple[Any, int | None, int | None] | None
+
+    def made(self, function: Any, arg: tree.Expr | None, number: int = 0, default: Constant | None = None) -> Rolling:
+        of, span = _type(function, arg), span_of(self.node)
+        return Rolling(function, arg, number, default, self.partition, self.order, self.frame, of, span)
+
+    def settled(self, found: Rolling) -> Rolling:
+        """Above a grouping: its GROUP BY expressions are columns, and no column of single rows is left."""
+        settled = self.stage.settled
+        found = replace(
+            found,
+            arg=None if found.arg is None else settled(found.arg),
+            partition=tuple(map(settled, found.partition)),
+            order=tuple(replace(term, value=settled(term.value)) for term in found.order),
         )
-    return Rolling(function, arg, 0, None, parts, sorted_by, frame, _type(function, arg), span)
+        loose = [name for part in tree.rolling_parts(found) for name in self.stage.loose(part)]
+        if loose:
+            raise self.scope.source.refusal(
+                "unsupported",
+                f"{loose[0]} is not in GROUP BY, and windows come after it.",
+                self.node,
+                accepted="a GROUP BY expression or an aggregate",
+            )
+        return found
+
+    def ordered(self, name: str) -> None:
+        if not self.order:
+            raise self.scope.source.refusal(
+                "unsupported",
+                f"{name} depends on an order, and none is written.",
+                self.node,
+                accepted=f"OVER (PARTITION BY {self.scope.owner} ORDER BY school_year)",
+            )
+
+    def ranked(self, node: exp.Expr) -> Rolling:
+        """ROW_NUMBER, RANK and the like."""
+        function: Any = RANKS[type(node)]
+        number = 0
+        if function == "ntile":
+            (this,) = self.scope.source.consume(node, "this")
+            number = _number(self.scope, this, least=1)
+        else:
+            self.scope.source.consume(node)
+        self.ordered(_called(node))
+        if self.frame is not None:
+            raise _unaccepted_window(self.scope, self.node)
+        return self.made(function, None, number)
+
+    def placed(self, node: exp.Expr) -> Rolling:
+        """The value of another row."""
+        source, function = self.scope.source, PLACES[type(node)]
+        self.ordered(_called(node))
+        if function in ("lag", "lead"):
+            this, offset, default = source.consume(node, "this", "offset", "default")
+            if self.frame is not None:
+                raise _unaccepted_window(self.scope, self.node)
+            number = 1 if offset is None else _number(self.scope, offset, least=0)
+            arg = _typed(convert(self.scope, this))
+            return self.made(function, arg, number, None if default is None else self.default(default, arg))
+        if function == "nth_value":
+            this, offset = source.consume(node, "this", "offset")
+            return self.made(function, _typed(convert(self.scope, this)), _number(self.scope, offset, least=1))
+        (this,) = source.consume(node, "this")
+        return self.made(function, _typed(convert(self.scope, this)))
+
+    def default(self, node: exp.Expr, arg: tree.Expr) -> Constant | None:
+        """What LAG and LEAD give where there is no such row: a constant of the argument's type."""
+        found = convert(self.scope, node)
+        if isinstance(found, Constant) and found.value is None:
+            return None
+        if not isinstance(found, Constant) or found.type.kind != arg.type.kind or found.type.scale > arg.type.scale:
+            raise self.scope.source.refusal(
+                "unsupported",
+                f"The default must be a constant, and {arg.type} as the argument is.",
+                node,
+                accepted="such as 0 or NULL",
+            )
+        return Constant(found.value, arg.type)
+
+    def framed(self, node: exp.Expr, filtered: tree.Expr | None) -> Rolling:
+        """An aggregate over a frame; FILTER is a CASE."""
+        function: Any = AGGREGATES.get(type(node))
+        if function not in FRAMED:
+            raise _unaccepted_window(self.scope, node)
+        function, arg, when_true = _plain(self.scope, node, function, None)
+        if function not in FRAMED:
+            raise _unaccepted_window(self.scope, node)
+        for counted in (when_true, filtered):
+            if counted is not None:
+                then = Constant(1, INTEGER) if arg is None else arg
+                arg = tree.Case(((counted, then),), Constant(None, then.type), then.type)
+                function = "count" if function == "rows" else function
+        if self.frame is not None and self.frame[0] == "rows":
+            self.ordered("A frame of rows")
+        return self.made(function, arg)
 
 
 def _called(node: exp.Expr) -> str:
@@ -423,58 +486,6 @@ def _unaccepted_window(scope: Scope, node: exp.Expr) -> Exception:
         accepted="ROW_NUMBER, RANK, DENSE_RANK, PERCENT_RANK, CUME_DIST, NTILE, LAG, LEAD, FIRST_VALUE, LAST_VALUE, "
         "NTH_VALUE, and COUNT, SUM, AVG, MIN, MAX, BOOL_OR, BOOL_AND with a frame",
     )
-
-
-def _ranked(
-    scope: Scope, node: exp.Expr, partition: tuple[tree.Expr, ...], order: tuple[Sort, ...], span: tree.Span | None
-) -> Rolling:
-    function: Any = RANKS[type(node)]
-    number = 0
-    if function == "ntile":
-        (this,) = scope.source.consume(node, "this")
-        number = _number(scope, this, least=1)
-    else:
-        scope.source.consume(node)
-    if not order:
-        raise scope.source.refusal(
-            "unsupported",
-            f"{function.upper()} depends on an order, and none is written.",
-            node,
-            accepted=f"OVER (PARTITION BY {scope.owner} ORDER BY school_year)",
-        )
-    return Rolling(function, None, number, None, partition, order, None, _type(function, None), span)
-
-
-def _placed(
-    scope: Scope,
-    node: exp.Expr,
-    own: Any,
-    partition: tuple[tree.Expr, ...],
-    order: tuple[Sort, ...],
-    frame: Any,
-    span: tree.Span | None,
-) -> Rolling:
-    function = PLACES[type(node)]
-    names: tuple[str, ...] = ("this", "offset", "default") if function in ("lag", "lead") else ("this",)
-    names = ("this", "offset") if function == "nth_value" else names
-    this, *rest = scope.source.consume(node, *names)
-    offset, default = (*rest, None, None)[:2]
-    number = 1 if offset is None else _number(scope, offset, least=1 if function == "nth_value" else 0)
-    arg = own(this)
-    other = None if default is None else own(default)
-    if other is not None:
-        if not isinstance(other, Constant) or (other.value is not None and other.type.kind != arg.type.kind):
-            raise scope.source.refusal(
-                "unsupported", "The default is a constant of the same type.", default, accepted="such as 0 or NULL"
-            )
-        if other.type.scale > arg.type.scale:
-            raise scope.source.refusal(
-                "unsupported", "The default has more decimal places.", default, accepted="as many as the argument has"
-            )
-        other = None if other.value is None else Constant(other.value, arg.type)
-    if function in ("lag", "lead") and frame is not None:
-        raise _unaccepted_window(scope, node)
-    return Rolling(function, arg, number, other, partition, order, frame, arg.type, span)
 
 
 def _number(scope: Scope, node: exp.Expr, least: int) -> int:

@@ -63,7 +63,8 @@ class Client:
 
         Args:
             sql: one SELECT.
-            **fields: the others of `api.schemas.Question`: request_id, cohorts, moe, moe_at_n, epsilon, rehearse.
+            **fields: the others of `api.schemas.Question`: request_id, cohorts, moe, moe_at_n, epsilon,
+                rows_per_student_max, groups_per_student_max, rehearse.
 
         Raises:
             ValueError: a field is not what it should be; nothing was sent.

@@ -43,6 +43,20 @@ class Contribution:
         """The same where a student counts once in each group, whatever the rows."""
         return Contribution(min(self.rows, self.groups), min(self.rows_per_group, 1), self.groups)
 
+    def limited(self, rows: int | None, groups: int | None) -> Contribution:
+        """The same where a student with more rows, or in more groups, counts in proportion.
+
+        With n rows, n_g of them in group g, and a factor f ≤ rows / n: the parts f·n_g add up to at most `rows`, and
+        none is more than n_g. With f ≤ groups / G the squares of G parts of at most f·m_g add up to at most
+        groups² / G · m_g² ≤ groups · m_g².
+        """
+        most = self.rows if rows is None else min(self.rows, rows)
+        return Contribution(
+            most,
+            min(self.rows_per_group, most),
+            self.groups if groups is None else min(self.groups, groups),
+        )
+
     def l2_squared(self, bound: int) -> int:
         """The greatest squared L2 norm of one student's vector, each row being at most `bound` in magnitude.
 

@@ -237,7 +237,7 @@ def test_a_grant_sees_its_own_request_ids_alone(served):
         ('{"sql": "x", "request_id": "x "}', 422, "malformed"),
         ('{"sql": "x", "grant": ""}', 422, "malformed"),
         ('{"sql": "x", "grant": "other"}', 403, "grant_scope"),
-        ('{"sql": "x", "rows_per_student_max": 1}', 422, "unsupported"),
+        ('{"sql": "x", "rows_per_student_max": 0}', 422, "malformed"),
         ('{"sql": "SELECT \\u0000"}', 422, "syntax"),
         ('{"sql": "' + "x" * 20_001 + '"}', 422, "malformed"),
         ('{"sql": "' + "é" * 20_000 + '"}', 422, "too_large"),

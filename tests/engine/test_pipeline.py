@@ -281,10 +281,11 @@ def test_a_preview_says_what_an_average_would_be_worth(district):
 
 
 @pytest.mark.parametrize("field", ["rows_per_student_max", "groups_per_student_max"])
-def test_fields_that_are_not_built_are_refused(field, district):
+@pytest.mark.parametrize("value", [True, 0, -1, 1.5, "3", 10_001, float("nan")])
+def test_limits_that_are_no_whole_numbers_are_refused(field, value, district):
     """Nothing is ignored in silence."""
     with pytest.raises(QueryRefused) as caught:
-        district.ask(COUNT, **{field: True})
+        district.ask(COUNT, **{field: value})
     assert caught.value.code == "unsupported"
 
 

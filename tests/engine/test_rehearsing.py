@@ -162,7 +162,7 @@ def test_what_is_refused_is_refused_in_rehearsal(case, bare, untouched):
         (COUNT, {"grant": "nobody"}, AccessRefused),
         (COUNT, {"moe": {"m": 3.0}}, QueryRefused),
         (COUNT, {"moe": 3.0, "epsilon": 1.0}, QueryRefused),
-        (COUNT, {"rows_per_student_max": 3}, QueryRefused),
+        (COUNT, {"rows_per_student_max": 0}, QueryRefused),
         (COUNT, {"request_id": ""}, QueryRefused),
     ],
 )
