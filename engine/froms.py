@@ -127,13 +127,35 @@ def from_clause(catalog: Catalog, relation: tree.Relation, scope: Scope, read: C
             text += f" JOIN {own} ON {quoted(f'{scan.name}.{OWNER}')} = {owner_of(catalog, relation)}"
     for position, left in enumerate(relation.lefts):
         right, name = _right(catalog, left, scope, read), f"right{position}"
-        on = _on(left, name, owner_of(catalog, relation))
-        if left.once:
+        on = _on(left, owner_of(catalog, relation))
+        if not left.once:
+            text += f" LEFT JOIN {right} AS {name} ON {on}"
+        elif _equalities(left):
+            text += f" LEFT JOIN {right} AS {name} ON {on}"
+            text = (
+                f"(SELECT *, {name}.hit IS NOT NULL AS {quoted(left.presence or '')} FROM {text}) AS marked{position}"
+            )
+        else:
             found = f"EXISTS (SELECT 1 FROM {right} AS {name} WHERE {on}) AS {quoted(left.presence or '')}"
             text = f"(SELECT *, {found} FROM {text}) AS marked{position}"
-        else:
-            text += f" LEFT JOIN {right} AS {name} ON {on}"
     return text
+
+
+def _equalities(left: tree.Left) -> bool:
+    """Whether ON compares columns of a right side with something left of it by = alone.
+
+    Then each left row meets at most one of its distinct rows, and joining them is faster than looking for one.
+    """
+    own = {name for name, _ in left.columns}
+    return all(
+        isinstance(conjunct, tree.Compare)
+        and conjunct.op == "="
+        and any(
+            isinstance(one, tree.Column) and one.name in own and own.isdisjoint(tree.columns_of(other))
+            for one, other in ((conjunct.left, conjunct.right), (conjunct.right, conjunct.left))
+        )
+        for conjunct in left.on
+    ) and own <= frozenset().union(*map(tree.columns_of, left.on))
 
 
 def plain_table(relation: tree.Relation) -> str | None:
@@ -202,21 +224,23 @@ def _right(catalog: Catalog, left: tree.Left, scope: Scope, read: Collection[str
     """The right side of a LEFT JOIN, with what is visible of it above."""
     visible = [(name, expr) for name, expr in left.columns if read is None or name in read]
     columns = [f"{sql(expr)} AS {quoted(name)}" for name, expr in visible]
-    if left.once and left.owned:
-        columns.append(f"{owner_of(catalog, left.relation)} AS {quoted(OWNER)}")
+    if left.once:
+        columns += [f"{owner_of(catalog, left.relation)} AS {quoted(f'{left.presence}.{OWNER}')}"] * left.owned
     elif left.presence is not None and not left.once:
         columns.append(f"{owner_of(catalog, left.relation)} AS {quoted(left.presence)}")
     where = " AND ".join(sql(condition) for condition in left.where) or "TRUE"
     source = from_clause(catalog, left.relation, scope, read)
+    if left.once and _equalities(left):
+        return f"(SELECT DISTINCT {', '.join([*columns, '1 AS hit'])} FROM {source} WHERE {where})"
     return f"(SELECT {', '.join(columns) or '1 AS one'} FROM {source} WHERE {where})"
 
 
-def _on(left: tree.Left, name: str, owner: str) -> str:
+def _on(left: tree.Left, owner: str) -> str:
     """The ON of a LEFT JOIN or EXISTS: of students it joins each to none but themselves."""
     own = []
     if left.owned:
-        right = f"{name}.{OWNER}" if left.once else quoted(left.presence or "")
-        own = [f"{right} = {owner}"]
+        right = f"{left.presence}.{OWNER}" if left.once else left.presence or ""
+        own = [f"{quoted(right)} = {owner}"]
     return " AND ".join([*own, *(sql(condition) for condition in left.on)]) or "TRUE"
 
 
