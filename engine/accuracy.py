@@ -195,7 +195,7 @@ class Target:
         if isinstance(self.form, Linear):
             reach = margins.reach(self.form, self.margin)
             return [(self.form, (reach / margins.Z90) ** 2)] if self.form.terms else []
-        within, per_row = self.form.within or (), self.form.denominator.terms[0][1]
+        within, per_row = self.form.within or (), self.form.per_row
         allowed = (self.margin * float(per_row) * self.rows / margins.Z90) ** 2
         return [(side, allowed) for at in within for side in margins.edges(self.form, at, Fraction(self.margin))]
 

@@ -7,7 +7,7 @@ that its margin of error follows from the draws' known, independent noise.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -70,12 +70,14 @@ class Ratio:
         of_count: the ratio is an average: it is NULL where the count of rows that divides is not positive.
         within: least and greatest value it can have without noise, where the divisor is a positive multiple of one
             count of rows and these are known; used to foretell margins.
+        per_row: what one row that is counted adds to the divisor, where these are known.
     """
 
     numerator: Linear
     denominator: Linear
     of_count: bool = False
     within: tuple[Fraction, Fraction] | None = None
+    per_row: Fraction = field(default=Fraction(1), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def _ratio_constant(op: Op, ratio: Ratio, constant: Fraction) -> Form:
     if op in ("+", "-"):
         shift = constant if op == "+" else -constant
         ends = None if ratio.within is None else (ratio.within[0] + shift, ratio.within[1] + shift)
-        return Ratio(ratio.numerator.plus(ratio.denominator, shift), ratio.denominator, ratio.of_count, ends)
+        return replace(ratio, numerator=ratio.numerator.plus(ratio.denominator, shift), within=ends)
     if not constant:
         return Smooth(op, ratio, Linear(constant=constant))
     return _scaled(ratio, constant if op == "*" else 1 / constant)
@@ -183,7 +185,7 @@ def _scaled(ratio: Ratio, factor: Fraction) -> Ratio:
     if ratio.within is not None:
         least, greatest = sorted(end * factor for end in ratio.within)
         ends = (least, greatest)
-    return Ratio(ratio.numerator.times(factor), ratio.denominator, ratio.of_count, ends)
+    return replace(ratio, numerator=ratio.numerator.times(factor), within=ends)
 
 
 def used(form: Form) -> Iterator[int]:

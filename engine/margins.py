@@ -180,7 +180,7 @@ class RatioNoise:
             return None
         return RatioNoise(
             within=(float(ratio.within[0]), float(ratio.within[1])),
-            per_row=float(ratio.denominator.terms[0][1]),
+            per_row=float(ratio.per_row),
             of_numerator=variance(ratio.numerator, scales),
             of_divisor=variance(ratio.denominator, scales),
             together=covariance(ratio.numerator, ratio.denominator, scales),

@@ -278,6 +278,7 @@ class _Planner:
         self.found: OrderedDict[str, Statistic] = OrderedDict()
         self.sums: dict[tuple[int, int], Fraction] = {}
         self.explicit: set[int] = set()
+        self.counted: dict[forms.Linear, tuple[tree.Expr, ...]] = {}
         self.bounds: dict[str, Bounds] = {}
 
     def part(self, query: tree.Query) -> Plan:
@@ -296,6 +297,7 @@ class _Planner:
         touched_by_where = touched(self.frame, query.where)
         cohorts = tuple(cohort for cohort in touched_by_where if cohort in self.askable)
         self.keys = key_list(self.frame, query, cohorts, self.source.refusal)
+        self.pairs = self.paired(query)
         outputs = tuple(self.output(item) for item in query.items)
         order = self.order()
         cells = len(self.keys.rows) * (len(outputs) + len(order))
@@ -493,11 +495,10 @@ class _Planner:
         if not isinstance(form, forms.Ratio) or form.within is not None or form.numerator.constant:
             return form
         statistics = tuple(self.found.values())
-        terms = form.denominator.terms
-        if form.denominator.constant or len(terms) != 1 or statistics[terms[0][0]].centred or terms[0][1] <= 0:
+        counted, per_row = self.count_in(form.denominator)
+        if per_row <= 0:
             return form
-        counted, factor = terms[0]
-        rows = set(statistics[counted].conditions)
+        rows = set(counted)
         least = greatest = Fraction(0)
         for position, coefficient in form.numerator.terms:
             part = statistics[position]
@@ -505,11 +506,19 @@ class _Planner:
                 return form
             bound = 1 if part.centred is None else part.centred.bound
             ends = (Fraction(0 if part.centred is None else -bound), Fraction(bound))
-            if position == counted:
+            if part.centred is None and set(part.conditions) == rows:
                 ends = (Fraction(1), Fraction(1))
-            low, high = sorted(coefficient * end / factor for end in ends)
+            low, high = sorted(coefficient * part.parts * end / per_row for end in ends)
             least, greatest = least + low, greatest + high
-        return replace(form, within=(least, greatest))
+        return replace(form, within=(least, greatest), per_row=per_row)
+
+    def count_in(self, divisor: forms.Linear) -> tuple[tuple[tree.Expr, ...], Fraction]:
+        """The rows that a divisor counts, and what one adds to it; 0 where it is no multiple of one count."""
+        for count, conditions in self.counted.items():
+            factor = divisor.terms[0][1] / count.terms[0][1] if divisor.terms else Fraction(0)
+            if count.times(factor) == divisor:
+                return conditions, factor
+        return (), Fraction(0)
 
     def aggregate(self, asked: tree.Aggregate) -> Form:
         condition = () if asked.condition is None else (asked.condition,)
@@ -551,7 +560,7 @@ class _Planner:
         if centred.offset or average:
             count = self.count(counted, _count_label(asked.arg, found), explicit=average, base=conditions)
             total = total.plus(count, centred.offset)
-            if position is not None and count.terms:
+            if position is not None and len(count.terms) == 1:
                 half = centred.bound * centred.unit
                 self.sums[position, count.terms[0][0]] = abs(centred.offset) / half
         if not average:
@@ -586,12 +595,74 @@ class _Planner:
         students: bool = False,
         base: tuple[tree.Expr, ...] | None = None,
     ) -> forms.Linear:
-        position = self.add(conditions, None, label, students=students, base=base)
-        if position is None:
+        whole = None if students else self.pairs.get(conditions)
+        if whole is not None:
+            found = self.beside(conditions, whole, label)
+        else:
+            position = self.add(conditions, None, label, students=students, base=base)
+            if position is None:
+                return forms.Linear()
+            if explicit:
+                self.explicit.add(position)
+            found = forms.Linear.of({position: Fraction(1, self.parts(position))})
+        if not students:
+            self.counted.setdefault(found, conditions)
+        return found
+
+    # -- counts of rows that are among the rows of another count
+
+    def paired(self, query: tree.Query) -> dict[tuple[tree.Expr, ...], tuple[tree.Expr, ...]]:
+        """Of each count that is asked for, one of more rows that is asked for too.
+
+        Then the fewer rows are measured as +1 or −1 beside the count of the more, which makes them twice as sharp in
+        variance and leaves the other as it is: the same as measuring both exclusive parts at once. Only where one
+        student can do as much to one as to the other, and the same cohorts pay.
+        """
+        asked = dict.fromkeys(rows for item in _aggregates(query) if (rows := self.rows_counted(item)) is not None)
+        found = {}
+        for rows in asked:
+            more = [other for other in asked if set(other) < set(rows) and self.alike(other, rows)]
+            if more:
+                found[rows] = max(more, key=lambda other: (len(other), *map(tree.canonical, other)))
+        return found
+
+    def rows_counted(self, asked: tree.Aggregate) -> tuple[tree.Expr, ...] | None:
+        """The conditions on the rows that an aggregate counts; None where it counts none for itself."""
+        if asked.function in ("students", "sum"):
+            return None
+        conditions = tree.conjuncts((*self.query.where, *(() if asked.condition is None else (asked.condition,))))
+        known = assume(conditions, self.known)
+        if asked.arg is None or known is None:
+            return conditions
+        try:
+            nullable = evaluate(asked.arg, known).nullable
+        except QueryRefused:  # to be refused where it is proved
+            return None
+        return tree.conjuncts((*conditions, tree.Not(tree.IsNull(asked.arg)))) if nullable else conditions
+
+    def alike(self, one: tuple[tree.Expr, ...], other: tuple[tree.Expr, ...]) -> bool:
+        """Whether counts of rows touch the same cohorts, and one student can do as much to one as to the other."""
+        try:
+            known = [assume(conditions, self.known) for conditions in (one, other)]
+            if self.limits != Limits() or None in known or touched(self.frame, one) != touched(self.frame, other):
+                return False
+            shares = [self.contribution(c, k) for c, k in zip((one, other), known, strict=True) if k is not None]
+        except QueryRefused:
+            return False
+        return shares[0] == shares[1]
+
+    def beside(self, conditions: tuple[tree.Expr, ...], whole: tuple[tree.Expr, ...], label: str) -> forms.Linear:
+        """A count by way of one of more rows: half of that, and half of what these rows are more than the others."""
+        count = self.count(whole, "COUNT(*)", explicit=True)
+        extra = tuple(condition for condition in conditions if condition not in whole)
+        inside = extra[0] if len(extra) == 1 else tree.Logic("and", extra)
+        one, nothing = tree.Constant(1, tree.INTEGER), tree.Constant(0, tree.INTEGER)
+        indicator = tree.Case(((inside, one),), nothing, tree.INTEGER)
+        centred = _centred_exact(indicator, Range(0, 1))
+        position = self.add(whole, centred, f"{label} beside COUNT(*)")
+        if position is None or not count.terms:
             return forms.Linear()
-        if explicit:
-            self.explicit.add(position)
-        return forms.Linear.of({position: Fraction(1, self.parts(position))})
+        return forms.Linear.of({position: centred.unit}).plus(count, centred.offset)
 
     def parts(self, position: int) -> int:
         """How many integers of a statistic make one unit of its exact total."""
@@ -679,7 +750,8 @@ class _Planner:
     def weights(self) -> tuple[Fraction, ...]:
         """Equal shares, but for a count that only serves to undo a sum's centring.
 
-        Such a count and its sum share |c| : h, which gives the sum the noise it would have had uncentred.
+        Such a count and its sum share |c| : h, which gives the sum the noise it would have had uncentred. A count and
+        the only one that is measured beside it are together one: two exclusive parts of the same rows.
         """
         weights = [Fraction(1)] * len(self.found)
         implicit: dict[int, Fraction] = {}
@@ -687,7 +759,30 @@ class _Planner:
             if count not in self.explicit:
                 weights[total] = 2 / (1 + ratio)
                 implicit[count] = max(implicit.get(count, Fraction(0)), 2 - weights[total])
+        for one, other in self.halves():
+            weights[one] = weights[other] = Fraction(1, 2)
         return tuple(implicit.get(position, weight) for position, weight in enumerate(weights))
+
+    def halves(self) -> list[tuple[int, int]]:
+        """Counts with the only statistic that is measured beside them, where there are others to share with."""
+        statistics = list(self.found.values())
+        if len(statistics) <= 2:  # noqa: PLR2004 - the two share equally
+            return []
+        found = []
+        for position in self.explicit:
+            rows = statistics[position]
+            beside = [
+                other
+                for other, each in enumerate(statistics)
+                if each.centred is not None
+                and each.bound == each.parts
+                and each.centred.multiplier == 2  # noqa: PLR2004 - 0 or 1, centred to ±1
+                and (each.conditions, each.relation, each.keys_digest)
+                == (rows.conditions, rows.relation, rows.keys_digest)
+            ]
+            if len(beside) == 1 and position not in {count for _, count in self.sums if count not in self.explicit}:
+                found.append((position, beside[0]))
+        return found
 
 
 def _rows(size: tree.Size, parts: Sequence[Plan]) -> int:

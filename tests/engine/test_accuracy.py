@@ -88,7 +88,8 @@ def test_a_draw_in_both_sides_of_a_ratio_is_one_draw(canonical):
 
 def test_a_smooth_function_knows_which_draws_it_repeats(canonical):
     """n · c / n has the error of c alone."""
-    sql = "SELECT COUNT(*) * COUNT(gpa) / COUNT(*) AS c FROM student_year WHERE school_year = 2025"
+    n, c = "COUNT(*) FILTER (WHERE has_iep)", "COUNT(*) FILTER (WHERE NOT has_iep)"
+    sql = f"SELECT {n} * {c} / {n} AS c FROM student_year WHERE school_year = 2025"
     table = answer(plan_of(sql, canonical), [[1000], [400]], [30.0, 40.0])
     assert isinstance(plan_of(sql, canonical).outputs[0].form, Smooth)
     assert table.rows == [(400.0,)]
@@ -161,7 +162,10 @@ def test_stored_measurements_are_used_where_they_are_sharp_enough(canonical):
     assert together.drawn == ()
 
 
-PRODUCT = "SELECT COUNT(*) * COUNT(gpa) AS x FROM student_year WHERE school_year = 2025"
+PRODUCT = (
+    "SELECT COUNT(*) FILTER (WHERE has_iep) * COUNT(*) FILTER (WHERE NOT has_iep) AS x FROM student_year "
+    "WHERE school_year = 2025"
+)
 
 
 @pytest.mark.parametrize(("counts", "given"), [((9, 9), False), ((10, 0), True), ((-3, -10), True), ((1, -2), False)])

@@ -11,6 +11,7 @@ from engine import tree
 from engine.backends import duckdb as backend
 from engine.catalog_file import catalog_of_document, resolve
 from engine.compile import compile_batch
+from engine.forms import Key
 from engine.froms import OWNER
 from engine.preparation import planned
 from engine.refusals import QueryRefused
@@ -22,8 +23,15 @@ def counted(vault, sql):
     plan = planned(vault.catalog, sql, vault.catalog.cohorts)
     compiled = compile_batch(vault.catalog, plan.statistics)
     vectors = backend.run(vault.cursor(), compiled, plan.keys, len(plan.statistics))
-    rows = zip(plan.keys.rows, *(vector.tolist() for vector in vectors), strict=True)
+    asked = [exactly(output.form, vectors) for output in plan.outputs if not isinstance(output.form, Key)]
+    rows = zip(plan.keys.rows, *asked, strict=True)
     return sorted(((*key, *cells) for key, *cells in rows if any(cells)), key=repr)
+
+
+def exactly(form, vectors):
+    """The numbers of a count or sum before noise."""
+    size = len(vectors[0])
+    return [form.constant + sum(c * int(vectors[p][cell]) for p, c in form.terms) for cell in range(size)]
 
 
 def plainly(vault, sql):

@@ -12,8 +12,9 @@ SELECT s.race_ethnicity, a.performance_level, COUNT(*) AS n FROM assessment a JO
 -- Q22: a is one row by its pins; b.school_year = 2024 + 1, its subject and program are a's, so b is one row too.
 -- Maths scores lie in 200 … 700, so a gain lies in ±500: centred at 0, bound 500. A student has one cohort.
 -- SUM(expression of assessment.scale_score, assessment_2.scale_score) centred at 0 | 250000 | 2022-2037 | 1
--- COUNT(expression of assessment.scale_score, assessment_2.scale_score) | 1 | 2022-2037 | 1
--- COUNT(*) | 1 | 2022-2037 | 1
+-- The scores that are there are measured as +1 or −1 beside all rows, and both together as one: half a share each.
+-- COUNT(expression of assessment.scale_score, assessment_2.scale_score) beside COUNT(*) | 1 | 2022-2037 | 1/2
+-- COUNT(*) | 1 | 2022-2037 | 1/2
 SELECT s.cohort_year, AVG(b.scale_score - a.scale_score) AS mean_gain, COUNT(*) AS n FROM assessment a JOIN assessment b ON b.student_key = a.student_key AND b.school_year = a.school_year + 1 AND b.subject = a.subject AND b.test_program = a.test_program JOIN student s ON s.student_key = a.student_key WHERE a.school_year = 2024 AND a.subject = 'math' AND a.test_program='state_summative' AND a.participated AND b.participated GROUP BY s.cohort_year;
 
 -- all years of two tables with seven years each, joined on the year: seven rows, not forty-nine

@@ -34,7 +34,7 @@ SELECT school_year, grade_level, COUNT(*) / SUM(COUNT(*)) OVER (PARTITION BY sch
 SELECT school_id, COUNT(*) c FROM student_year GROUP BY school_id ORDER BY c DESC LIMIT 1;
 
 -- HAVING measures what it asks for
--- COUNT(*) | 1 | 2022-2038 | 1
+-- COUNT(*) | 1 | 2022-2038 | 1/2
 -- SUM(gpa) centred at 2.5 | 62500 | 2022-2038 | 1
--- COUNT(gpa) | 1 | 2022-2038 | 1
+-- COUNT(gpa) beside COUNT(*) | 1 | 2022-2038 | 1/2
 SELECT school_id, CASE WHEN COUNT(*) > 100 THEN 'large' ELSE 'small' END FROM student_year WHERE school_year = 2025 GROUP BY school_id HAVING ROUND(AVG(gpa), 1) >= 3 OR school_id = 1001;
