@@ -166,6 +166,14 @@ def _noouter(source: Source, node: exp.Expr) -> QueryRefused:
             node,
             accepted="a share beyond a threshold, such as AVG(CASE WHEN gpa >= 3.5 THEN 1 ELSE 0 END)",
         )
+    if type(node) in _SPREADS:
+        return source.refusal(
+            "unsupported",
+            f"{_SPREADS[type(node)]} over students is not answered.",
+            node,
+            accepted="AVG, a share beyond a threshold such as AVG(CASE WHEN gpa >= 3.5 THEN 1 ELSE 0 END), or the "
+            "same of each student's own rows in a subquery with GROUP BY",
+        )
     if isinstance(node, exp.Window):
         return source.refusal(
             "crosses_students",
@@ -245,6 +253,22 @@ def _present(carrier: Named, where: tree.Expr | None) -> tree.Expr | None:
     there = tree.Not(tree.IsNull(carrier.presence))
     return there if where is None else connective("and", [there, where])
 
+
+_SPREADS: dict[type[exp.Expr], str] = {
+    exp.PercentileCont: "QUANTILE_CONT",
+    exp.PercentileDisc: "QUANTILE_DISC",
+    exp.Quantile: "QUANTILE",
+    exp.ApproxQuantile: "APPROX_QUANTILE",
+    exp.Median: "MEDIAN",
+    exp.Stddev: "STDDEV",
+    exp.StddevSamp: "STDDEV_SAMP",
+    exp.StddevPop: "STDDEV_POP",
+    exp.Variance: "VARIANCE",
+    exp.VariancePop: "VAR_POP",
+    exp.Corr: "CORR",
+    exp.Mode: "MODE",
+}
+"""Refused by the name they are written with."""
 
 _AGGREGATES: dict[type[exp.Expr], Any] = {
     exp.Count: "count",

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from engine.backends import duckdb as backend
 from engine.compile import compile_batch
 from engine.forms import Key
 from engine.froms import OWNER
-from engine.parse import parse
-from engine.plan import make_plan
 from engine.preparation import planned
-from engine.source import Source
 
 QUESTIONS = [
     # groups
@@ -104,24 +99,3 @@ def test_our_sql_counts_what_the_researchers_sql_counts(sql, vault):
     """Group by group the numbers before noise are those of the text as it was written."""
     assert counted(vault, sql) == plainly(vault, sql)
     assert counted(vault, sql)
-
-
-OWN = Path(__file__).parents[1] / "questions" / "per_student.sql"
-
-
-def questions(path: Path) -> list[tuple[str, str]]:
-    found, name = [], ""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("--"):
-            name = line[3:].split(" | ")[0]
-        elif line:
-            found.append((name, line.removesuffix(";")))
-    return found
-
-
-@pytest.mark.parametrize(("name", "sql"), questions(OWN))
-def test_questions_built_from_one_value_per_student_are_planned(name, sql, canonical):
-    """Each of our own questions has a plan."""
-    plan = make_plan(Source(sql), parse(sql, canonical), canonical, frozenset(canonical.cohorts))
-    print(name, [(s.label, s.l2_squared, s.contribution, len(s.cohorts)) for s in plan.statistics])
-    assert plan.statistics
