@@ -8,6 +8,7 @@ on the owner.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import tree
+from engine.analysis.intervals import declared, evaluate
 from engine.expressions import Named, Scope, cast, comparison, condition, convert
+from engine.ranges import listed
+from engine.refusals import QueryRefused
 from engine.selected import resolve
 from engine.source import nearest
 from engine.steps import Stage, has_aggregate, has_window, own_name
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from engine.catalog import Catalog, Table
+    from engine.ranges import Range
     from engine.source import Source
 
 SCANS_MAX = 6
@@ -211,6 +216,8 @@ class _Reader:
     taken: Counter[str] = field(default_factory=Counter)
     given: set[str] = field(default_factory=set)
     written: Counter[str] = field(default_factory=Counter)
+    known: dict[str, Range] = field(default_factory=dict)
+    tables: dict[tree.Expr, Table] = field(default_factory=dict)
 
     # -- clauses
 
@@ -228,7 +235,7 @@ class _Reader:
             return made[key]
 
         first = self.part(room, from_this, ctes)
-        scope = Scope(self.source, [first], self.catalog.owner, outer=outer, subquery=subquery, written=self.written)
+        scope = replace(self.scope(first), outer=outer, subquery=subquery)
         for join in node.args.get("joins") or ():
             scope = self.join(room, scope, join, ctes)
         where = node.args.get("where")
@@ -266,6 +273,11 @@ class _Reader:
             return self.derived(room, cte.node, alias_of(self.source, alias) or name, cte.earlier, node)
         return self.table(room, this.name, alias_of(self.source, alias), node)
 
+    def scope(self, named: Named) -> Scope:
+        """The names of one relation; what the whole question shares is shared."""
+        owner = self.catalog.owner
+        return Scope(self.source, [named], owner, written=self.written, known=self.known, tables=self.tables)
+
     def table(self, room: _Room, written: str, alias: str, node: exp.Expr) -> Named:
         catalog = self.catalog
         table = catalog.tables.get(written.lower())
@@ -286,6 +298,7 @@ class _Reader:
         room.scans.append(scan)
         off = frozenset(column for column, declared in table.columns.items() if not declared.on)
         columns = self.columns(room, scan, table)
+        self.known.update(_declared(columns, table))
         named = Named(alias or table.name, columns, off=off)
         if table.public:
             return named
@@ -899,7 +912,7 @@ class _Reader:
     def pair(self, scope: Scope, named: Named, node: exp.Identifier) -> tuple[tree.Expr | Named, tree.Expr | Named]:
         """What a column of USING is on either side."""
         column = exp.Column(this=node.copy())
-        here = Scope(self.source, [named], self.catalog.owner, written=self.written)
+        here = self.scope(named)
         carriers = scope.carrier(column), here.carrier(column)
         if carriers[0] is not None and carriers[1] is not None:
             if carriers[0].presence is not None:
@@ -975,6 +988,7 @@ class _Reader:
                 taken.add(own)
             columns[own] = expression
             visible[name] = tree.Column(own, expression.type)
+        self.known.update(_nullable(columns, self.known))
         presence = None
         if within.person is not None:
             presence = tree.Column(f"{within.person}.{self.catalog.owner}", tree.TEXT)
@@ -1051,6 +1065,26 @@ class _Reader:
             node,
             accepted=f"one of {known}, joined with it",
         )
+
+
+def _declared(columns: Mapping[str, tree.Expr], table: Table) -> Iterator[tuple[str, Range]]:
+    """What the catalog says of each column, by its name in the question; of a text of a public table its rows tell."""
+    for name, column in columns.items():
+        own = declared(table.columns[name])
+        if table.public and column.type == tree.TEXT and own.values is None and table.rows:
+            cells = {row[name] for row in table.rows}
+            own = listed(cells - {None}, nullable=None in cells)
+        yield from ((part, replace(own, by=None)) for part in tree.columns_of(column))
+
+
+def _nullable(columns: Mapping[str, tree.Expr], known: Mapping[str, Range]) -> list[tuple[str, Range]]:
+    """What the columns of a right side can be above it, where that is known: they are NULL where no row matched."""
+    found = []
+    for name, expression in columns.items():
+        if tree.columns_of(expression) <= known.keys():
+            with contextlib.suppress(QueryRefused):
+                found.append((name, replace(evaluate(expression, known), nullable=True)))
+    return found
 
 
 def _person(named: Named) -> str:

@@ -10,7 +10,8 @@ from fractions import Fraction
 
 from engine import tree
 from engine.analysis.intervals import aligned
-from engine.expressions import MAGNITUDE_MAX
+from engine.exact import MAGNITUDE_MAX
+from engine.functions import NATIVE
 from engine.refusals import QueryRefused
 
 SQL_CHARACTERS_MAX = 200_000
@@ -74,6 +75,9 @@ def _sql(expr: tree.Expr) -> str:  # noqa: C901, PLR0911, PLR0912 - one line for
             return f"COALESCE({', '.join(_part(expr, arg) for arg in args)})"
         case tree.Cast():
             return _cast(expr)
+        case tree.Call(function, args, _):
+            native = NATIVE[function]
+            return native.sql(expr, tuple(_part(expr, arg) if native.aligned else sql(arg) for arg in args))
 
 
 def _part(expr: tree.Expr, part: tree.Expr) -> str:

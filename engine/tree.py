@@ -157,7 +157,16 @@ class Cast:
     high: int | None = None
 
 
-Expr = Column | Constant | Arithmetic | Compare | Logic | Not | IsNull | InList | Case | Coalesce | Cast
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of `engine.functions`, by its name there."""
+
+    function: str
+    args: tuple[Expr, ...]
+    type: Type
+
+
+Expr = Column | Constant | Arithmetic | Compare | Logic | Not | IsNull | InList | Case | Coalesce | Cast | Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,7 +514,7 @@ def parts(expr: Expr) -> tuple[Expr, ...]:
             return ()
         case Arithmetic(_, left, right, _) | Compare(_, left, right, _):
             return (left, right)
-        case Logic(_, args, _) | Coalesce(args, _):
+        case Logic(_, args, _) | Coalesce(args, _) | Call(_, args, _):
             return args
         case Case(branches, default, _):
             return (*(part for branch in branches for part in branch), default)
@@ -534,7 +543,7 @@ def rebuilt(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
             return expr
         case Case(branches, default, of):
             return Case(tuple((change(when), change(then)) for when, then in branches), change(default), of)
-        case Logic() | Coalesce():
+        case Logic() | Coalesce() | Call():
             return replace(expr, args=tuple(map(change, expr.args)))
         case Arithmetic() | Compare():
             return replace(expr, left=change(expr.left), right=change(expr.right))
@@ -614,6 +623,8 @@ def canonical(expr: Expr) -> str:
             return f"(cast {canonical(arg)} {of.kind}{of.scale} {low} {high})"
         case Arithmetic(op, _, _, of):
             head = f"{op} {of.kind}{of.scale}"
+        case Call(function, _, of):
+            head = f"call {function} {of.kind}{of.scale}"
         case Compare(op, _, _, _) | Logic(op, _, _):
             head = op
         case Case(_, _, of) | Coalesce(_, of):

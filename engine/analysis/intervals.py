@@ -10,22 +10,43 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine import tree
-from engine.expressions import MAGNITUDE_MAX, as_double
+from engine.exact import MAGNITUDE_MAX, as_double, rounded
+from engine.functions import NATIVE, Misfit
+from engine.ranges import DOUBLE_MAX, EMPTY, Number, Range, listed, outcomes, plain, union
 from engine.refusals import QueryRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from engine.catalog import Column, RangeTable, Table
+    from engine.catalog import Column, Table
     from engine.tree import Expr, Scalar
 
-Number = int | Fraction | float
+__all__ = [
+    "DOUBLE_MAX",
+    "EMPTY",
+    "Number",
+    "Range",
+    "aligned",
+    "assume",
+    "declared",
+    "declared_environment",
+    "equated",
+    "evaluate",
+    "fits",
+    "fitting",
+    "holds",
+    "listed",
+    "outcomes",
+    "rounded",
+    "union",
+    "within",
+]
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -35,66 +56,6 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-DOUBLE_MAX = 2.0**900
-"""Every double an expression can reach stays below this, so that no product of two bounds is infinite."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The values an expression can take.
-
-    Attributes:
-        low: least number; None where unbounded or not a number.
-        high: greatest number, likewise.
-        values: the possible values other than NULL, where they can be listed.
-        nullable: whether it can be NULL.
-        by: of a column, the public table that bounds it by other columns of its row.
-    """
-
-    low: Number | None = None
-    high: Number | None = None
-    values: frozenset[Scalar] | None = None
-    nullable: bool = False
-    by: RangeTable | None = field(default=None, hash=False)
-
-    @property
-    def empty(self) -> bool:
-        """Whether it can be nothing but NULL (or nothing at all)."""
-        if self.values is not None:
-            return not self.values
-        return self.low is not None and self.high is not None and self.low > self.high
-
-    @property
-    def can_be_true(self) -> bool:
-        """Whether a condition can be true."""
-        return self.values is None or True in self.values
-
-    @property
-    def always_true(self) -> bool:
-        """Whether a condition is certainly true."""
-        return self.values == frozenset({True}) and not self.nullable
-
-
-EMPTY: frozenset[Scalar] = frozenset()
-
-
-@lru_cache(maxsize=64)
-def _condition(values: frozenset[Scalar], nullable: bool) -> Range:  # noqa: FBT001 - the two facts of a condition
-    return Range(None, None, values, nullable)
-
-
-def outcomes(values: Iterable[bool], *, nullable: bool = False) -> Range:
-    """The range of a condition."""
-    return _condition(frozenset(values), nullable)
-
-
-def listed(values: Iterable[Scalar], *, nullable: bool = False) -> Range:
-    """The range of a value list."""
-    found = frozenset(values)
-    numbers = [value for value in found if isinstance(value, int | Fraction | float) and not isinstance(value, bool)]
-    if numbers and len(numbers) == len(found):
-        return Range(min(numbers), max(numbers), found, nullable)
-    return Range(None, None, found, nullable)
 
 
 @lru_cache(maxsize=4096)
@@ -116,7 +77,7 @@ def declared_environment(table: Table) -> dict[str, Range]:
 # -- evaluation
 
 
-def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:  # noqa: PLR0911 - one line for each kind of node
+def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:  # noqa: C901, PLR0911 - one line for each kind of node
     """The range of an expression.
 
     Raises:
@@ -148,6 +109,20 @@ def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:  # noqa: PLR0911 
             return _coalesce([evaluate(arg, known) for arg in args])
         case tree.Cast(arg, of, low, high):
             return _cast(evaluate(arg, known), arg.type, of, low, high)
+        case tree.Call(_, args, _):
+            return _call(expr, tuple(evaluate(arg, known) for arg in args))
+
+
+def _call(call: tree.Call, args: tuple[Range, ...]) -> Range:
+    """The range of a function's value, by its row in the table."""
+    native = NATIVE[call.function]
+    if native.strict and any(arg.empty for arg in args):
+        return Range(values=EMPTY, nullable=True)
+    try:
+        found = native.range_of(call, args)
+    except Misfit as misfit:
+        raise QueryRefused(misfit.code, misfit.message, accepted=misfit.accepted) from None
+    return fits(found, call.type) if call.type.kind == "exact" else found
 
 
 def _looked_up(own: Range, known: Mapping[str, Range]) -> Range:
@@ -184,21 +159,6 @@ def within(own: Range, values: frozenset[Scalar]) -> Range:
     """The part of a range that is on a list; None on it stands for NULL."""
     kept = frozenset(value for value in values if value is not None and _can_be(own, value))
     return listed(kept, nullable=own.nullable and None in values)
-
-
-def union(ranges: Iterable[Range]) -> Range:
-    """The least range that holds several."""
-    every = list(ranges)
-    nullable = any(each.nullable for each in every)
-    filled = [each for each in every if not each.empty]
-    if not filled:
-        return Range(values=EMPTY, nullable=nullable)
-    if all(each.values is not None for each in filled):
-        return listed(itertools.chain.from_iterable(each.values or EMPTY for each in filled), nullable=nullable)
-    lows, highs = [each.low for each in filled], [each.high for each in filled]
-    low = None if None in lows else min(value for value in lows if value is not None)
-    high = None if None in highs else max(value for value in highs if value is not None)
-    return Range(low, high, None, nullable)
 
 
 def _arithmetic(op: str, left: Expr, right: Expr, of: tree.Type, known: Mapping[str, Range]) -> Range:
@@ -284,7 +244,7 @@ def fitting(expr: Expr, known: Mapping[str, Range]) -> None:
         QueryRefused: one may not, or has no bounds.
     """
     for part in tree.walk(expr):
-        if isinstance(part, tree.Arithmetic):
+        if isinstance(part, tree.Arithmetic | tree.Call):
             evaluate(part, known)
         for child, scale in aligned(part):
             if scale > child.type.scale:
@@ -311,6 +271,8 @@ def aligned(expr: Expr) -> tuple[tuple[Expr, int], ...]:
             return tuple((arg, of.scale) for arg in args)
         case tree.Cast(arg, of, _, _) if of.kind == arg.type.kind == "exact" and of.scale > arg.type.scale:
             return ((arg, of.scale),)
+        case tree.Call(function, args, of) if of.kind == "exact" and NATIVE[function].aligned:
+            return tuple((arg, of.scale) for arg in args)
     return ()
 
 
@@ -426,7 +388,7 @@ def _cast(arg: Range, source: tree.Type, of: tree.Type, low: int | None, high: i
         least, nullable = low, True
     if high is not None and (most is None or most > high):
         most, nullable = high, True
-    exact_low, exact_high = (end if end is None else _plain(Fraction(end, unit)) for end in (least, most))
+    exact_low, exact_high = (end if end is None else plain(Fraction(end, unit)) for end in (least, most))
     return Range(exact_low, exact_high, None, nullable)
 
 
@@ -435,21 +397,6 @@ def _cast_boolean(arg: Range, of: tree.Type, low: int | None, high: int | None) 
     flags = [int(value) for value in arg.values or EMPTY if isinstance(value, bool)]
     kept = [flag for flag in flags if (low is None or high is None or low <= flag * 10**of.scale <= high)]
     return listed(kept, nullable=arg.nullable or len(kept) < len(flags))
-
-
-def rounded(value: Number | str, scale: int) -> int:
-    """A number as a whole number of units 10**-scale, rounded half away from zero.
-
-    >>> rounded(2.5, 0), rounded(-2.5, 0), rounded(Fraction(5, 4), 1)
-    (3, -3, 13)
-    """
-    units = abs(Fraction(value) * Fraction(10) ** scale)
-    whole = math.floor(units + Fraction(1, 2))
-    return whole if Fraction(value) >= 0 else -whole
-
-
-def _plain(value: Fraction) -> int | Fraction:
-    return int(value) if value.denominator == 1 else value
 
 
 # -- assumptions

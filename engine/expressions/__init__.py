@@ -4,9 +4,10 @@ A class of node that is not named in `convert` is refused, and so is any arg of 
 Every form made here is total: no value can make it fail (see `engine.sql`).
 """
 
+from engine.exact import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX, as_double, cast
 from engine.expressions.comparisons import comparison, connective
 from engine.expressions.convert import ARITHMETIC, COMPARISONS, condition, convert
-from engine.expressions.numbers import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX, as_double, cast, exact, fold
+from engine.expressions.numbers import exact, fold
 from engine.expressions.scope import Named, Scope
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine import tree
-from engine.expressions.numbers import cast
+from engine.exact import cast
 from engine.tree import DOUBLE, NULL, Constant, Expr, Type
 
 if TYPE_CHECKING:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from sqlglot import exp
+
 from engine import tree
-from engine.expressions.numbers import cast
+from engine.analysis.intervals import evaluate
+from engine.exact import cast
+from engine.refusals import QueryRefused
+from engine.source import nearest
 from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, Constant, Expr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from sqlglot import exp
 
     from engine.expressions.scope import Scope
 
@@ -44,10 +47,50 @@ def comparison(scope: Scope, op: tree.CompareOp, left: Expr, right: Expr, node: 
     left, right = comparable(scope, left, right, node)
     if NULL in (left.type, right.type):
         return Constant(None, BOOLEAN)
+    if op in ("=", "<>"):
+        misspelt(scope, left, right, node)
+        misspelt(scope, right, left, node)
     flip = isinstance(left, Constant) and not isinstance(right, Constant)
     if not isinstance(left, Constant) and not isinstance(right, Constant):
         flip = tree.canonical(left) > tree.canonical(right)
     return tree.Compare(_MIRRORED[op], right, left) if flip else tree.Compare(op, left, right)
+
+
+def misspelt(scope: Scope, arg: Expr, value: Expr, node: exp.Expr) -> None:
+    """Refuse to compare a text with one that its value list does not hold: no row could be equal.
+
+    Raises:
+        QueryRefused: `unknown_name`, where it was written.
+    """
+    if not isinstance(value, Constant) or not isinstance(value.value, str) or arg.type.kind != "text":
+        return
+    columns, known = tree.columns_of(arg), scope.known
+    if not columns or not columns <= known.keys():
+        return
+    try:
+        values = evaluate(arg, known).values
+    except QueryRefused:
+        return
+    if values and value.value not in values:
+        written = [part for part in node.find_all(exp.Literal) if part.is_string and part.name == value.value]
+        raise scope.source.refusal(
+            "unknown_name",
+            f"{tree.shown(arg)} has no value '{value.value}'.",
+            written[0] if written else node,
+            accepted=nearest(value.value, (each for each in values if isinstance(each, str))),
+        )
+
+
+def same(scope: Scope, left: Expr, right: Expr, node: exp.Expr) -> Expr:
+    """Whether two values are equal, where NULL is a value like any other; never NULL itself."""
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Constant) and one.value is None:
+            return tree.IsNull(other)
+    equal = comparison(scope, "=", left, right, node)
+    if isinstance(left, Constant) or isinstance(right, Constant):
+        return certainly(equal, wanted=True)
+    both = connective("and", [tree.IsNull(left), tree.IsNull(right)])
+    return tree.Coalesce((equal, both), BOOLEAN)
 
 
 def comparable(scope: Scope, left: Expr, right: Expr, node: exp.Expr) -> tuple[Expr, Expr]:

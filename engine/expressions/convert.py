@@ -6,11 +6,13 @@ Each converter names every arg it consumes, converts the children and hands them
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from engine import tree
+from engine.expressions.calls import called, read_as
 from engine.expressions.choices import choice, coalesce, nullif
 from engine.expressions.comparisons import (
     as_boolean,
@@ -19,13 +21,16 @@ from engine.expressions.comparisons import (
     comparison,
     connective,
     listed,
+    misspelt,
     negation,
+    same,
 )
-from engine.expressions.numbers import arithmetic, cast_to, literal
-from engine.tree import BOOLEAN, INTEGER, NULL, Constant, Expr
+from engine.expressions.numbers import arithmetic, cast_to, literal, target_of
+from engine.functions import BY_NAME, BY_NODE, Function, Syntax
+from engine.tree import BOOLEAN, INTEGER, NULL, TEXT, Constant, Expr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from engine.expressions.scope import Scope
 
@@ -53,9 +58,13 @@ def convert(scope: Scope, node: exp.Expr) -> Expr:
     if step is not None:
         return step
     converter = _CONVERTERS.get(type(node))
-    if converter is None:
-        raise _unaccepted(scope, node)
-    return converter(scope, node)
+    if converter is not None:
+        return converter(scope, node)
+    if type(node) in BY_NODE:
+        return _function(scope, node)
+    if type(node) is exp.Anonymous:
+        return _named(scope, node)
+    raise _unaccepted(scope, node)
 
 
 def condition(scope: Scope, node: exp.Expr) -> Expr:
@@ -91,12 +100,16 @@ def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
             "unsupported", "* stands for rows, and rows never leave the district.", node, accepted="COUNT(*)"
         )
     name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
-    return source.refusal(
-        "unsupported",
-        f"{name} is not accepted.",
-        node,
-        accepted="CASE, COALESCE, NULLIF, CAST, + - * /, comparisons, BETWEEN, IN, IS NULL, AND, OR, NOT",
-    )
+    return source.refusal("unsupported", f"{name} is not accepted.", node, accepted=_nearest(name))
+
+
+def _nearest(name: str) -> str:
+    """The accepted functions whose names are nearest, then those that are used most."""
+    close = get_close_matches(name, BY_NAME, n=3)
+    return f"one of {', '.join(dict.fromkeys([*close, *_USED]))}"
+
+
+_USED = ("CASE", "COALESCE", "NULLIF", "CAST", "ROUND", "GREATEST", "LIKE", "SUBSTRING", "BETWEEN", "IN")
 
 
 def _small(scope: Scope, expr: Expr, node: exp.Expr) -> Expr:
@@ -176,6 +189,13 @@ def _compare(scope: Scope, node: exp.Expr) -> Expr:
     return comparison(scope, COMPARISONS[type(node)], convert(scope, this), convert(scope, other), node)
 
 
+def _distinct(scope: Scope, node: exp.Expr) -> Expr:
+    """IS [NOT] DISTINCT FROM."""
+    this, other = scope.source.consume(node, "this", "expression")
+    found = _small(scope, same(scope, convert(scope, this), convert(scope, other), node), node)
+    return negation(found) if type(node) is exp.NullSafeNEQ else found
+
+
 def _between(scope: Scope, node: exp.Expr) -> Expr:
     this, low, high = scope.source.consume(node, "this", "low", "high")
     arg = convert(scope, this)
@@ -198,6 +218,8 @@ def _in(scope: Scope, node: exp.Expr) -> Expr:
                 "unsupported", "IN takes constants.", element, accepted="a list such as IN ('09', '10')"
             )
     present = [(element, constant) for element, constant in constants if constant.type != NULL]
+    for element, constant in present:
+        misspelt(scope, arg, constant, element)
     for element, constant in present:  # first the type in which all are compared, then all in this type
         arg, _ = comparable(scope, arg, constant, element)
     values: list[Constant] = []
@@ -225,7 +247,70 @@ def _negate(scope: Scope, node: exp.Expr) -> Expr:
 
 def _cast(scope: Scope, node: exp.Expr) -> Expr:
     this, to, _safe = scope.source.consume(node, "this", "to", "safe")
-    return cast_to(scope, convert(scope, this), to, node)
+    arg = convert(scope, this)
+    target, low, high = target_of(scope, to)
+    by_value = arg.type in (INTEGER, BOOLEAN) if target == TEXT else arg.type == TEXT
+    return read_as(scope, arg, target, low, high, node) if by_value else cast_to(scope, arg, to, node)
+
+
+# -- functions of the table
+
+
+def _function(scope: Scope, node: exp.Expr) -> Expr:
+    """A class of sqlglot that the table knows."""
+    fitting = (
+        (reading, function)
+        for reading, function in BY_NODE[type(node)]
+        if all((node.args.get(name) or None) == value for name, value in reading.fixed.items())
+    )
+    reading, function = next(fitting, (None, None))
+    if reading is None or function is None:
+        raise _unaccepted(scope, node)
+    names = (*reading.args, *reading.fixed, *reading.ignored, *([reading.negates] if reading.negates else []))
+    scope.source.consume(node, *names)
+    nodes = [part for name in reading.args for part in _parts(node.args.get(name))]
+    found = _called(scope, function, nodes, node)
+    return negation(found) if reading.negates and _negated(scope, node, reading.negates) else found
+
+
+def _negated(scope: Scope, node: exp.Expr, name: str) -> bool:
+    """Whether a node is its own negation, as NOT LIKE is."""
+    value = node.args.get(name)
+    if value not in (None, False, True):
+        raise _unaccepted(scope, node)
+    return bool(value)
+
+
+def _parts(value: Any) -> list[exp.Expr]:
+    """The nodes of an arg."""
+    parts = value if isinstance(value, list) else [value]
+    return [part for part in parts if isinstance(part, exp.Expr)]
+
+
+def _named(scope: Scope, node: exp.Anonymous) -> Expr:
+    """A function that sqlglot does not know, by its name."""
+    function = BY_NAME.get(node.name.upper())
+    if function is None or isinstance(function.how, Syntax):
+        raise _unaccepted(scope, node)
+    _, expressions = scope.source.consume(node, "this", "expressions")
+    return _called(scope, function, expressions or (), node)
+
+
+def _called(scope: Scope, function: Function, nodes: Sequence[exp.Expr], node: exp.Expr) -> Expr:
+    args = [convert(scope, part) for part in nodes]
+    return _small(scope, called(scope, function, args, nodes, node), node)
+
+
+def _escape(scope: Scope, node: exp.Expr) -> Expr:
+    """LIKE with ESCAPE."""
+    inner, escape = scope.source.consume(node, "this", "expression")
+    if type(inner) is not exp.Like or escape is None:
+        raise scope.source.refusal(
+            "unsupported", "ESCAPE is accepted after LIKE.", node, accepted="LIKE … ESCAPE '!'"
+        )
+    this, pattern, _ = scope.source.consume(inner, "this", "expression", "negate")
+    found = _called(scope, BY_NAME["LIKE"], _parts([this, pattern, escape]), node)
+    return negation(found) if _negated(scope, inner, "negate") else found
 
 
 # -- choices
@@ -275,6 +360,9 @@ _CONVERTERS: dict[type[exp.Expr], Callable[[Scope, Any], Expr]] = {
     exp.Or: _connective,
     exp.Not: _not,
     **dict.fromkeys(COMPARISONS, _compare),
+    exp.NullSafeEQ: _distinct,
+    exp.NullSafeNEQ: _distinct,
+    exp.Escape: _escape,
     exp.Between: _between,
     exp.In: _in,
     exp.Is: _is,

@@ -12,21 +12,13 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import tree
+from engine.exact import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX, cast
 from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, TEXT, Constant, Expr, Type
 
 if TYPE_CHECKING:
     from engine.expressions.scope import Scope
 
-SCALE_MAX = 9
-"""Most decimal places an exact number may have."""
-
-MAGNITUDE_MAX = 2**62
-"""Every exact number, as a whole number of its last decimal place, stays below this."""
-
 LITERAL_DIGITS_MAX = 40
-
-PRECISION_MAX = 18
-"""Most digits of a decimal: what 64 bits hold."""
 
 _INTEGER_BITS = {
     exp.DType.TINYINT: 8,
@@ -72,20 +64,6 @@ def exact(scope: Scope, number: Decimal | Fraction, node: exp.Expr) -> Constant:
                 raise too_fine
             return Constant(int(fraction) if scale == 0 else fraction, Type("exact", scale))
     raise too_fine
-
-
-def cast(expr: Expr, to: Type, low: int | None = None, high: int | None = None) -> Expr:
-    """A cast; constants are folded to DOUBLE at once."""
-    if expr.type == to and low is None:
-        return expr
-    if isinstance(expr, Constant) and to == DOUBLE and isinstance(expr.value, int | Fraction):
-        return Constant(as_double(expr.value, expr.type), DOUBLE)
-    return tree.Cast(expr, to, low, high)
-
-
-def as_double(value: tree.Scalar, of: Type) -> float:
-    """An exact number as a double, by the very two operations the generated SQL does."""
-    return float(Fraction(value or 0) * 10**of.scale) / float(10**of.scale)
 
 
 def _arithmetic_type(scope: Scope, op: str, left: Type, right: Type, node: exp.Expr) -> Type:
@@ -137,7 +115,7 @@ def arithmetic(scope: Scope, op: Any, left: Expr, right: Expr, node: exp.Expr) -
 
 def cast_to(scope: Scope, arg: Expr, to: exp.Expr, node: exp.Expr) -> Expr:
     """A cast as it is written, to a type that can hold the argument's kind."""
-    target, low, high = _target(scope, to)
+    target, low, high = target_of(scope, to)
     if arg.type == NULL:
         return Constant(None, target)
     allowed = {
@@ -160,7 +138,8 @@ def _is_size(text: str) -> bool:
     return text.isdecimal() and text.isascii() and len(text) <= len(str(PRECISION_MAX))
 
 
-def _target(scope: Scope, to: exp.Expr) -> tuple[Type, int | None, int | None]:
+def target_of(scope: Scope, to: exp.Expr) -> tuple[Type, int | None, int | None]:
+    """The type a cast names, and the least and greatest number of last places it holds."""
     kind, sizes, _nested = scope.source.consume(to, "this", "expressions", "nested")
     if kind in _INTEGER_BITS and not sizes:
         half = min(2 ** (_INTEGER_BITS[kind] - 1), MAGNITUDE_MAX)

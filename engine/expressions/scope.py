@@ -15,12 +15,25 @@ from engine.source import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from engine.ranges import Range
     from engine.refusals import QueryRefused
     from engine.source import Source
 
 
 WRITTEN_MAX = 10_000
 """Most nodes of all that a question's names stand for: each CTE may double what the one before it makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What an expression is worth for each value of the one column it reads.
+
+    Attributes:
+        values: by the column's value; None is NULL.
+    """
+
+    column: tree.Column
+    values: Mapping[tree.Scalar, tree.Scalar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,11 @@ class Scope:
         outer: what a correlated subquery sees besides its own names.
         stage: makes a column of an aggregate or a window within each student; None for what it does not accept.
         subquery: makes a condition of EXISTS and of IN over a subquery.
-        written: under `nodes` how much names have stood for so far, in the whole question.
+        written: under `nodes` how much names have stood for so far, in the whole question, and under `steps` how much
+            work functions of texts have been.
+        known: what each column can be, by the name it has in the tree: at least all that it is on any row of the
+            question; a column of which nothing is known is absent.
+        tables: the look-ups made so far, by what they became.
     """
 
     source: Source
@@ -70,6 +87,8 @@ class Scope:
     stage: Callable[[Scope, exp.Expr], tree.Expr | None] | None = None
     subquery: Callable[[Scope, exp.Expr], tree.Expr] | None = None
     written: Counter[str] = field(default_factory=Counter)
+    known: Mapping[str, Range] = field(default_factory=dict)
+    tables: dict[tree.Expr, Table] = field(default_factory=dict)
 
     def column(self, node: exp.Column) -> tree.Expr:
         """What a column's name stands for.

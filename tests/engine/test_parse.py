@@ -27,7 +27,7 @@ FROM student_year AS y JOIN (SELECT s.*, sex AS gender FROM student AS s) AS p O
   JOIN (SELECT * FROM school) USING (school_id) LEFT JOIN c ON c.student_key = y.student_key AND c.term = school_year
 WHERE y.school_year = 2025 AND (gpa IS NOT NULL OR NOT is_retained) AND school_id IN (1001, 1002)
   AND gpa <> 4 AND gpa < 5 AND gpa <= 5 AND gpa > 0 AND gpa >= 0 AND TRUE AND NULL IS NULL AND has_iep IS TRUE
-  AND (has_iep AND gpa > 1)
+  AND (has_iep AND gpa > 1) AND gpa IS DISTINCT FROM 2 AND gpa IS NOT DISTINCT FROM 3 AND grade_level LIKE '0!_' ESCAPE '!'
 GROUP BY grade_level, (y.cohort_year), 1 ORDER BY n DESC, 1, (grade_level), COUNT(*) + 1, cohort_year LIMIT 5 OFFSET 1
 """
 WITHIN = """
@@ -73,6 +73,7 @@ EXCUSED = {
     ("Join", "method"): "consumed, where it is a word",
     ("Table", "alias"): "consumed, where it is an alias",
     ("Subquery", "alias"): "consumed, where it is an alias",
+    ("Like", "negate"): "consumed, where it is true",
 }
 """Empty args that may be filled without a refusal, and why."""
 
@@ -269,7 +270,7 @@ def test_the_answers_columns_have_distinct_names(canonical):
         ("SELECT LIST(sex) FROM student", "unsupported"),
         ("SELECT COUNT(*) FROM student GROUP BY ROLLUP (sex)", "unsupported"),
         ("SELECT COUNT(*) FROM student GROUP BY GROUPING SETS ((sex), ())", "unsupported"),
-        ("SELECT COUNT(*) FROM student WHERE sex LIKE 'F%'", "unsupported"),
+        ("SELECT COUNT(*) FROM student WHERE sex LIKE sex", "unsupported"),
         ("SELECT COUNT(student) FROM student", "unknown_name"),
         ("SELECT SUM(DISTINCT cohort_year) FROM student", "unsupported"),
         ("SELECT COUNT(sex, cohort_year) FROM student", "unsupported"),
