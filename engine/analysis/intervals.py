@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from engine.tree import Expr, Scalar
 
 __all__ = [
+    "COMPARISONS",
     "DOUBLE_MAX",
     "EMPTY",
+    "Known",
     "Number",
     "Range",
     "aligned",
@@ -38,6 +40,7 @@ __all__ = [
     "declared_environment",
     "equated",
     "evaluate",
+    "facts_of",
     "fits",
     "fitting",
     "holds",
@@ -48,7 +51,7 @@ __all__ = [
     "within",
 ]
 
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "<>": operator.ne,
     "<": operator.lt,
@@ -77,13 +80,56 @@ def declared_environment(table: Table) -> dict[str, Range]:
 # -- evaluation
 
 
-def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:  # noqa: C901, PLR0911 - one line for each kind of node
+class Known(dict[str, "Range"]):
+    """What is known of columns, by name, and of composite expressions too.
+
+    A copy by `{**known}` forgets what is known of expressions, which is sound.
+
+    Attributes:
+        facts: what conditions that are true say of an expression, by its canonical text.
+    """
+
+    __slots__ = ("facts",)
+
+    def __init__(self, columns: Mapping[str, Range], facts: Mapping[str, Range]) -> None:
+        super().__init__(columns)
+        self.facts = dict(facts)
+
+
+def facts_of(known: Mapping[str, Range]) -> dict[str, Range]:
+    """What is known of expressions that are no columns."""
+    return known.facts if isinstance(known, Known) else {}
+
+
+def evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:
     """The range of an expression.
 
     Raises:
         QueryRefused: `bounds_missing` where arithmetic meets a column without bounds, `too_large` where a
             number could leave what the backend holds.
     """
+    found = _evaluate(expr, known)
+    if not isinstance(known, Known) or not known.facts or isinstance(expr, tree.Column | tree.Constant):
+        return found
+    fact = known.facts.get(tree.canonical(expr))
+    return found if fact is None else _both(found, fact)
+
+
+def _both(one: Range, other: Range) -> Range:
+    """The values that are in two ranges, both of which hold all that can occur."""
+    nullable = one.nullable and other.nullable
+    if one.values is not None or other.values is not None:
+        listing, rest = (one, other) if one.values is not None else (other, one)
+        return listed((value for value in listing.values or EMPTY if _can_be(rest, value)), nullable=nullable)
+    low = other.low if one.low is None else one.low if other.low is None else max(one.low, other.low)
+    high = other.high if one.high is None else one.high if other.high is None else min(one.high, other.high)
+    if low is not None and high is not None and low > high:
+        return Range(values=EMPTY, nullable=nullable)
+    return Range(low, high, None, nullable)
+
+
+def _evaluate(expr: Expr, known: Mapping[str, Range]) -> Range:  # noqa: C901, PLR0911 - one line for each kind of node
+    """The range of an expression, by those of its parts."""
     match expr:
         case tree.Column(name, _):
             return _looked_up(known[name], known)
@@ -409,7 +455,8 @@ PASSES_MAX = 3
 def assume(conditions: Iterable[Expr], known: Mapping[str, Range]) -> dict[str, Range] | None:
     """What is known of the columns on rows where the conditions are true; None where there are none.
 
-    Only conjuncts that compare a bare column with a constant or with another expression narrow a range; all others
+    Conjuncts that compare a bare column with a constant or with another expression narrow its range, and those that
+    compare a composite expression with a constant narrow that of the same expression wherever it stands; all others
     are left out, which is sound.
     """
     every = tree.conjuncts(conditions)
@@ -422,6 +469,13 @@ def assume(conditions: Iterable[Expr], known: Mapping[str, Range]) -> dict[str, 
         if left.empty and not left.nullable:
             return None
         found[name] = left
+    facts = facts_of(known)
+    composite = [conjunct for conjunct in every if _subject(conjunct) is not None]
+    if composite or facts:
+        stated = _stated(composite, Known(found, facts))
+        if stated is None:
+            return None
+        found = stated
     equal = [side for conjunct in every for side in equated(conjunct)]
     for _ in range(PASSES_MAX):
         before = dict(found)
@@ -433,6 +487,53 @@ def assume(conditions: Iterable[Expr], known: Mapping[str, Range]) -> dict[str, 
         if found == before:
             break
     return found
+
+
+def _stated(conjuncts: Iterable[Expr], known: Known) -> Known | None:
+    """With what conjuncts say of composite expressions; None where one cannot be true."""
+    for conjunct in conjuncts:
+        subject = _subject(conjunct)
+        if subject is None:
+            continue
+        try:
+            own = evaluate(subject, known)
+        except QueryRefused:
+            continue  # whoever uses the expression is told
+        left = _kept(conjunct, own)
+        if left.empty and not left.nullable:
+            return None
+        known.facts[tree.canonical(subject)] = left
+    return known
+
+
+def _subject(conjunct: Expr) -> Expr | None:
+    """The composite expression that a conjunct compares with constants."""
+    match conjunct:
+        case tree.Compare(_, arg, tree.Constant(), _) | tree.InList(arg, _, _):
+            pass
+        case tree.IsNull(arg, _) | tree.Not(tree.IsNull(arg, _), _):
+            pass
+        case _:
+            return None
+    return None if isinstance(arg, tree.Column | tree.Constant) else arg
+
+
+def _kept(conjunct: Expr, own: Range) -> Range:
+    """The part of an expression's range on which a conjunct about it is true."""
+    match conjunct:
+        case tree.Compare(op, _, tree.Constant(value, _), _):
+            return _keep(op, own, value)
+        case tree.InList(_, constants, _):
+            return _among(own, frozenset(constant.value for constant in constants))
+        case tree.IsNull():
+            return Range(values=EMPTY, nullable=own.nullable)
+    return replace(own, nullable=False)
+
+
+def _among(own: Range, wanted: frozenset[Scalar]) -> Range:
+    """The part of a range that is on a list of constants."""
+    kept = wanted if own.values is None else own.values & wanted
+    return listed(value for value in kept if _within(value, own))
 
 
 def equated(conjunct: Expr) -> Iterator[tuple[tree.Column, Expr]]:
@@ -467,22 +568,14 @@ def _meet(own: Range, other: Expr, known: Mapping[str, Range]) -> Range:
 
 def _narrow(conjunct: Expr, known: Mapping[str, Range]) -> tuple[str, Range] | None:
     match conjunct:
-        case tree.Compare(op, tree.Column(name, _), tree.Constant(value, _), _):
-            return name, _keep(op, known[name], value)
-        case tree.InList(tree.Column(name, _), constants, _):
-            wanted = frozenset(constant.value for constant in constants)
-            own = known[name]
-            kept = wanted if own.values is None else own.values & wanted
-            kept = frozenset(value for value in kept if _within(value, own))
-            return name, listed(kept)
+        case tree.Compare(_, tree.Column(name, _), tree.Constant(), _) | tree.InList(tree.Column(name, _), _, _):
+            return name, _kept(conjunct, known[name])
+        case tree.IsNull(tree.Column(name, _), _) | tree.Not(tree.IsNull(tree.Column(name, _), _), _):
+            return name, _kept(conjunct, known[name])
         case tree.Column(name, _):
             return name, _keep("=", known[name], value=True)
         case tree.Not(tree.Column(name, _), _):
             return name, _keep("=", known[name], value=False)
-        case tree.IsNull(tree.Column(name, _), _):
-            return name, Range(values=EMPTY, nullable=known[name].nullable)
-        case tree.Not(tree.IsNull(tree.Column(name, _), _), _):
-            return name, replace(known[name], nullable=False)
     return None
 
 
@@ -497,7 +590,7 @@ def _keep(op: str, own: Range, value: Scalar) -> Range:
     if value is None:
         return Range(values=EMPTY)
     if own.values is not None:
-        holds = _COMPARISONS[op]
+        holds = COMPARISONS[op]
         if isinstance(value, str) and op not in ("=", "<>"):
             return replace(own, nullable=False)  # how texts are ordered is the backend's business
         return listed(kept for kept in own.values if holds(kept, value))

@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine import tree
-from engine.analysis.intervals import evaluate
+from engine.analysis.intervals import COMPARISONS, evaluate
 from engine.expressions.comparisons import connective, listed, negation
 from engine.expressions.scope import Table
 from engine.functions import Function, Made, Misfit, Native, Tabulated, reading
@@ -237,6 +238,27 @@ def _combined(columns: Sequence[tree.Column], table: Mapping[tuple[Scalar, ...],
             ]
             branches.append((connective("and", parts), Constant(result, gives)))
     return tree.Case(tuple(branches), Constant(None, gives), gives) if branches else Constant(None, gives)
+
+
+def settled(scope: Scope, expr: Expr) -> Expr:
+    """A comparison of a look-up with constants, as a look-up itself: so it pins the column as a list does."""
+    met: Callable[[Scalar], bool]
+    match expr:
+        case tree.Compare(op, arg, Constant(value, _), _) if arg in scope.tables and value is not None:
+            if isinstance(value, str) and op not in ("=", "<>"):
+                return expr  # how texts are ordered is the backend's business
+            met = partial(_compared, op, value)
+        case tree.InList(arg, constants, _) if arg in scope.tables:
+            met = frozenset(constant.value for constant in constants).__contains__
+        case _:
+            return expr
+    table = scope.tables[arg]
+    outcomes = {cell: None if each is None else met(each) for cell, each in table.values.items()}
+    return looked_up(scope, table.column, outcomes, BOOLEAN)
+
+
+def _compared(op: str, right: Scalar, left: Scalar) -> bool:
+    return COMPARISONS[op](left, right)
 
 
 # -- casts of texts, and to texts

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import tree
-from engine.expressions.calls import called, read_as
+from engine.expressions.calls import called, read_as, settled
 from engine.expressions.choices import choice, coalesce, nullif
 from engine.expressions.comparisons import (
     as_boolean,
@@ -186,7 +186,9 @@ def _is(scope: Scope, node: exp.Expr) -> Expr:
 
 def _compare(scope: Scope, node: exp.Expr) -> Expr:
     this, other = scope.source.consume(node, "this", "expression")
-    return comparison(scope, COMPARISONS[type(node)], convert(scope, this), convert(scope, other), node)
+    return settled(
+        scope, comparison(scope, COMPARISONS[type(node)], convert(scope, this), convert(scope, other), node)
+    )
 
 
 def _distinct(scope: Scope, node: exp.Expr) -> Expr:
@@ -199,8 +201,8 @@ def _distinct(scope: Scope, node: exp.Expr) -> Expr:
 def _between(scope: Scope, node: exp.Expr) -> Expr:
     this, low, high = scope.source.consume(node, "this", "low", "high")
     arg = convert(scope, this)
-    lower = comparison(scope, ">=", arg, convert(scope, low), node)
-    upper = comparison(scope, "<=", arg, convert(scope, high), node)
+    lower = settled(scope, comparison(scope, ">=", arg, convert(scope, low), node))
+    upper = settled(scope, comparison(scope, "<=", arg, convert(scope, high), node))
     return _small(scope, tree.Logic("and", tuple(sorted((lower, upper), key=tree.canonical))), node)
 
 
@@ -228,7 +230,7 @@ def _in(scope: Scope, node: exp.Expr) -> Expr:
         if not isinstance(value, Constant) or value.type.kind != arg.type.kind:
             raise _unaccepted(scope, element)
         values.append(value)
-    return listed(arg, values, has_null=len(present) < len(constants))
+    return settled(scope, listed(arg, values, has_null=len(present) < len(constants)))
 
 
 # -- numbers
@@ -329,7 +331,7 @@ def _case(scope: Scope, node: exp.Expr) -> Expr:
         if operand is None:
             conditions.append(condition(scope, when))
         else:
-            conditions.append(comparison(scope, "=", operand, convert(scope, when), when))
+            conditions.append(settled(scope, comparison(scope, "=", operand, convert(scope, when), when)))
         values.append(convert(scope, then))
     return _small(scope, choice(scope, conditions, values, _otherwise(scope, default), node), node)
 

@@ -113,6 +113,10 @@ def arithmetic(scope: Scope, op: Any, left: Expr, right: Expr, node: exp.Expr) -
     return tree.Arithmetic(op, left, right, of)
 
 
+_BY_VALUE = {"text": ("integer", "boolean"), **dict.fromkeys(("exact", "double", "boolean"), ("text",))}
+"""From what else `engine.expressions.calls` casts, by the value list."""
+
+
 def cast_to(scope: Scope, arg: Expr, to: exp.Expr, node: exp.Expr) -> Expr:
     """A cast as it is written, to a type that can hold the argument's kind."""
     target, low, high = target_of(scope, to)
@@ -129,7 +133,7 @@ def cast_to(scope: Scope, arg: Expr, to: exp.Expr, node: exp.Expr) -> Expr:
             "unsupported",
             f"{arg.type} cannot be cast to {target}.",
             node,
-            accepted=f"a cast to {target} from {' or '.join(allowed)}",
+            accepted=f"a cast to {target} from {' or '.join((*allowed, *_BY_VALUE.get(target.kind, ())))}",
         )
     return cast(arg, target, low, high)
 
