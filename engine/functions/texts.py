@@ -30,6 +30,10 @@ _CASED_MAX = 0x24F
 """Beyond the Latin letters the case of a letter is not told."""
 
 
+SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""What TRIM takes away: Unicode's space separators, which a tab is not."""
+
+
 def _bounded(text: str) -> str:
     if len(text) > LENGTH_MAX:
         raise Misfit("A text would grow too long.", f"texts of at most {LENGTH_MAX} characters", code="too_large")
@@ -282,17 +286,17 @@ ROWS = (
     ),
     _text_row(
         "TRIM", "A text without the spaces, or given characters, at both ends.", "TRIM(grade_level, '0')",
-        lambda text, chars=" ": text.strip(chars), {"TRIM(' a ')": "a", "TRIM('00700', '0')": "7"},
+        lambda text, chars=SPACES: text.strip(chars), {"TRIM(' a ')": "a", "TRIM('00700', '0')": "7"},
         Reading(exp.Trim, _TWO, {"position": None}), Reading(exp.Trim, _TWO, {"position": "BOTH"}), most=2,
     ),
     _text_row(
         "LTRIM", "A text without the spaces, or given characters, at its beginning.", "LTRIM(grade_level, '0')",
-        lambda text, chars=" ": text.lstrip(chars), {"LTRIM(' a ')": "a ", "LTRIM('07', '0')": "7"},
+        lambda text, chars=SPACES: text.lstrip(chars), {"LTRIM(' a ')": "a ", "LTRIM('07', '0')": "7"},
         Reading(exp.Trim, _TWO, {"position": "LEADING"}), most=2,
     ),
     _text_row(
         "RTRIM", "A text without the spaces, or given characters, at its end.", "RTRIM(race_ethnicity, '7')",
-        lambda text, chars=" ": text.rstrip(chars), {"RTRIM(' a ')": " a", "RTRIM('AM7', '7')": "AM"},
+        lambda text, chars=SPACES: text.rstrip(chars), {"RTRIM(' a ')": " a", "RTRIM('AM7', '7')": "AM"},
         Reading(exp.Trim, _TWO, {"position": "TRAILING"}), most=2,
     ),
     _text_row(
