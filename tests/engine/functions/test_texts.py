@@ -306,3 +306,11 @@ def test_a_misspelt_value_is_refused(text, near, canonical):
 def test_of_what_has_no_list_nothing_is_known(canonical):
     """Where a column could have any text, every comparison is accepted; so is how texts are ordered."""
     parse("SELECT COUNT(*) FROM student WHERE sex < 'G' OR sex >= 'zzz'", canonical)
+
+
+def test_above_a_left_join_a_list_has_null_too(canonical):
+    """A row without a match is like no text: what every value of the list fulfils is not true of it."""
+    text = "SELECT COUNT(*) FROM student s LEFT JOIN program p ON p.student_key = s.student_key WHERE p.program_type LIKE '%'"
+    (condition,) = parse(text, canonical).where
+    assert not isinstance(condition, tree.Constant)
+    assert tree.columns_of(condition) == {"program.program_type"}

@@ -330,7 +330,7 @@ def ranges(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) ->
         for statistic in asked.statistics
         for condition in statistic.conditions
         for part in tree.walk(condition)
-        if isinstance(part, tree.Arithmetic | tree.Cast | tree.Case) or part.type == tree.BOOLEAN
+        if isinstance(part, tree.Arithmetic | tree.Cast | tree.Case | tree.Call) or part.type == tree.BOOLEAN
     }
     _observe(cursor, source, [(part, evaluate(part, known)) for part in parts.values()], ())
     for statistic in asked.statistics:

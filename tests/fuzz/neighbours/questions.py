@@ -166,6 +166,19 @@ CASTS: list[tuple[str, int | None, float | None]] = [
 ]
 
 
+_TEXT_PINS = (
+    "({0} LIKE {1})",
+    "({0} LIKE '%a%')",
+    "({0} NOT LIKE '_')",
+    "({0} ~ '^[a-m]')",
+    "STARTS_WITH({0}, LEFT({1}, 1))",
+    "(LENGTH({0}) = LENGTH({1}))",
+    "(UPPER({0}) LIKE UPPER({1}))",
+    "(REVERSE({0}) IS NULL)",
+)
+"""Conditions that are worked out on the list."""
+
+
 def any_question(rng: random.Random, catalog: Catalog) -> Question:
     """A random question about one of a catalog's private tables, rarely about the cohort table."""
     tables = [table for table in catalog.private_tables if table.name != catalog.cohort_table or rng.random() < 0.3]
@@ -193,7 +206,7 @@ class Grammar:
         if column.type == tree.BOOLEAN:
             return rng.choice([Node("boolean", "TRUE"), Node("boolean", "FALSE"), literal(1), literal(0)])
         if column.type == tree.TEXT:
-            odd = not column.values or rng.random() < 0.08
+            odd = not column.values or rng.random() < 0.02  # a value that no list holds is refused
             return literal(str(rng.choice(["O'Brien", "nowhere", ""] if odd else column.values)))
         if rng.random() < 0.04:
             return rng.choice(ODD_NUMBERS)
@@ -237,6 +250,10 @@ class Grammar:
                 self.cast,
                 self.cast,
                 self.bounded,
+                self.exact_function,
+                self.exact_function,
+                self.double_function,
+                self.text_length,
             ]
         )
         return make(depth)
@@ -333,6 +350,60 @@ class Grammar:
             return arg
         return Node("number", "CASE WHEN {0} BETWEEN {1} AND {2} THEN {0} END", ends, arg.scale, most)
 
+    def exact_function(self, depth: int) -> Node:
+        """A function that leaves an exact number exact."""
+        rng = self.rng
+        a = self.known(depth - 1)
+        dice = rng.random()
+        if dice < 0.25:
+            places = rng.choice([0, 0, 1, 2, -1])
+            name = rng.choice(["ROUND", "TRUNC"])
+            scale = None if a.scale is None else min(a.scale, max(0, places))
+            return Node("number", f"{name}({{0}}, {places})", (a,), scale, (a.most or 0.0) + 10.0)
+        if dice < 0.4:
+            scale = None if a.scale is None else 0
+            return Node("number", f"{rng.choice(['FLOOR', 'CEIL'])}({{0}})", (a,), scale, (a.most or 0.0) + 1.0)
+        if dice < 0.5:
+            return Node("number", "ABS({0})", (a,), a.scale, a.most)
+        if dice < 0.55:
+            return Node("number", "SIGN({0})", (a,), 0, 1.0)
+        b = self.known(depth - 1) if rng.random() < 0.5 else literal(rng.choice([0, 2, 7, -3]))
+        scale = None if a.scale is None or b.scale is None else max(a.scale, b.scale)
+        most = max(a.most or 0.0, b.most or 0.0)
+        if dice < 0.7 and a.scale == 0 and b.scale == 0:
+            return Node("number", "({0} // {1})", (a, b), 0, a.most)
+        if scale is not None and most * 10.0**scale >= FITS:
+            return a
+        text = "({0} % {1})" if dice < 0.8 else f"{rng.choice(['GREATEST', 'LEAST'])}({{0}}, {{1}})"
+        return Node("number", text, (a, b), scale, most)
+
+    def double_function(self, depth: int) -> Node:
+        """A function of doubles."""
+        a = self.known(depth - 1)
+        text, most = self.rng.choice(
+            [
+                ("SQRT({0})", (a.most or 0.0) ** 0.5),
+                ("CBRT({0})", (a.most or 0.0) + 1.0),
+                ("LN({0})", 750.0),
+                ("LOG2({0})", 1100.0),
+                ("SIN({0})", 1.0),
+                ("POWER({0}, 2)", (a.most or 0.0) ** 2),
+                ("EXP({0} % 5)", 150.0),
+            ]
+        )
+        return Node("number", text, (a,), None, most)
+
+    def text_length(self, depth: int) -> Node:
+        """A number that is worked out on the list of a text column."""
+        texts = [column for column in self.by_kind["text"] if column.values]
+        if not texts:
+            return self.exact_function(depth)
+        node = column_node(self.rng.choice(texts))
+        text = self.rng.choice(
+            ["LENGTH({0})", "STRPOS({0}, 'a')", "TRY_CAST({0} AS INTEGER)", "LENGTH(REPLACE({0}, 'a', ''))"]
+        )
+        return Node("number", text, (node,), 0, 1000.0)
+
     def alike(self, depth: int, size: int) -> tuple[Node, ...]:
         """Numbers that can stand beside one another."""
         found = [self.number(depth) for _ in range(size)]
@@ -413,7 +484,8 @@ class Grammar:
         ]
         plain += ["({0} IS NOT NULL)"] + ["({0} IS NULL)"] * (column.nullable or rng.random() < 0.1)
         if node.kind == "text":
-            return Node("boolean", rng.choice([*plain, "({0} < {1})"]), (node, one, two))
+            plain += ["({0} < {1})", "({0} IS DISTINCT FROM {1})", *([*_TEXT_PINS] if column.values else [])]
+            return Node("boolean", rng.choice(plain), (node, one, two))
         plain += ["({0} >= {1})", "({0} < {1})", "({1} <= {0})", "({0} > {1})", "({0} BETWEEN {1} AND {2})"]
         if node.kind == "boolean":
             return Node("boolean", rng.choice(plain), (node, one, two))
