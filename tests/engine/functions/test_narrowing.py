@@ -110,6 +110,7 @@ def test_no_row_of_a_where_leaves_what_is_assumed(subject, condition, tools, dat
         ("CASE WHEN i - j > 0 OR b THEN i - j END", -8, 1),
         ("CASE WHEN i - j > 0 THEN j - i END", -1, 8),
         ("CASE WHEN i - j > 0 THEN 1 ELSE i - j END", -8, 1),
+        ("CASE WHEN i - j >= -6 THEN CASE WHEN i - j > 0 THEN 1 ELSE i - j END END", -6, 1),
     ],
 )
 def test_bounds_are_those_of_the_branch(text, low, high, tools):
