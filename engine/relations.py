@@ -17,7 +17,7 @@ from sqlglot import exp
 
 from engine import tree
 from engine.analysis.intervals import declared, evaluate
-from engine.expressions import Named, Scope, cast, comparison, condition, convert
+from engine.expressions import LookUp, Named, Scope, cast, comparison, condition, convert
 from engine.ranges import listed
 from engine.refusals import QueryRefused
 from engine.selected import resolve
@@ -217,7 +217,7 @@ class _Reader:
     given: set[str] = field(default_factory=set)
     written: Counter[str] = field(default_factory=Counter)
     known: dict[str, Range] = field(default_factory=dict)
-    tables: dict[tree.Expr, Table] = field(default_factory=dict)
+    look_ups: dict[tree.Expr, LookUp] = field(default_factory=dict)
 
     # -- clauses
 
@@ -276,7 +276,7 @@ class _Reader:
     def scope(self, named: Named) -> Scope:
         """The names of one relation; what the whole question shares is shared."""
         owner = self.catalog.owner
-        return Scope(self.source, [named], owner, written=self.written, known=self.known, tables=self.tables)
+        return Scope(self.source, [named], owner, written=self.written, known=self.known, look_ups=self.look_ups)
 
     def table(self, room: _Room, written: str, alias: str, node: exp.Expr) -> Named:
         catalog = self.catalog
@@ -1068,7 +1068,7 @@ class _Reader:
 
 
 def _declared(columns: Mapping[str, tree.Expr], table: Table) -> Iterator[tuple[str, Range]]:
-    """What the catalog says of each column, by its name in the question; of a text of a public table its rows tell."""
+    """What the catalog says of each column, by its name in the question; of a public text the rows tell it."""
     for name, column in columns.items():
         own = declared(table.columns[name])
         if table.public and column.type == tree.TEXT and own.values is None and table.rows:

@@ -8,7 +8,7 @@ from engine.exact import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX, as_double, cas
 from engine.expressions.comparisons import comparison, connective
 from engine.expressions.convert import ARITHMETIC, COMPARISONS, condition, convert
 from engine.expressions.numbers import exact, fold
-from engine.expressions.scope import Named, Scope
+from engine.expressions.scope import LookUp, Named, Scope
 
 __all__ = [
     "ARITHMETIC",
@@ -16,6 +16,7 @@ __all__ = [
     "MAGNITUDE_MAX",
     "PRECISION_MAX",
     "SCALE_MAX",
+    "LookUp",
     "Named",
     "Scope",
     "as_double",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from engine import tree
 from engine.analysis.intervals import COMPARISONS, evaluate
 from engine.expressions.comparisons import connective, listed, negation
-from engine.expressions.scope import Table
+from engine.expressions.scope import LookUp
 from engine.functions import Function, Made, Misfit, Native, Tabulated, reading
 from engine.functions.texts import as_text
 from engine.ranges import EMPTY, Range
@@ -128,7 +128,7 @@ def worked_out(
             accepted=f"at most {VALUES_MAX:,} values of one column, or {COMBINATIONS_MAX} combinations of several",
         )
     table: dict[tuple[Scalar, ...], Scalar] = {}
-    weight = sum(1 for arg in args if arg not in scope.tables for _ in tree.walk(arg))
+    weight = sum(1 for arg in args if arg not in scope.look_ups for _ in tree.walk(arg))
     for row in itertools.product(*lists.values()):
         scope.written["steps"] += weight
         if scope.written["steps"] > STEPS_MAX:
@@ -175,8 +175,8 @@ def _value(scope: Scope, arg: Expr, lists: Mapping[str, object], row: tuple[Scal
         return arg.value
     if isinstance(arg, tree.Column):
         return row[list(lists).index(arg.name)]
-    if len(row) == 1 and arg in scope.tables:
-        return scope.tables[arg].values[row[0]]
+    if len(row) == 1 and arg in scope.look_ups:
+        return scope.look_ups[arg].values[row[0]]
     fixed = zip(lists, row, strict=True)
     known = {name: Range(values=EMPTY, nullable=True) if cell is None else range_of([cell]) for name, cell in fixed}
     try:
@@ -223,7 +223,7 @@ def looked_up(scope: Scope, column: tree.Column, table: Mapping[Scalar, Scalar],
         if at_null is not None:
             branches.append((tree.IsNull(column), Constant(at_null, gives)))
         found = tree.Case(tuple(branches), Constant(None, gives), gives)
-    scope.tables[found] = Table(column, table)
+    scope.look_ups[found] = LookUp(column, table)
     return found
 
 
@@ -244,15 +244,15 @@ def settled(scope: Scope, expr: Expr) -> Expr:
     """A comparison of a look-up with constants, as a look-up itself: so it pins the column as a list does."""
     met: Callable[[Scalar], bool]
     match expr:
-        case tree.Compare(op, arg, Constant(value, _), _) if arg in scope.tables and value is not None:
+        case tree.Compare(op, arg, Constant(value, _), _) if arg in scope.look_ups and value is not None:
             if isinstance(value, str) and op not in ("=", "<>"):
                 return expr  # how texts are ordered is the backend's business
             met = partial(_compared, op, value)
-        case tree.InList(arg, constants, _) if arg in scope.tables:
+        case tree.InList(arg, constants, _) if arg in scope.look_ups:
             met = frozenset(constant.value for constant in constants).__contains__
         case _:
             return expr
-    table = scope.tables[arg]
+    table = scope.look_ups[arg]
     outcomes = {cell: None if each is None else met(each) for cell, each in table.values.items()}
     return looked_up(scope, table.column, outcomes, BOOLEAN)
 

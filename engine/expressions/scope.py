@@ -25,7 +25,7 @@ WRITTEN_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class LookUp:
     """What an expression is worth for each value of the one column it reads.
 
     Attributes:
@@ -74,7 +74,7 @@ class Scope:
             work functions of texts have been.
         known: what each column can be, by the name it has in the tree: at least all that it is on any row of the
             question; a column of which nothing is known is absent.
-        tables: the look-ups made so far, by what they became.
+        look_ups: the look-ups made so far, by what they became.
     """
 
     source: Source
@@ -88,7 +88,7 @@ class Scope:
     subquery: Callable[[Scope, exp.Expr], tree.Expr] | None = None
     written: Counter[str] = field(default_factory=Counter)
     known: Mapping[str, Range] = field(default_factory=dict)
-    tables: dict[tree.Expr, Table] = field(default_factory=dict)
+    look_ups: dict[tree.Expr, LookUp] = field(default_factory=dict)
 
     def column(self, node: exp.Column) -> tree.Expr:
         """What a column's name stands for.

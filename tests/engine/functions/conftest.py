@@ -55,7 +55,7 @@ def convert_text(text, known=None):
     """The tree of an expression over the columns above."""
     whole = f"SELECT {text}"
     (statement,) = DIALECT.parser().parse(list(DIALECT.tokenize(whole)), whole)
-    scope = Scope(Source(whole), [Named("", NAMES, known=all_known() if known is None else known)], owner="")
+    scope = Scope(Source(whole), [Named("", NAMES)], owner="", known=all_known() if known is None else known)
     return convert(scope, statement.expressions[0])
 
 

@@ -60,7 +60,7 @@ def converted(tools, text, node):
         "sex": tools.names["t"],
     }
     names |= dict.fromkeys(("days_absent", "days_enrolled", "school_year", "gpa"), tools.names["i"])
-    return convert(Scope(Source(text), [Named("", names, known=tools.known())], owner=""), node)
+    return convert(Scope(Source(text), [Named("", names)], owner="", known=tools.known()), node)
 
 
 def test_every_reading_is_tried():
