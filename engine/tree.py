@@ -697,12 +697,15 @@ _TRUE = Constant(value=True, type=BOOLEAN)
 
 def conjuncts(exprs: Iterable[Expr]) -> tuple[Expr, ...]:
     """The distinct conjuncts of a conjunction, in canonical order: AND is commutative and idempotent."""
-    found: dict[str, Expr] = {}
+    flat: list[Expr] = []
     pending = list(exprs)
     while pending:
         expr = pending.pop()
         if isinstance(expr, Logic) and expr.op == "and":
             pending.extend(expr.args)
         elif expr != _TRUE:
-            found[canonical(expr)] = expr
+            flat.append(expr)
+    if len(flat) < 2:  # noqa: PLR2004 - one has no order; this is asked for each combination of key values
+        return tuple(flat)
+    found = {canonical(expr): expr for expr in flat}
     return tuple(found[key] for key in sorted(found))
