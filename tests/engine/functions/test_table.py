@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -10,6 +11,7 @@ from sqlglot.errors import ParseError
 from engine.analysis.intervals import evaluate
 from engine.compile import compile_batch
 from engine.functions import BY_NAME, FUNCTIONS, Native
+from engine.functions.page import page
 from engine.parse import parse
 from engine.plan import make_plan
 from engine.refusals import QueryRefused
@@ -52,7 +54,7 @@ def test_the_examples_are_answered(place, district):
     """The records of a district give each an answer."""
     text = question([row.example for row in FUNCTIONS[place : place + COLUMNS_A_QUESTION]])
     (row,) = district.ask(text, epsilon=0.01).rows
-    assert all(isinstance(cell, int) for cell in row)
+    assert all(isinstance(cell, int | float) for cell in row)
 
 
 @pytest.mark.parametrize(("row", "shown"), SHOWN, ids=[shown.text for _, shown in SHOWN])
@@ -175,3 +177,10 @@ def test_arguments_that_do_not_fit_are_refused(text, tools):
         raise AssertionError(text)
     assert told.code in ("unsupported", "too_large")
     assert told.accepted
+
+
+def test_the_page_of_functions_is_that_of_the_table():
+    """It has a line for each row, and is written anew with the table: `python -m engine.functions.page`."""
+    text = (Path(__file__).parents[3] / "notebooks" / "functions.md").read_text(encoding="utf-8")
+    assert text == page()
+    assert sum(line.startswith("| `") for line in text.splitlines()) == len(FUNCTIONS)
