@@ -281,6 +281,8 @@ def step_sql(
             rows = _rows(catalog, relation, where, scope, read, [])
             known = _known(catalog, relation, where)
             ties = _ties(shown, [value for _, value in windows])
+            if sum(map(_orders_in_doubt, (value for _, value in windows))) > 1:
+                rows, ties = _numbered(rows, ties), (quoted(TIE),)
             made = [f"{sql(column)} AS {quoted(full(name))}" for name, column in shown if used(name)]
             made += [f"{rolling_sql(v, ties, known)} AS {quoted(full(name))}" for name, v in windows if used(name)]
             return f"SELECT {', '.join([f'owner AS {owner_above}{cohort_above}', *made])} FROM ({rows}) AS rows"
@@ -324,6 +326,35 @@ def _ties(shown: Sequence[tuple[str, tree.Expr]], windows: Sequence[tree.Rolling
     used = [column for _, column in shown]
     used += [part for value in windows for part in tree.rolling_parts(value) if not isinstance(part, tree.Constant)]
     return tuple(dict.fromkeys(sql(expr) for expr in used))
+
+
+TIE = "homeroom_tie"
+"""Which of its student's rows one is, by all that is used of it."""
+
+
+def _orders_in_doubt(value: tree.Rolling) -> int:
+    """In how many of the orders that a window is written with rows can be in doubt: a mean is two aggregates."""
+    if not _in_doubt(value):
+        return 0
+    return 2 if value.function == "avg" else 1
+
+
+def _in_doubt(value: tree.Rolling) -> bool:
+    """Whether it matters which of two rows comes first that an ORDER BY leaves in doubt."""
+    by_rows = value.frame is not None and value.frame[0] == "rows"
+    return by_rows or value.function in (
+        "row_number", "ntile", "lag", "lead", "first_value", "last_value", "nth_value"
+    )  # fmt: skip
+
+
+def _numbered(rows: str, ties: Sequence[str]) -> str:
+    """The rows with numbers that all windows sort by: of equal rows each is the same one in every window.
+
+    Otherwise one window may take two equal rows in one order and the next in the other, as threads and other
+    students' rows have it, and what the two say together of a row would depend on these.
+    """
+    by = f" ORDER BY {_order((), ties)}" if ties else ""
+    return f"SELECT *, ROW_NUMBER() OVER (PARTITION BY owner{by}) AS {TIE} FROM ({rows}) AS told"
 
 
 def _order(terms: Iterable[tree.Sort], ties: Iterable[str] = ()) -> str:
@@ -394,13 +425,7 @@ def exact_sql(function: str, arg: tree.Expr, known: Mapping[str, Range] | None, 
 def rolling_sql(value: tree.Rolling, ties: Sequence[str], known: Mapping[str, Range] | None) -> str:
     """A window over a student's rows."""
     parts = ", ".join(["owner", *(sql(part) for part in value.partition)])
-    peers = value.function in ("rank", "dense_rank", "percent_rank", "cume_dist")
-    by_rows = value.frame is not None and value.frame[0] == "rows"
-    places = value.function in (
-        "row_number", "ntile", "lag", "lead", "first_value", "last_value", "nth_value"
-    )  # fmt: skip
-    in_doubt = (places or by_rows) and not peers
-    order = _order(value.order, ties if in_doubt else ())
+    order = _order(value.order, ties if _in_doubt(value) else ())
     over = f"OVER (PARTITION BY {parts}{f' ORDER BY {order}' if value.order else ''}{_frame_sql(value)})"
     if value.arg is None:
         argument = {"rows": "*", "ntile": str(value.number)}.get(value.function, "")
