@@ -102,7 +102,13 @@ def _used_within(derived: tree.Derived, above: frozenset[str]) -> list[tree.Expr
             return [*(w for branch in branches for w in branch.where), *(e for name, e in pairs if used(name))]
 
 
-def from_clause(catalog: Catalog, relation: tree.Relation, scope: Scope, read: Collection[str] | None = None) -> str:
+def from_clause(
+    catalog: Catalog,
+    relation: tree.Relation,
+    scope: Scope,
+    read: Collection[str] | None = None,
+    where: Iterable[tree.Expr] = (),
+) -> str:
     """The FROM of a relation, every private table of it restricted to a scope, but for one that stands alone.
 
     Columns have the names that expressions know them by. Of inner joins only the owner's equality stands here.
@@ -112,6 +118,8 @@ def from_clause(catalog: Catalog, relation: tree.Relation, scope: Scope, read: C
         relation: what is read.
         scope: whose rows are read.
         read: names of the columns that are used; all if not given.
+        where: conditions that stand above it too; those that can be are met before EXISTS is tried, so that it is
+            not tried for every row of a public table.
     """
     alone = plain_table(relation)
     if alone is not None:
@@ -125,6 +133,10 @@ def from_clause(catalog: Catalog, relation: tree.Relation, scope: Scope, read: C
             text += f" CROSS JOIN {own}"
         else:
             text += f" JOIN {own} ON {quoted(f'{scan.name}.{OWNER}')} = {owner_of(catalog, relation)}"
+    if any(left.once for left in relation.lefts):
+        above = {name for left in relation.lefts for name in (left.presence, *(name for name, _ in left.columns))}
+        first = " AND ".join(sql(condition) for condition in where if tree.columns_of(condition).isdisjoint(above))
+        text = f"(SELECT * FROM {text} WHERE {first}) AS chosen" if first else text
     for position, left in enumerate(relation.lefts):
         right, name = _right(catalog, left, scope, read), f"right{position}"
         on = _on(left, owner_of(catalog, relation))
@@ -229,7 +241,7 @@ def _right(catalog: Catalog, left: tree.Left, scope: Scope, read: Collection[str
     elif left.presence is not None and not left.once:
         columns.append(f"{owner_of(catalog, left.relation)} AS {quoted(left.presence)}")
     where = " AND ".join(sql(condition) for condition in left.where) or "TRUE"
-    source = from_clause(catalog, left.relation, scope, read)
+    source = from_clause(catalog, left.relation, scope, read, left.where)
     if left.once and _equalities(left):
         return f"(SELECT DISTINCT {', '.join([*columns, '1 AS hit'])} FROM {source} WHERE {where})"
     return f"(SELECT {', '.join(columns) or '1 AS one'} FROM {source} WHERE {where})"
@@ -310,8 +322,9 @@ def _rows(
     """The rows that a step is made of, with the owner, the cohort, and some expressions under names of their own."""
     columns = [f"{owner_of(catalog, relation)} AS owner", f"{quoted(relation.cohort)} AS cohort", "*"]
     columns += [f"{sql(expr)} AS {quoted(name)}" for name, expr in more]
+    where = tuple(where)
     conditions = [in_cohorts(relation.cohort, scope.cohorts), *(sql(condition) for condition in where)]
-    source = from_clause(catalog, relation, scope, read)
+    source = from_clause(catalog, relation, scope, read, where)
     return f"SELECT {', '.join(columns)} FROM {source} WHERE {' AND '.join(conditions)}"
 
 
