@@ -347,11 +347,13 @@ class Stepper(Joiner):
         return f"{never}EXISTS (SELECT 1 FROM {text} AS {alias} WHERE {' AND '.join([*ties, *where])})"
 
 
-def any_stepped(rng: random.Random, catalog: Catalog, *, plain: bool | None = None) -> Joined:
-    """A random question with steps within each student."""
+def any_stepped(
+    rng: random.Random, catalog: Catalog, *, plain: bool | None = None, depth: int = DEPTH, joined: int = 3
+) -> Joined:
+    """A random question with steps within each student, on each other to some depth, of which some are joined."""
     plain = rng.random() < 0.25 if plain is None else plain
-    stepper = Stepper(rng, catalog, plain=plain, depth=rng.choice([1, 1, 2, DEPTH]))
-    pieces = stepper.pieces(rng.choice([1, 1, 1, 2, 2, 3]))
+    stepper = Stepper(rng, catalog, plain=plain, depth=min(depth, rng.choice([1, 1, 2, DEPTH])))
+    pieces = stepper.pieces(min(joined, rng.choice([1, 1, 1, 2, 2, 3])))
     if rng.random() < 0.3:
         one = stepper.subquery_condition()
         if rng.random() < 0.3:
