@@ -258,6 +258,10 @@ def _on(left: tree.Left, owner: str) -> str:
 
 # -- steps within each student
 
+PERSON, CLASS, KEY, TIE = "homeroom_person", "homeroom_class", "homeroom_key", "homeroom_tie"
+"""What rows within a step have besides what is read of them, under names that no catalog can declare: whose they are,
+the values of its GROUP BY, and which of its student's rows one is by all that is used of it."""
+
 
 def step_sql(
     catalog: Catalog, derived: tree.Derived, cohort: str | None, scope: Scope, read: Collection[str] | None
@@ -279,15 +283,16 @@ def step_sql(
         return read is None or full(name) in read
 
     owner_above = quoted(f"{derived.name}.{OWNER}")
-    cohort_above = "" if cohort is None else f", cohort AS {quoted(cohort)}"
+    cohort_above = "" if cohort is None else f", {CLASS} AS {quoted(cohort)}"
+    carried = f"{PERSON} AS {owner_above}{cohort_above}"
     match derived.step:
         case tree.Grouped(relation, where, keys, values):
-            rows = _rows(catalog, relation, where, scope, read, [(f"k{i}", key) for i, (_, key) in enumerate(keys)])
+            rows = _rows(catalog, relation, where, scope, read, [(f"{KEY}{i}", k) for i, (_, k) in enumerate(keys)])
             known = _known(catalog, relation, where)
-            made = [f"k{i} AS {quoted(full(name))}" for i, (name, _) in enumerate(keys) if used(name)]
+            made = [f"{KEY}{i} AS {quoted(full(name))}" for i, (name, _) in enumerate(keys) if used(name)]
             made += [f"{aggregate_sql(v, known)} AS {quoted(full(name))}" for name, v in values if used(name)]
-            columns = ", ".join([f"owner AS {owner_above}{cohort_above}", *made])
-            by = ", ".join(["owner", "cohort", *(f"k{i}" for i in range(len(keys)))])
+            columns = ", ".join([carried, *made])
+            by = ", ".join([PERSON, CLASS, *(f"{KEY}{i}" for i in range(len(keys)))])
             return f"SELECT {columns} FROM ({rows}) AS rows GROUP BY {by}"
         case tree.Windowed(relation, where, shown, windows):
             rows = _rows(catalog, relation, where, scope, read, [])
@@ -297,16 +302,14 @@ def step_sql(
                 rows, ties = _numbered(rows, ties), (quoted(TIE),)
             made = [f"{sql(column)} AS {quoted(full(name))}" for name, column in shown if used(name)]
             made += [f"{rolling_sql(v, ties, known)} AS {quoted(full(name))}" for name, v in windows if used(name)]
-            return f"SELECT {', '.join([f'owner AS {owner_above}{cohort_above}', *made])} FROM ({rows}) AS rows"
+            return f"SELECT {', '.join([carried, *made])} FROM ({rows}) AS rows"
         case tree.Union(names, branches):
             sides = []
             for branch in branches:
                 pairs = zip(names, branch.columns, strict=True)
                 shown_here = [(full(name), expr) for name, expr in pairs if used(name)]
                 rows = _rows(catalog, branch.relation, branch.where, scope, read, shown_here)
-                columns = ", ".join(
-                    [f"owner AS {owner_above}{cohort_above}", *(quoted(name) for name, _ in shown_here)]
-                )
+                columns = ", ".join([carried, *(quoted(name) for name, _ in shown_here)])
                 sides.append(f"SELECT {columns} FROM ({rows}) AS rows")
             return " UNION ALL ".join(sides)
 
@@ -320,7 +323,7 @@ def _rows(
     more: Sequence[tuple[str, tree.Expr]],
 ) -> str:
     """The rows that a step is made of, with the owner, the cohort, and some expressions under names of their own."""
-    columns = [f"{owner_of(catalog, relation)} AS owner", f"{quoted(relation.cohort)} AS cohort", "*"]
+    columns = [f"{owner_of(catalog, relation)} AS {PERSON}", f"{quoted(relation.cohort)} AS {CLASS}", "*"]
     columns += [f"{sql(expr)} AS {quoted(name)}" for name, expr in more]
     where = tuple(where)
     conditions = [in_cohorts(relation.cohort, scope.cohorts), *(sql(condition) for condition in where)]
@@ -339,10 +342,6 @@ def _ties(shown: Sequence[tuple[str, tree.Expr]], windows: Sequence[tree.Rolling
     used = [column for _, column in shown]
     used += [part for value in windows for part in tree.rolling_parts(value) if not isinstance(part, tree.Constant)]
     return tuple(dict.fromkeys(sql(expr) for expr in used))
-
-
-TIE = "homeroom_tie"
-"""Which of its student's rows one is, by all that is used of it."""
 
 
 def _orders_in_doubt(value: tree.Rolling) -> int:
@@ -367,7 +366,7 @@ def _numbered(rows: str, ties: Sequence[str]) -> str:
     students' rows have it, and what the two say together of a row would depend on these.
     """
     by = f" ORDER BY {_order((), ties)}" if ties else ""
-    return f"SELECT *, ROW_NUMBER() OVER (PARTITION BY owner{by}) AS {TIE} FROM ({rows}) AS told"
+    return f"SELECT *, ROW_NUMBER() OVER (PARTITION BY {PERSON}{by}) AS {TIE} FROM ({rows}) AS told"
 
 
 def _order(terms: Iterable[tree.Sort], ties: Iterable[str] = ()) -> str:
@@ -437,7 +436,7 @@ def exact_sql(function: str, arg: tree.Expr, known: Mapping[str, Range] | None, 
 
 def rolling_sql(value: tree.Rolling, ties: Sequence[str], known: Mapping[str, Range] | None) -> str:
     """A window over a student's rows."""
-    parts = ", ".join(["owner", *(sql(part) for part in value.partition)])
+    parts = ", ".join([PERSON, *(sql(part) for part in value.partition)])
     order = _order(value.order, ties if _in_doubt(value) else ())
     over = f"OVER (PARTITION BY {parts}{f' ORDER BY {order}' if value.order else ''}{_frame_sql(value)})"
     if value.arg is None:

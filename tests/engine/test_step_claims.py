@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
 from engine.backends import duckdb as backend
 from engine.compile import compile_batch, reads
-from engine.froms import OWNER
+from engine.froms import OWNER, Scope, step_sql
 from engine.preparation import planned
 from engine.refusals import QueryRefused
 
@@ -95,7 +96,9 @@ def test_a_student_has_as_many_rows_of_a_step_as_can_be(sql, claim, canonical):
     assert (found.rows, found.rows_per_group, found.groups) == claim
 
 
-def groups(catalog: Catalog, made: str, table: str = "student_year", more: str = "GROUP BY student_key") -> list[object]:
+def groups(
+    catalog: Catalog, made: str, table: str = "student_year", more: str = "GROUP BY student_key"
+) -> list[object]:
     """The values of what is made of a student's rows, as groups."""
     sql = f"SELECT v, COUNT(*) FROM (SELECT student_key, {made} AS v FROM {table} {more}) GROUP BY v"
     return [row[0] for row in planned(catalog, sql, catalog.cohorts).keys.rows]
@@ -155,7 +158,9 @@ SPARED = [
 @pytest.mark.parametrize(("condition", "cohorts"), SPARED)
 def test_a_subquery_spares_a_class_only_where_all_rows_must_match(condition, cohorts, canonical):
     """Under NOT, OR and CASE students of other classes have rows too."""
-    (statistic,) = planned(canonical, f"SELECT COUNT(*) FROM student s WHERE {condition}", canonical.cohorts).statistics
+    (statistic,) = planned(
+        canonical, f"SELECT COUNT(*) FROM student s WHERE {condition}", canonical.cohorts
+    ).statistics
     assert len(statistic.cohorts) == cohorts
 
 
@@ -213,6 +218,35 @@ def test_what_may_be_null_is_not_compared_by_not_in(canonical):
     with pytest.raises(QueryRefused) as refused:
         planned(canonical, sql, canonical.cohorts)
     assert "EXISTS" in (refused.value.accepted or "")
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "course_grade a JOIN course_grade b ON a.student_key = b.student_key JOIN course_grade c ON c.student_key = b.student_key WHERE a.student_key = s.student_key",
+        "course_grade a LEFT JOIN course_grade b ON a.student_key = b.student_key LEFT JOIN course_grade c ON c.student_key = a.student_key WHERE a.student_key = s.student_key",
+        "program a, school b WHERE a.student_key = s.student_key",
+    ],
+)  # fmt: skip
+def test_what_exists_looks_among_is_not_too_much(inside, canonical):
+    """One match is enough, and yet all rows that a join makes have to be made."""
+    with pytest.raises(QueryRefused):
+        planned(canonical, f"SELECT COUNT(*) FROM student s WHERE EXISTS (SELECT 1 FROM {inside})", (2030,))
+
+
+@pytest.mark.parametrize("cohort", ["owner", "cohort", "k0", "rows", "hit", "one"])
+def test_a_cohort_may_be_called_what_our_own_statement_calls_things(cohort, canonical):
+    """What stands within a step besides the records has names that no catalog can declare."""
+    sql = "SELECT y, COUNT(*) FROM (SELECT student_key, school_year AS y FROM program GROUP BY ALL) GROUP BY y"
+    (statistic,) = planned(canonical, sql, canonical.cohorts).statistics
+    text = step_sql(canonical, statistic.relation.scans[0], None, Scope((2030,), "research"), None)
+    text = text.replace('"cohort_year"', f'"{cohort}"')
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(
+            f'CREATE TABLE program AS SELECT 1 AS {OWNER}, 2030 AS "{cohort}", TRUE AS homeroom_research, '
+            "unnest([2024, 2025, 2025]) AS school_year, 'cte' AS program_type"
+        )
+        assert sorted(row[-1] for row in connection.execute(text).fetchall()) == [2024, 2025]
 
 
 # -- rows in doubt

@@ -43,7 +43,7 @@ def test_no_student_moves_a_vector_beyond_its_claim_at_100000_rows(pairs):
     measured = 0
     for number in range(20 * QUESTIONS):
         rng = random.Random(f"{base_seed()} large {number}")
-        stepped = number % 3 == 2  # noqa: PLR2004 - a third
+        stepped = number % 3 == 2
         question = any_stepped(rng, pairs.catalog, depth=2, joined=1) if stepped else any_question(rng, pairs.catalog)
         try:
             measured += bool(examine(pairs, question, deep=number % 10 == 0))

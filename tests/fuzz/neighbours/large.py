@@ -54,7 +54,6 @@ class Written:
     cohorts: tuple[int, ...]
 
 
-
 def large_pairs(declared: Catalog, students: int, folder: Path, seed: int = 1) -> Pairs:
     """The invented district, without its busiest student, and without any one."""
     tables = generate(students, seed=seed)

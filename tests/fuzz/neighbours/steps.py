@@ -119,7 +119,9 @@ class Stepper(Joiner):
         values = [self.aggregate(source) for _ in range(rng.choice([0, 1, 1, 2, 3]))]
         having = ""
         if rng.random() < 0.25:
-            having = f" HAVING {rng.choice(['COUNT(*) > 1', 'COUNT(*) <= 2', self.aggregate(source)[0] + ' IS NOT NULL'])}"
+            having = (
+                f" HAVING {rng.choice(['COUNT(*) > 1', 'COUNT(*) <= 2', self.aggregate(source)[0] + ' IS NOT NULL'])}"
+            )
         terms = [source.owner, *(text for text, _ in keys)]
         self.kinds |= {"groups"}
         text = self.selected(source, [*keys, *values])
@@ -138,7 +140,7 @@ class Stepper(Joiner):
         shown = [source.owner, *(f"{text} AS {column.name}" for text, column in columns)]
         return f"{verb} {', '.join(shown)} FROM {source.text}"
 
-    def aggregate(self, source: Source) -> tuple[str, Column]:
+    def aggregate(self, source: Source) -> tuple[str, Column]:  # noqa: PLR0911 - one for each kind
         """An aggregate within a student."""
         rng, grammar = self.rng, source.grammar
         keep = f" FILTER (WHERE {grammar.atom().sql})" if rng.random() < 0.25 and not self.plain else ""
@@ -213,7 +215,11 @@ class Stepper(Joiner):
         """The ends of a frame."""
         if unit == "RANGE":
             return self.rng.choice(
-                ["UNBOUNDED PRECEDING AND CURRENT ROW", "CURRENT ROW AND UNBOUNDED FOLLOWING", "CURRENT ROW AND CURRENT ROW"]
+                [
+                    "UNBOUNDED PRECEDING AND CURRENT ROW",
+                    "CURRENT ROW AND UNBOUNDED FOLLOWING",
+                    "CURRENT ROW AND CURRENT ROW",
+                ]
             )
         return self.rng.choice(
             [
@@ -240,7 +246,7 @@ class Stepper(Joiner):
         self.kinds |= {"windows"}
         return self.selected(source, [*columns, *made]) + last + " ", [column for _, column in (*columns, *made)]
 
-    def window(self, source: Source) -> tuple[str, Column]:
+    def window(self, source: Source) -> tuple[str, Column]:  # noqa: PLR0911 - one for each kind
         """A window."""
         rng, grammar = self.rng, source.grammar
         column = rng.choice(source.columns)
