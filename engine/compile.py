@@ -101,13 +101,13 @@ def _joined(
 
 
 def _from(
-    catalog: Catalog, relation: tree.Relation, common: Iterable[tree.Expr], scope: Scope, read: frozenset[str]
+    catalog: Catalog, relation: tree.Relation, common: Sequence[tree.Expr], scope: Scope, read: frozenset[str]
 ) -> str:
     """FROM and WHERE, restricted to the scope."""
     alone = plain_table(relation) is not None
     within = scope.condition(catalog) if alone else in_cohorts(relation.cohort, scope.cohorts)
     conditions = " AND ".join([within, *(sql(condition) for condition in common)])
-    return f"FROM {from_clause(catalog, relation, scope, read)} WHERE {conditions}"
+    return f"FROM {from_clause(catalog, relation, scope, read, common)} WHERE {conditions}"
 
 
 def _limited(

@@ -102,7 +102,13 @@ def _used_within(derived: tree.Derived, above: frozenset[str]) -> list[tree.Expr
             return [*(w for branch in branches for w in branch.where), *(e for name, e in pairs if used(name))]
 
 
-def from_clause(catalog: Catalog, relation: tree.Relation, scope: Scope, read: Collection[str] | None = None) -> str:
+def from_clause(
+    catalog: Catalog,
+    relation: tree.Relation,
+    scope: Scope,
+    read: Collection[str] | None = None,
+    where: Iterable[tree.Expr] = (),
+) -> str:
     """The FROM of a relation, every private table of it restricted to a scope, but for one that stands alone.
 
     Columns have the names that expressions know them by. Of inner joins only the owner's equality stands here.
@@ -112,6 +118,8 @@ def from_clause(catalog: Catalog, relation: tree.Relation, scope: Scope, read: C
         relation: what is read.
         scope: whose rows are read.
         read: names of the columns that are used; all if not given.
+        where: conditions that stand above it too; those that can be are met before EXISTS is tried, so that it is
+            not tried for every row of a public table.
     """
     alone = plain_table(relation)
     if alone is not None:
@@ -125,6 +133,10 @@ def from_clause(catalog: Catalog, relation: tree.Relation, scope: Scope, read: C
             text += f" CROSS JOIN {own}"
         else:
             text += f" JOIN {own} ON {quoted(f'{scan.name}.{OWNER}')} = {owner_of(catalog, relation)}"
+    if any(left.once for left in relation.lefts):
+        above = {name for left in relation.lefts for name in (left.presence, *(name for name, _ in left.columns))}
+        first = " AND ".join(sql(condition) for condition in where if tree.columns_of(condition).isdisjoint(above))
+        text = f"(SELECT * FROM {text} WHERE {first}) AS chosen" if first else text
     for position, left in enumerate(relation.lefts):
         right, name = _right(catalog, left, scope, read), f"right{position}"
         on = _on(left, owner_of(catalog, relation))
@@ -229,7 +241,7 @@ def _right(catalog: Catalog, left: tree.Left, scope: Scope, read: Collection[str
     elif left.presence is not None and not left.once:
         columns.append(f"{owner_of(catalog, left.relation)} AS {quoted(left.presence)}")
     where = " AND ".join(sql(condition) for condition in left.where) or "TRUE"
-    source = from_clause(catalog, left.relation, scope, read)
+    source = from_clause(catalog, left.relation, scope, read, left.where)
     if left.once and _equalities(left):
         return f"(SELECT DISTINCT {', '.join([*columns, '1 AS hit'])} FROM {source} WHERE {where})"
     return f"(SELECT {', '.join(columns) or '1 AS one'} FROM {source} WHERE {where})"
@@ -245,6 +257,10 @@ def _on(left: tree.Left, owner: str) -> str:
 
 
 # -- steps within each student
+
+PERSON, CLASS, KEY, TIE = "homeroom_person", "homeroom_class", "homeroom_key", "homeroom_tie"
+"""What rows within a step have besides what is read of them, under names that no catalog can declare: whose they are,
+the values of its GROUP BY, and which of its student's rows one is by all that is used of it."""
 
 
 def step_sql(
@@ -267,32 +283,33 @@ def step_sql(
         return read is None or full(name) in read
 
     owner_above = quoted(f"{derived.name}.{OWNER}")
-    cohort_above = "" if cohort is None else f", cohort AS {quoted(cohort)}"
+    cohort_above = "" if cohort is None else f", {CLASS} AS {quoted(cohort)}"
+    carried = f"{PERSON} AS {owner_above}{cohort_above}"
     match derived.step:
         case tree.Grouped(relation, where, keys, values):
-            rows = _rows(catalog, relation, where, scope, read, [(f"k{i}", key) for i, (_, key) in enumerate(keys)])
+            rows = _rows(catalog, relation, where, scope, read, [(f"{KEY}{i}", k) for i, (_, k) in enumerate(keys)])
             known = _known(catalog, relation, where)
-            made = [f"k{i} AS {quoted(full(name))}" for i, (name, _) in enumerate(keys) if used(name)]
+            made = [f"{KEY}{i} AS {quoted(full(name))}" for i, (name, _) in enumerate(keys) if used(name)]
             made += [f"{aggregate_sql(v, known)} AS {quoted(full(name))}" for name, v in values if used(name)]
-            columns = ", ".join([f"owner AS {owner_above}{cohort_above}", *made])
-            by = ", ".join(["owner", "cohort", *(f"k{i}" for i in range(len(keys)))])
+            columns = ", ".join([carried, *made])
+            by = ", ".join([PERSON, CLASS, *(f"{KEY}{i}" for i in range(len(keys)))])
             return f"SELECT {columns} FROM ({rows}) AS rows GROUP BY {by}"
         case tree.Windowed(relation, where, shown, windows):
             rows = _rows(catalog, relation, where, scope, read, [])
             known = _known(catalog, relation, where)
             ties = _ties(shown, [value for _, value in windows])
+            if sum(map(_orders_in_doubt, (value for _, value in windows))) > 1:
+                rows, ties = _numbered(rows, ties), (quoted(TIE),)
             made = [f"{sql(column)} AS {quoted(full(name))}" for name, column in shown if used(name)]
             made += [f"{rolling_sql(v, ties, known)} AS {quoted(full(name))}" for name, v in windows if used(name)]
-            return f"SELECT {', '.join([f'owner AS {owner_above}{cohort_above}', *made])} FROM ({rows}) AS rows"
+            return f"SELECT {', '.join([carried, *made])} FROM ({rows}) AS rows"
         case tree.Union(names, branches):
             sides = []
             for branch in branches:
                 pairs = zip(names, branch.columns, strict=True)
                 shown_here = [(full(name), expr) for name, expr in pairs if used(name)]
                 rows = _rows(catalog, branch.relation, branch.where, scope, read, shown_here)
-                columns = ", ".join(
-                    [f"owner AS {owner_above}{cohort_above}", *(quoted(name) for name, _ in shown_here)]
-                )
+                columns = ", ".join([carried, *(quoted(name) for name, _ in shown_here)])
                 sides.append(f"SELECT {columns} FROM ({rows}) AS rows")
             return " UNION ALL ".join(sides)
 
@@ -306,10 +323,11 @@ def _rows(
     more: Sequence[tuple[str, tree.Expr]],
 ) -> str:
     """The rows that a step is made of, with the owner, the cohort, and some expressions under names of their own."""
-    columns = [f"{owner_of(catalog, relation)} AS owner", f"{quoted(relation.cohort)} AS cohort", "*"]
+    columns = [f"{owner_of(catalog, relation)} AS {PERSON}", f"{quoted(relation.cohort)} AS {CLASS}", "*"]
     columns += [f"{sql(expr)} AS {quoted(name)}" for name, expr in more]
+    where = tuple(where)
     conditions = [in_cohorts(relation.cohort, scope.cohorts), *(sql(condition) for condition in where)]
-    source = from_clause(catalog, relation, scope, read)
+    source = from_clause(catalog, relation, scope, read, where)
     return f"SELECT {', '.join(columns)} FROM {source} WHERE {' AND '.join(conditions)}"
 
 
@@ -324,6 +342,31 @@ def _ties(shown: Sequence[tuple[str, tree.Expr]], windows: Sequence[tree.Rolling
     used = [column for _, column in shown]
     used += [part for value in windows for part in tree.rolling_parts(value) if not isinstance(part, tree.Constant)]
     return tuple(dict.fromkeys(sql(expr) for expr in used))
+
+
+def _orders_in_doubt(value: tree.Rolling) -> int:
+    """In how many of the orders that a window is written with rows can be in doubt: a mean is two aggregates."""
+    if not _in_doubt(value):
+        return 0
+    return 2 if value.function == "avg" else 1
+
+
+def _in_doubt(value: tree.Rolling) -> bool:
+    """Whether it matters which of two rows comes first that an ORDER BY leaves in doubt."""
+    by_rows = value.frame is not None and value.frame[0] == "rows"
+    return by_rows or value.function in (
+        "row_number", "ntile", "lag", "lead", "first_value", "last_value", "nth_value"
+    )  # fmt: skip
+
+
+def _numbered(rows: str, ties: Sequence[str]) -> str:
+    """The rows with numbers that all windows sort by: of equal rows each is the same one in every window.
+
+    Otherwise one window may take two equal rows in one order and the next in the other, as threads and other
+    students' rows have it, and what the two say together of a row would depend on these.
+    """
+    by = f" ORDER BY {_order((), ties)}" if ties else ""
+    return f"SELECT *, ROW_NUMBER() OVER (PARTITION BY {PERSON}{by}) AS {TIE} FROM ({rows}) AS told"
 
 
 def _order(terms: Iterable[tree.Sort], ties: Iterable[str] = ()) -> str:
@@ -393,14 +436,8 @@ def exact_sql(function: str, arg: tree.Expr, known: Mapping[str, Range] | None, 
 
 def rolling_sql(value: tree.Rolling, ties: Sequence[str], known: Mapping[str, Range] | None) -> str:
     """A window over a student's rows."""
-    parts = ", ".join(["owner", *(sql(part) for part in value.partition)])
-    peers = value.function in ("rank", "dense_rank", "percent_rank", "cume_dist")
-    by_rows = value.frame is not None and value.frame[0] == "rows"
-    places = value.function in (
-        "row_number", "ntile", "lag", "lead", "first_value", "last_value", "nth_value"
-    )  # fmt: skip
-    in_doubt = (places or by_rows) and not peers
-    order = _order(value.order, ties if in_doubt else ())
+    parts = ", ".join([PERSON, *(sql(part) for part in value.partition)])
+    order = _order(value.order, ties if _in_doubt(value) else ())
     over = f"OVER (PARTITION BY {parts}{f' ORDER BY {order}' if value.order else ''}{_frame_sql(value)})"
     if value.arg is None:
         argument = {"rows": "*", "ntile": str(value.number)}.get(value.function, "")

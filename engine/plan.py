@@ -412,6 +412,8 @@ class _Planner:
             self.prove((*left.where, *(expr for _, expr in left.columns)), None, inside)
             visible = {name: evaluate(expr, inside) for name, expr in left.columns}
             self.prove(left.on, None, {**frame.known, **inside, **visible})
+            if left.once and len(left.relation.scans) + len(left.relation.lefts) > 1:
+                self.prove_rows(matched.frame, left.where, inside)  # of which one is looked for
             for compared in left.never_null:
                 if evaluate(compared, {**frame.known, **inside, **visible}).nullable:
                     raise QueryRefused(

@@ -31,6 +31,10 @@ KEYS_MAX = 24
 """Most sets of columns that are tried as keys of a step."""
 
 
+NUMBERS_MAX = 1_000
+"""Most rows of a student that are numbered one by one in the proof."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inner:
     """What is known of the rows that a step is made of.
@@ -132,7 +136,7 @@ def grouped(catalog: Catalog, name: str, step: tree.Grouped, inner: Inner, types
     reachable = math.prod(count for count in counts if count is not None) if None not in counts else math.inf
     rows = int(min(inner.rows, reachable))
     moving = frozenset(own for own, _ in step.keys) - constants
-    keys = {moving: 1} | _carried(inner, bare, constants)
+    keys = {**_carried(inner, bare, constants), moving: 1}
     each = rows_in(inner, (key for _, key in step.keys))
     known = dict(ranges)
     for own, value in step.values:
@@ -150,12 +154,13 @@ def rows_in(inner: Inner, keys: Iterable[Expr]) -> int:
 
 def _carried(inner: Inner, bare: Mapping[str, str], constants: frozenset[str]) -> dict[frozenset[str], int]:
     """How many rows agree on the sets of columns that keys within are on, where these are visible above."""
-    found = {}
+    found: dict[frozenset[str], int] = {}
     for columns in inner.candidates[:KEYS_MAX]:
         needed = columns - inner.constant
         if needed <= bare.keys():
             most = inner.rows_of.get(columns, inner.rows)
-            found[frozenset(bare[name] for name in needed) - constants] = most
+            above = frozenset(bare[name] for name in needed) - constants
+            found[above] = min(most, found.get(above, most))
     return found
 
 
@@ -308,6 +313,8 @@ def rolling(value: Rolling, known: Mapping[str, Range], rows: int) -> Range:
     """
     most = max(rows, 1)
     match value.function:
+        case "row_number" if most <= NUMBERS_MAX:
+            return listed(range(1, most + 1))  # what a condition leaves of them can be counted
         case "row_number" | "rank" | "dense_rank":
             return Range(1, most)
         case "ntile":

@@ -16,6 +16,7 @@ from .joins import any_joined
 from .pairs import any_pairs
 from .questions import any_question
 from .shrink import script, shrunk
+from .steps import any_stepped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from .pairs import Pairs
     from .questions import Question
 
-AGAIN, DEEP = 20, 3
-"""Each so-manieth question is planned anew on each neighbour; is held against the records in depth."""
+AGAIN, DEEP, STEPPED = 21, 3, 5
+"""Each so-manieth question is planned anew on each neighbour; is held against the records in depth; has steps
+within each student."""
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,8 +71,10 @@ class Tally:
 
 
 def question_of(seed: str, catalog: int, number: int, pairs: Pairs) -> Question | Joined:
-    """The question of a case: every other one is of several relations, or grouped by expressions."""
+    """The question of a case: some have steps; of the others every other one is of several relations."""
     rng = random.Random(f"{seed} {catalog} question {number}")
+    if number % STEPPED == STEPPED - 1:
+        return any_stepped(rng, pairs.catalog)
     return any_joined(rng, pairs.catalog) if number % 2 else any_question(rng, pairs.catalog)
 
 

@@ -16,7 +16,7 @@ from engine.analysis.frames import frame_of
 from engine.analysis.intervals import assume, evaluate
 from engine.backends import duckdb as backend
 from engine.compile import Compiled, compile_batch
-from engine.froms import OWNER, Scope, from_clause, owner_of
+from engine.froms import OWNER, Scope, from_clause, owner_of, step_sql
 from engine.preparation import planned
 from engine.refusals import QueryRefused
 from engine.sql import sql
@@ -28,7 +28,9 @@ from .pairs import stored
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from engine.analysis.frames import Frame
     from engine.analysis.intervals import Range
+    from engine.analysis.stepping import Made
     from engine.catalog import Catalog
     from engine.keysets import KeyList
     from engine.plan import Plan, Statistic
@@ -219,6 +221,7 @@ def examine(
     if deep:
         spared(pairs.whole.cursor(), pairs.catalog, asked, question.cohorts)
         ranges(pairs.whole.cursor(), pairs.catalog, asked)
+        made(pairs.whole.cursor(), pairs.catalog, asked)
     return [
         Reached(statistic, moved, statistic.l2_squared)
         for statistic, moved in zip(asked.statistics, greatest, strict=True)
@@ -345,6 +348,61 @@ def ranges(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) ->
         if statistic.centred is not None:
             claimed.append((statistic.centred.arg, evaluate(statistic.centred.arg, narrowed)))
         _observe(cursor, source, claimed, statistic.conditions)
+
+
+def made(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) -> None:
+    """What is claimed of every step is true of what it really makes: ranges, keys, caps, constants, rows, cohorts."""
+    relations = {tree.canonical_relation(s.relation): s.relation for s in asked.statistics}
+    for relation in relations.values():
+        for step, claim in _steps(frame_of(catalog, relation)):
+            _made(cursor, catalog, step, claim)
+
+
+def _steps(frame: Frame) -> Iterator[tuple[tree.Derived, Made]]:
+    """Every step of a relation, those within others too."""
+    for scan in frame.relation.scans:
+        if isinstance(scan, tree.Derived):
+            yield scan, frame.made[scan.name]
+            for inside in frame.inside[scan.name]:
+                yield from _steps(inside)
+    for left in frame.lefts:
+        yield from _steps(left.frame)
+
+
+def _made(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, step: tree.Derived, claim: Made) -> None:
+    """Hold the rows of one step against what is claimed of them."""
+    table, types = claim.table, step.types
+    text = step_sql(catalog, step, catalog.cohort, Scope(catalog.cohorts, "mandated"), None)
+    shown = [f'"{step.name}.{OWNER}" AS "{catalog.owner}"', f'"{catalog.cohort}"']
+    shown += [f'"{step.prefix}{name}" AS "{name}"' for name in types]
+    rows = f"(SELECT {', '.join(shown)} FROM ({text}) AS step)"
+    _observe(cursor, rows, [(tree.Column(name, of), claim.known[name]) for name, of in types.items()], ())
+    limits = [(key, 1) for key in table.unique]
+    limits += [((catalog.owner, *cap.per), cap.rows) for cap in table.caps]
+    limits += [((catalog.owner,), table.rows_per_student_max or 1)]
+    for key, most in limits:
+        names = ", ".join(f'"{name}"' for name in key)
+        found = _one(cursor, f"SELECT max(n) FROM (SELECT COUNT(*) AS n FROM {rows} GROUP BY {names})")
+        if found is not None and found > most:
+            raise BrokenError("made rows", f"{step.name}: {found} rows agree in {key}, claimed {most}")
+    for name in sorted(table.constants - {catalog.cohort}):
+        each = f'COUNT(DISTINCT "{name}") + MAX(CAST("{name}" IS NULL AS INTEGER)) AS n'
+        found = _one(cursor, f'SELECT max(n) FROM (SELECT {each} FROM {rows} GROUP BY "{catalog.owner}")')
+        if found is not None and found > 1:
+            raise BrokenError("made constants", f"{step.name}.{name} has {found} values of one student")
+    cohorts = _one(cursor, f'SELECT list(DISTINCT "{catalog.cohort}") FROM {rows}')
+    if not set(cohorts or ()) <= set(claim.cohorts):
+        raise BrokenError("made cohorts", f"{step.name}: {cohorts}, claimed {claim.cohorts}")
+    for check in claim.checks:
+        if _one(cursor, f"SELECT COUNT(*) FROM {rows} WHERE ({sql(check)}) IS NOT TRUE"):
+            raise BrokenError("made checks", f"{step.name}: {tree.canonical(check)} is not true of every row")
+
+
+def _one(cursor: duckdb.DuckDBPyConnection, text: str) -> Any:
+    try:
+        return cursor.execute(text).fetchall()[0][0]
+    except Exception as failure:
+        raise BrokenError("running fails", f"{type(failure).__name__}: {failure}") from failure
 
 
 def _observe(

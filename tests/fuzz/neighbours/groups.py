@@ -116,7 +116,7 @@ class ColumnGrammar(Grammar):
         rng = self.rng
         if rng.random() < 0.3:
             return f"COUNT({rng.choice(['DISTINCT ', 'DISTINCT ', ''])}{rng.choice(owners)})"
-        if not plain:
+        if not plain and self.columns:
             return self.output().sql
         if rng.random() < 0.3 and self.columns:
             return f"COUNT({rng.choice(self.columns).name})"

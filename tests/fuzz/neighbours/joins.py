@@ -113,6 +113,9 @@ class Part:
 class Joiner:
     """Makes FROM and WHERE."""
 
+    subqueries = 0.25
+    """The share of private relations that are subqueries."""
+
     def __init__(
         self, rng: random.Random, catalog: Catalog, *, plain: bool, depth: int = 1, within: Joiner | None = None
     ) -> None:
@@ -157,8 +160,8 @@ class Joiner:
             name = rng.choice(sorted(self.ctes))
             self.kinds |= {"CTE twice"}
             return name, self.named(alias, self.ctes[name][1], None, nullable=nullable), None
-        if dice < 0.4 and self.depth:
-            text, columns = self.joined_subquery() if rng.random() < 0.5 else self.subquery()
+        if dice < 0.15 + self.subqueries and self.depth:
+            text, columns = self.derived()
             self.kinds |= {"subquery"}
             if rng.random() < 0.4:
                 name = f"cte{len(self.ctes)}" if rng.random() < 0.8 else rng.choice(["person", "visit", "place"])
@@ -170,6 +173,10 @@ class Joiner:
         tables = [table for table in self.catalog.private_tables if table.name not in self.ctes]
         table = rng.choice(tables or self.catalog.private_tables)
         return table.name, self.named(alias, self.usable(table), table, nullable=nullable), table
+
+    def derived(self) -> tuple[str, list[Column]]:
+        """A subquery, and its columns by their own names."""
+        return self.joined_subquery() if self.rng.random() < 0.5 else self.subquery()
 
     def subquery(self) -> tuple[str, list[Column]]:
         """Rows of one table, with a column that is computed."""
@@ -198,7 +205,7 @@ class Joiner:
     def joined_subquery(self) -> tuple[str, list[Column]]:
         """Rows of a join, with some of its columns under new names."""
         rng = self.rng
-        inner = Joiner(rng, self.catalog, plain=self.plain, depth=self.depth - 1, within=self)
+        inner = type(self)(rng, self.catalog, plain=self.plain, depth=self.depth - 1, within=self)
         pieces = inner.pieces(rng.choice([2, 2, 3]))
         columns = [column for part in inner.parts for column in part.columns]
         exported, selected = [], [f"{inner.owner_part().alias}.{self.owner}"]
@@ -298,8 +305,8 @@ class Joiner:
         """A public table on a key of it, or on another column, which is refused; None where nothing fits."""
         rng = self.rng
         left = rng.random() < 0.45
-        table = rng.choice(self.catalog.public_tables)
-        keys = [key for (key,) in table.unique]
+        table = rng.choice([t for t in self.catalog.public_tables if any(len(key) == 1 for key in t.unique)])
+        keys = [key[0] for key in table.unique if len(key) == 1]
         key = rng.choice(keys) if rng.random() < 0.92 else rng.choice(sorted(table.columns))
         columns = self.named(alias, self.usable(table), None, nullable=left)
         mine = table.columns[key]
@@ -335,7 +342,12 @@ def any_joined(rng: random.Random, catalog: Catalog, *, plain: bool | None = Non
     """A random question over several relations of a catalog."""
     plain = rng.random() < 0.25 if plain is None else plain
     joiner = Joiner(rng, catalog, plain=plain)
-    pieces = joiner.pieces(rng.choice([1, 2, 2, 2, 3, 3, 4]))
+    return asked_of(joiner, joiner.pieces(rng.choice([1, 2, 2, 2, 3, 3, 4])))
+
+
+def asked_of(joiner: Joiner, pieces: list[Piece]) -> Joined:
+    """A random question about what was joined."""
+    rng, catalog, plain = joiner.rng, joiner.catalog, joiner.plain
     grammar = joiner.grammar([column for part in joiner.parts for column in part.columns])
     where = list(joiner.where)
     where += [grammar.pin(c).sql for c in rng.sample(grammar.told, min(len(grammar.told), rng.choice([0, 1, 1, 2])))]

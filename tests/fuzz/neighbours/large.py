@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -25,6 +26,32 @@ ROW_GROUP_ROWS = 8_192
 """Small, so that each thread has several to work on."""
 
 THREADS = 4
+
+_OVER = "OVER (PARTITION BY student_key"
+TIES = [
+    f"SELECT subject_area, COUNT(*) FROM (SELECT student_key, subject_area, ROW_NUMBER() {_OVER} ORDER BY school_year) AS k FROM course_grade) WHERE k = 1 GROUP BY 1",
+    f"SELECT COUNT(*) FROM (SELECT student_key, ROW_NUMBER() {_OVER} ORDER BY subject_area) AS a, ROW_NUMBER() {_OVER} ORDER BY subject_area DESC) AS b FROM course_grade) WHERE a = b",
+    f"SELECT COUNT(*) FROM (SELECT student_key, ROW_NUMBER() {_OVER} ORDER BY school_year) AS a, ROW_NUMBER() {_OVER}, school_year ORDER BY school_year DESC) AS b FROM course_grade) WHERE a = b",
+    f"SELECT COUNT(*) FROM (SELECT student_key, ROW_NUMBER() {_OVER} ORDER BY school_year) AS a, LAG(school_year) {_OVER} ORDER BY school_year DESC) AS b FROM course_grade) WHERE a IN (1, 2, 3, 4) AND b IS NULL",
+    f"SELECT subject_area = before, COUNT(*) FROM (SELECT student_key, subject_area, LAG(subject_area) {_OVER} ORDER BY school_year) AS before FROM course_grade) GROUP BY 1",
+    f"SELECT f, l, COUNT(*) FROM (SELECT student_key, FIRST_VALUE(subject_area) {_OVER} ORDER BY course_level) AS f, LAST_VALUE(course_level) {_OVER} ORDER BY school_year ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING) AS l FROM course_grade) GROUP BY ALL",
+    f"SELECT COUNT_IF(s > 0.5), AVG(a) FROM (SELECT student_key, SUM(credits_earned) {_OVER} ORDER BY school_year ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS s, AVG(grade_points) {_OVER} ORDER BY is_passed ROWS BETWEEN 3 PRECEDING AND CURRENT ROW) AS a FROM course_grade)",
+    f"SELECT n, k > 3, COUNT(*) FROM (SELECT student_key, NTILE(3) {_OVER} ORDER BY school_id) AS n, ROW_NUMBER() {_OVER}, is_passed ORDER BY subject_area) AS k FROM course_grade) GROUP BY ALL",
+    "SELECT x = y, COUNT(*) FROM (SELECT student_key, ARG_MAX(subject_area, school_year) AS x, LAST(subject_area ORDER BY school_year) AS y FROM course_grade GROUP BY student_key) GROUP BY 1",
+    "SELECT COUNT_IF(v > 0.2), SUM(a) FROM (SELECT student_key, VARIANCE(grade_points) AS v, AVG(grade_points) AS a, MEDIAN(grade_points) AS m FROM course_grade GROUP BY student_key)",
+    f"WITH w AS (SELECT student_key, subject_area, ROW_NUMBER() {_OVER} ORDER BY school_year) AS k FROM course_grade) SELECT a.subject_area, COUNT(*) FROM w a JOIN w b ON b.student_key = a.student_key AND b.k = a.k + 1 AND b.subject_area = a.subject_area WHERE a.k <= 5 GROUP BY 1",
+    f"SELECT k, COUNT(*) FROM (SELECT student_key, k, ROW_NUMBER() {_OVER} ORDER BY k) AS j FROM (SELECT student_key, ROW_NUMBER() {_OVER} ORDER BY school_year) AS k FROM course_grade)) WHERE j = 2 GROUP BY 1",
+    f"SELECT COUNT(*) FROM student s WHERE EXISTS (SELECT 1 FROM (SELECT student_key, is_passed, ROW_NUMBER() {_OVER} ORDER BY school_year) AS k FROM course_grade) g WHERE g.student_key = s.student_key AND g.k = 2 AND NOT g.is_passed)",
+]  # fmt: skip
+"""Questions in which an order leaves rows in doubt: many courses of a student are of one year."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A question as it is written."""
+
+    sql: str
+    cohorts: tuple[int, ...]
 
 
 def large_pairs(declared: Catalog, students: int, folder: Path, seed: int = 1) -> Pairs:

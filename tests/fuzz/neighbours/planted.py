@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from engine import compile, keysets, plan, tree  # noqa: A004 - the room's name
-from engine.analysis import cohorts, contribution, frames, intervals
+from engine import compile, froms, keysets, plan, tree  # noqa: A004 - the room's name
+from engine.analysis import cohorts, contribution, frames, intervals, stepping
 from engine.intake import load
 
 if TYPE_CHECKING:
@@ -83,15 +83,13 @@ def cap_once(patch: pytest.MonkeyPatch) -> None:
 
 def cohorts_not_restricted(patch: pytest.MonkeyPatch) -> None:
     """The scan is not restricted to the cohorts that are charged."""
-    patch.setattr("engine.compile._in_cohorts", lambda _cohort, _cohorts: "TRUE")
+    patch.setattr(compile, "in_cohorts", lambda _cohort, _cohorts: "TRUE")
+    patch.setattr(froms, "in_cohorts", lambda _cohort, _cohorts: "TRUE")
 
 
 def opt_outs_counted(patch: pytest.MonkeyPatch) -> None:
     """Research reads the rows of those who opted out."""
-    patch.setattr(
-        "engine.compile.Scope.condition",
-        lambda scope, catalog: importlib.import_module("engine.compile")._in_cohorts(catalog.cohort, scope.cohorts),
-    )
+    patch.setattr(froms.Scope, "condition", lambda scope, catalog: froms.in_cohorts(catalog.cohort, scope.cohorts))
 
 
 def overflow_raises(patch: pytest.MonkeyPatch) -> None:
@@ -162,7 +160,7 @@ def caps_over_students(patch: pytest.MonkeyPatch) -> None:
 
 def left_adds_no_row(patch: pytest.MonkeyPatch) -> None:
     """A LEFT JOIN is taken to find at most one match."""
-    patch.setattr(contribution, "_matches", lambda _left: 1)
+    patch.setattr(contribution, "_matches", lambda _left, _side: 1)
 
 
 def join_adds_no_row(patch: pytest.MonkeyPatch) -> None:
@@ -212,7 +210,7 @@ def right_owner_is_an_owner(patch: pytest.MonkeyPatch) -> None:
 
 def right_joined_to_anybody(patch: pytest.MonkeyPatch) -> None:
     """The right side of a LEFT JOIN is matched whoever's it is."""
-    patch.setattr(compile, "_on", lambda left, _owner: " AND ".join(map(compile.sql, left.on)) or "TRUE")
+    patch.setattr(froms, "_on", lambda left, _owner: " AND ".join(map(froms.sql, left.on)) or "TRUE")
 
 
 def right_pin_survives(patch: pytest.MonkeyPatch) -> None:
@@ -264,10 +262,107 @@ def expression_of_one_group(patch: pytest.MonkeyPatch) -> None:
 def joins_of_the_select_alone(patch: pytest.MonkeyPatch) -> None:
     """Joins in the CTEs that a released table reads are not seen: two tables' columns have one name."""
 
-    def joins(node: Any, _ctes: Any) -> bool:
+    def many(_source: Any, node: Any, _ctes: Any) -> bool:
         return any(select.args.get("joins") for select in node.find_all(exp.Select))
 
-    patch.setattr("engine.relations._joins", joins)
+    patch.setattr("engine.relations._many", many)
+
+
+# -- steps within each student
+
+
+def union_of_its_longest_side(patch: pytest.MonkeyPatch) -> None:
+    """A union has as many rows as its longest side."""
+    real = stepping.united
+
+    def united(*given: Any) -> Any:
+        made = real(*given)
+        most = max(inner.rows for inner in given[3])
+        table = made.table
+        rows = min(table.rows_per_student_max or 1, most)
+        return dataclasses.replace(made, table=dataclasses.replace(table, rows_per_student_max=rows))
+
+    patch.setattr(stepping, "united", united)
+
+
+def number_of_any_partition(patch: pytest.MonkeyPatch) -> None:
+    """A row number is one row's of the student, whatever its window is partitioned by."""
+    real = stepping.windowed
+
+    def windowed(catalog: Any, name: Any, step: Any, inner: Any, types: Any) -> Any:
+        made = real(catalog, name, step, inner, types)
+        numbers = [own for own, value in step.windows if value.function == "row_number"]
+        unique = (*made.table.unique, *((catalog.owner, own) for own in numbers))
+        return dataclasses.replace(made, table=dataclasses.replace(made.table, unique=unique))
+
+    patch.setattr(stepping, "windowed", windowed)
+
+
+def one_row_of_a_group(patch: pytest.MonkeyPatch) -> None:
+    """A group has one row: what is made of it is of one value."""
+    patch.setattr(stepping, "rows_in", lambda _inner, _keys: 1)
+
+
+def filter_finds_a_row(patch: pytest.MonkeyPatch) -> None:
+    """FILTER leaves a row in each group."""
+    real = stepping.within
+    patch.setattr(stepping, "within", lambda value, *rest: real(dataclasses.replace(value, condition=None), *rest))
+
+
+def frame_has_a_row(patch: pytest.MonkeyPatch) -> None:
+    """A frame always has a row of its partition."""
+    real = stepping.rolling
+
+    def rolling(value: Any, *rest: Any) -> Any:
+        return real(value if value.function in ("lag", "lead") else dataclasses.replace(value, frame=None), *rest)
+
+    patch.setattr(stepping, "rolling", rolling)
+
+
+def all_of_a_step_is_the_students(patch: pytest.MonkeyPatch) -> None:
+    """What a step makes has one value per student."""
+    real = stepping._table
+
+    def table(*given: Any) -> Any:
+        made = real(*given)
+        return dataclasses.replace(made, constants=frozenset(made.columns))
+
+    patch.setattr(stepping, "_table", table)
+
+
+def exists_spares_anywhere(patch: pytest.MonkeyPatch) -> None:
+    """EXISTS spares a class under NOT, OR and CASE too."""
+    real = cohorts.touched
+
+    def touched(frame: Any, conditions: Any, *rest: Any) -> Any:
+        found = set(real(frame, conditions, *rest))
+        used = frozenset().union(*map(tree.columns_of, conditions))
+        for side, matched in zip(frame.relation.lefts, frame.lefts, strict=True):
+            found &= set(matched.cohorts) if side.once and side.presence in used else found
+        return tuple(sorted(found))
+
+    patch.setattr(plan, "touched", touched)
+    patch.setattr(frames, "touched", touched)
+
+
+def match_is_the_students(patch: pytest.MonkeyPatch) -> None:
+    """Whether EXISTS finds a row is one for all rows of a student."""
+    real = contribution.determined
+    patch.setattr(
+        contribution,
+        "determined",
+        lambda frame, *rest: real(frame, *rest) | {side.presence for side in frame.relation.lefts if side.once},
+    )
+
+
+def steps_of_everybody(patch: pytest.MonkeyPatch) -> None:
+    """Steps are made of the rows of those who opted out too."""
+    real = froms.step_sql
+
+    def step_sql(catalog: Any, derived: Any, cohort: Any, scope: Any, read: Any) -> str:
+        return real(catalog, derived, cohort, dataclasses.replace(scope, population="mandated"), read)
+
+    patch.setattr(froms, "step_sql", step_sql)
 
 
 PLANTED: tuple[Plant, ...] = (
@@ -297,4 +392,13 @@ PLANTED: tuple[Plant, ...] = (
     expression_as_bare_key,
     expression_of_one_group,
     joins_of_the_select_alone,
+    union_of_its_longest_side,
+    number_of_any_partition,
+    one_row_of_a_group,
+    filter_finds_a_row,
+    frame_has_a_row,
+    all_of_a_step_is_the_students,
+    exists_spares_anywhere,
+    match_is_the_students,
+    steps_of_everybody,
 )

@@ -7,11 +7,14 @@ same rule is broken. The real planner, compiler and backend run on the vault's r
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import sqlglot
+from sqlglot import exp
 
 from engine.compile import KEYS_TABLE
 from engine.refusals import QueryRefused
@@ -156,7 +159,61 @@ def _smaller_joined(question: Joined, catalog: Catalog) -> Iterator[Joined]:
         yield replace(question, cohorts=catalog.cohorts)
     for i, piece in enumerate(question.pieces):
         fewer = [replace(piece, on=_without(piece.on, j)) for j in range(len(piece.on)) if len(piece.on) > 1]
+        fewer += [replace(piece, text=text) for text in smaller_texts(piece.text)]
         yield from (replace(question, pieces=(*question.pieces[:i], p, *question.pieces[i + 1 :])) for p in fewer)
+    for i, (cte, text) in enumerate(question.ctes):
+        for other in smaller_texts(text):
+            yield replace(question, ctes=(*question.ctes[:i], (cte, other), *question.ctes[i + 1 :]))
+    for i, part in enumerate(question.where):
+        for other in smaller_texts(part):
+            yield replace(question, where=(*question.where[:i], other, *question.where[i + 1 :]))
+
+
+LISTS = ("expressions", "joins", "partition_by")
+CLAUSES = ("where", "having", "qualify", "distinct", "order", "spec", "group")
+
+
+def smaller_texts(text: str) -> Iterator[str]:
+    """Texts of subqueries, or of conditions on them, with one thing less."""
+    if "SELECT" not in text:
+        return
+    root = sqlglot.parse_one(text, read="duckdb")
+    for place, node in enumerate(root.walk()):
+        for change in _changes(node):
+            other = root.copy()
+            found = change(next(itertools.islice(other.walk(), place, None)))
+            yield (other if found is None else found).sql("duckdb")
+
+
+def _changes(node: exp.Expr) -> Iterator[Callable[[Any], exp.Expr | None]]:
+    """What can be left out of a node; a change returns what stands in the place of the whole, if that is changed."""
+
+    def put(name: str) -> Callable[[Any], exp.Expr | None]:
+        def change(node: Any) -> exp.Expr | None:
+            part = node.args[name].copy()
+            if node.parent is None:
+                return part  # type: ignore[no-any-return]
+            node.replace(part)
+            return None
+
+        return change
+
+    def drop(name: str, place: int | None = None) -> Callable[[Any], None]:
+        def change(node: Any) -> None:
+            every = node.args[name]
+            node.set(name, None if place is None else [*every[:place], *every[place + 1 :]])
+
+        return change
+
+    if isinstance(node, exp.And | exp.Or | exp.SetOperation):
+        yield from (put("this"), put("expression"))
+    if isinstance(node, exp.Paren | exp.Not | exp.Filter):
+        yield put("this")
+    yield from (drop(name) for name in CLAUSES if node.args.get(name))
+    for name in LISTS:
+        parts = node.args.get(name)
+        if isinstance(parts, list):
+            yield from (drop(name, place) for place in reversed(range(len(parts))))
 
 
 def smaller_questions(question: Question | Joined, catalog: Catalog) -> Iterator[Question | Joined]:

@@ -20,6 +20,7 @@ from .questions import literal
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from engine.catalog import Column, Table
@@ -226,18 +227,31 @@ class Aimer:
         return found
 
 
-def any_aims(seed: str, folder: Path, shares: Shares, size: int) -> tuple[Pairs, list[Aim]]:
+def join_or_group(aimer: Aimer, kind: str) -> Aim | None:
+    """A question of a kind of join or of group."""
+    return aimer.join(kind) if kind in JOINS else aimer.group(kind)
+
+
+def any_aims(
+    seed: str,
+    folder: Path,
+    shares: Shares,
+    size: int,
+    kinds: Sequence[str] = (*JOINS, *KEYS),
+    aimer_of: Callable[[random.Random, Declared], Any] = Aimer,
+    ask: Callable[[Any, str], Aim | None] = join_or_group,
+) -> tuple[Pairs, list[Aim]]:
     """A catalog with aims of the kinds that were tried least, and one database with the students of all."""
     for attempt in range(1_000):
         rng = dice(seed)(f"tight {attempt}")
         declared = any_catalog(rng)
         if declared.catalog.max_students >= STUDENTS_MIN and len(declared.places) < ROWS_MAX:
             break
-    aimer = Aimer(rng, declared)
+    aimer = aimer_of(rng, declared)
     aims: list[Aim] = []
-    for kind in sorted((*JOINS, *KEYS), key=lambda kind: (shares.tried[kind, ""], rng.random())):
+    for kind in sorted(kinds, key=lambda kind: (shares.tried[kind, ""], rng.random())):
         for _ in range(4):
-            aim = aimer.join(kind) if kind in JOINS else aimer.group(kind)
+            aim = ask(aimer, kind)
             if aim is not None:
                 aims.append(aim)
                 break
