@@ -371,13 +371,16 @@ class _Planner:
         self.prove_inside(self.frame)
         self.prove_rows(self.frame, self.query.where, self.known)
 
-    def prove_rows(self, frame: Frame, where: Sequence[tree.Expr], known: Mapping[str, Range]) -> None:
+    def prove_rows(
+        self, frame: Frame, where: Sequence[tree.Expr], known: Mapping[str, Range], span: tree.Span | None = None
+    ) -> None:
         """Prove that a student has not too many rows to be worked with."""
         rows = proof(frame, where, known).rows
         if rows > JOINED_ROWS_MAX:
-            raise QueryRefused(
+            raise self.source.refusal(
                 "too_large",
                 f"Joined so, one student could have {rows:,} rows.",
+                span,
                 accepted=f"at most {JOINED_ROWS_MAX:,}: an equality on more columns, such as school_year",
             )
 
@@ -385,12 +388,12 @@ class _Planner:
         """Prove what stands inside steps and LEFT JOINs."""
         for scan in frame.relation.scans:
             if isinstance(scan, tree.Derived):
-                self.prove_step(scan.step, frame.inside[scan.name])
+                self.prove_step(scan, frame.inside[scan.name])
         self.prove_rights(frame)
 
-    def prove_step(self, step: tree.Step, frames: Sequence[Frame]) -> None:
+    def prove_step(self, derived: tree.Derived, frames: Sequence[Frame]) -> None:
         """Prove that what a step computes fits on every row it is made of, and above it."""
-        match step:
+        match derived.step:
             case tree.Grouped(_, where, keys, values):
                 exprs = [*(key for _, key in keys), *(part for _, v in values for part in tree.within_parts(v))]
                 sides = [(where, exprs)]
@@ -401,24 +404,25 @@ class _Planner:
                 sides = [(branch.where, list(branch.columns)) for branch in branches]
         for (where, exprs), frame in zip(sides, frames, strict=True):
             self.prove_inside(frame)
-            self.prove((*where, *exprs), None, frame.known)
-            self.prove_rows(frame, where, frame.known)
+            self.prove((*where, *exprs), derived.span, frame.known)
+            self.prove_rows(frame, where, frame.known, derived.span)
 
     def prove_rights(self, frame: Frame) -> None:
         """Prove what stands inside LEFT JOINs, on every row that their ON is tried on."""
         for left, matched in zip(frame.relation.lefts, frame.lefts, strict=True):
             inside = matched.frame.known
             self.prove_inside(matched.frame)
-            self.prove((*left.where, *(expr for _, expr in left.columns)), None, inside)
+            self.prove((*left.where, *(expr for _, expr in left.columns)), left.span, inside)
             visible = {name: evaluate(expr, inside) for name, expr in left.columns}
-            self.prove(left.on, None, {**frame.known, **inside, **visible})
+            self.prove(left.on, left.span, {**frame.known, **inside, **visible})
             if left.once and len(left.relation.scans) + len(left.relation.lefts) > 1:
                 self.prove_rows(matched.frame, left.where, inside)  # of which one is looked for
             for compared in left.never_null:
                 if evaluate(compared, {**frame.known, **inside, **visible}).nullable:
-                    raise QueryRefused(
+                    raise self.source.refusal(
                         "unsupported",
                         "IN over a subquery compares what can be NULL, and then is neither true nor false.",
+                        left.span,
                         accepted="EXISTS (SELECT 1 FROM … WHERE …) with the comparison written out, or IS NOT NULL",
                     )
 

@@ -18,10 +18,10 @@ from sqlglot import exp
 from engine import tree
 from engine.analysis.intervals import declared, evaluate
 from engine.expressions import LookUp, Named, Scope, cast, comparison, condition, convert
-from engine.ranges import listed
+from engine.ranges import listed, union
 from engine.refusals import QueryRefused
 from engine.selected import resolve
-from engine.source import nearest
+from engine.source import nearest, span_of
 from engine.steps import Stage, has_aggregate, has_window, own_name
 from engine.tree import Branch, Derived, Grouped, Left, Relation, Scan, Union, Windowed
 
@@ -470,11 +470,11 @@ class _Reader:
         last = self.conditions(above, stage, qualify, "QUALIFY", windows=True)
         relation, where = inner.relation, tree.conjuncts(inner.conjuncts)
         if stage.grouped is not None:
-            step = Derived(stage.grouped, Grouped(relation, where, keys, tuple(stage.values.items())))
+            step = Derived(stage.grouped, Grouped(relation, where, keys, tuple(stage.values.items())), span_of(node))
             relation, where = Relation((step,), (), self.catalog.cohort), tree.conjuncts(waiting)
         if stage.windowed is not None:
             exprs = [*(e for _, e in shape if not isinstance(e, Named)), *last]
-            relation, where, exprs = self.along(stage, relation, where, exprs, last)
+            relation, where, exprs = self.along(stage, relation, where, exprs, last, place)
             plain = iter(exprs)
             shape = [(name, e if isinstance(e, Named) else next(plain)) for name, e in shape]
         if distinct is not None:
@@ -561,6 +561,7 @@ class _Reader:
         where: tuple[tree.Expr, ...],
         exprs: list[tree.Expr],
         last: list[tree.Expr],
+        place: exp.Expr,
     ) -> tuple[Relation, tuple[tree.Expr, ...], list[tree.Expr]]:
         """The step with windows: what is used of the rows beside them gets names in it."""
         prefix = f"{stage.windowed}."
@@ -573,7 +574,9 @@ class _Reader:
                 taken.add(own)
                 names[name] = own
         columns = tuple((own, tree.Column(name, types[name])) for name, own in names.items())
-        step = Derived(stage.windowed or "", Windowed(relation, where, columns, tuple(stage.windows.items())))
+        step = Derived(
+            stage.windowed or "", Windowed(relation, where, columns, tuple(stage.windows.items())), span_of(place)
+        )
         new = {name: f"{prefix}{names[name]}" if name in names else name for name in types}
         found = [tree.renamed(expr, new) for expr in exprs]
         cut = len(found) - len(last)
@@ -602,7 +605,9 @@ class _Reader:
         for written, expression in shape:
             if not isinstance(expression, Named) and expression != self.cohort and expression not in keys:
                 keys[expression] = own_name(_plain_name(written), {*keys.values(), *self.reserved})
-        step = Derived(name, Grouped(relation, where, tuple((own, key) for key, own in keys.items()), ()))
+        step = Derived(
+            name, Grouped(relation, where, tuple((own, key) for key, own in keys.items()), ()), span_of(place)
+        )
         columns: Shape = [
             (written, e if isinstance(e, Named) or e == self.cohort else tree.Column(f"{name}.{keys[e]}", e.type))
             for written, e in shape
@@ -612,6 +617,8 @@ class _Reader:
     def placed(self, room: _Room, relation: Relation, where: Iterable[tree.Expr], shape: Shape) -> Shape:
         """Let the last of some steps stand in a room; the owner is that step's."""
         (step,) = relation.scans
+        if isinstance(step, Derived):
+            self.known.update(_handed_on(step, self.known))
         room.scans.append(step)
         room.persons[step.name] = step.name
         if room.cohort is None:
@@ -658,7 +665,7 @@ class _Reader:
                 [_of_type(e, types[i]) for i, e in enumerate(x for _, x in shape if not isinstance(x, Named))],
             )
         )
-        step = Derived(name, Union(tuple(taken), tuple(branches)))
+        step = Derived(name, Union(tuple(taken), tuple(branches)), span_of(place))
         relation = Relation((step,), (), self.catalog.cohort)
         own = iter(zip(taken, types, strict=True))
         shape = []
@@ -816,6 +823,7 @@ class _Reader:
             presence=presence,
             once=True,
             never_null=tuple(compared),
+            span=span_of(node),
         )
         room.lefts.append(left)
         return tree.Column(presence, tree.BOOLEAN)
@@ -961,6 +969,7 @@ class _Reader:
                 columns=tuple(columns.items()),
                 owned=private,
                 presence=None if above.presence is None else above.presence.name,
+                span=span_of(node),
             )
         )
         shared = {identifier.name.lower(): one for identifier, one, _ in pairs if not isinstance(one, Named)}
@@ -1075,6 +1084,32 @@ def _declared(columns: Mapping[str, tree.Expr], table: Table) -> Iterator[tuple[
             cells = {row[name] for row in table.rows}
             own = listed(cells - {None}, nullable=None in cells)
         yield from ((part, replace(own, by=None)) for part in tree.columns_of(column))
+
+
+def _handed_on(derived: Derived, known: Mapping[str, Range]) -> list[tuple[str, Range]]:
+    """What columns of a step can be that hand on values as they are, where that is known."""
+    pairs: list[tuple[str, Sequence[tree.Expr]]] = []
+    match derived.step:
+        case Grouped(_, _, keys, values):
+            pairs += [(name, [key]) for name, key in keys]
+            pairs += [(name, [v.arg]) for name, v in values if v.arg is not None and v.function in _VALUES]
+        case Windowed(_, _, columns, windows):
+            pairs += [(name, [column]) for name, column in columns]
+            for name, value in windows:
+                if value.arg is not None and value.function in _VALUES:
+                    pairs.append((name, [value.arg, *([] if value.default is None else [value.default])]))
+        case Union(names, branches):
+            pairs += [(name, [b.columns[place] for b in branches]) for place, name in enumerate(names)]
+    found = []
+    for name, exprs in pairs:
+        if all(tree.columns_of(expr) <= known.keys() for expr in exprs):
+            with contextlib.suppress(QueryRefused):  # arithmetic without bounds is refused where it is proved
+                whole = union(evaluate(expr, known) for expr in exprs)
+                found.append((f"{derived.prefix}{name}", replace(whole, nullable=True, by=None)))
+    return found
+
+
+_VALUES = {"min", "max", "first", "lag", "lead", "first_value", "last_value", "nth_value"}
 
 
 def _nullable(columns: Mapping[str, tree.Expr], known: Mapping[str, Range]) -> list[tuple[str, Range]]:

@@ -309,10 +309,12 @@ class Derived:
     Attributes:
         name: unique in the question.
         step: how its rows are made; its names are known inside it alone.
+        span: where it was written.
     """
 
     name: str
     step: Step
+    span: Span | None = field(default=None, compare=False)
 
     @property
     def prefix(self) -> str:
@@ -345,6 +347,7 @@ class Left:
         once: whether it only tells if some row matches (EXISTS, IN): then no column of it is visible above but
             `presence`, which is true or false.
         never_null: comparisons of IN, which must not be unknown.
+        span: where it was written.
     """
 
     relation: Relation
@@ -355,6 +358,7 @@ class Left:
     presence: str | None
     once: bool = False
     never_null: tuple[Expr, ...] = ()
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
-"""The reference page of functions, written from the table: `python -m engine.functions.page > notebooks/functions.md`."""
+"""The part of the SQL page that tells of functions, written from the table (see `engine.reference`)."""
 
 from __future__ import annotations
 
-import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -71,7 +70,3 @@ def _value(value: Scalar) -> str:
         case Fraction():
             return f"{float(value):g}"
     return str(value)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())
