@@ -269,8 +269,6 @@ CREATE TEMP MACRO homeroom_id(x) AS
     CASE WHEN NOT {no_id("homeroom_text(x)")} THEN homeroom_clean(homeroom_text(x)) END;
 CREATE TEMP MACRO homeroom_boolean(x) AS
     CASE WHEN lower(x) IN ({_TRUE}) THEN TRUE WHEN lower(x) IN ({_FALSE}) THEN FALSE END;
-CREATE TEMP MACRO homeroom_date(x) AS
-    CASE WHEN regexp_full_match(x, '{_DATE}') THEN TRY_CAST(left(x, 10) AS DATE) - DATE '1970-01-01' END;
 CREATE TEMP MACRO homeroom_finite(d) AS CASE WHEN d = 0 THEN 0::DOUBLE WHEN isfinite(d) THEN d END;
 CREATE TEMP MACRO homeroom_double(x) AS
     CASE WHEN regexp_full_match(x, '{_NUMBER}') THEN homeroom_finite(TRY_CAST(x AS DOUBLE)) END;
@@ -289,5 +287,7 @@ CREATE TEMP MACRO homeroom_units(x, scale) AS list_transform(list_transform(
 CREATE TEMP MACRO homeroom_exact(x, scale) AS CASE
     WHEN scale = 0 AND regexp_full_match(x, '{_WHOLE}') THEN TRY_CAST(x AS BIGINT)
     WHEN regexp_full_match(x, '{_NUMBER}') THEN homeroom_units(x, scale) END;
+CREATE TEMP MACRO homeroom_date(x) AS
+    CASE WHEN regexp_full_match(x, '{_DATE}') THEN TRY_CAST(left(x, 10) AS DATE) - DATE '1970-01-01' END;
 """
 """What `clean` calls, to be created once in a database; each sees one text and is total."""
