@@ -11,11 +11,13 @@ from attendance_records import tables
 from budgets.clock import FixedClock
 from engine.backends import duckdb as backend
 from engine.catalog_file import read_catalog
+from engine.combination import answer
 from engine.compile import compile_batch
 from engine.district import District
 from engine.founding import INVENTED, Terms, found
 from engine.intake.load import load
 from engine.intake.rules import Standing
+from engine.postprocess import Draws
 from engine.preparation import planned
 from engine.vault import Vault
 
@@ -50,6 +52,20 @@ def exactly(vault):
         with vault.cursor() as cursor:
             vectors = backend.run(cursor, compiled, plan.keys, len(plan.statistics))
         return dict(zip(plan.keys.rows, zip(*(vector.tolist() for vector in vectors), strict=True), strict=True))
+
+    return run
+
+
+@pytest.fixture
+def without_noise(vault):
+    """The rows of a question's answer, were there no noise."""
+
+    def run(sql):
+        plan = planned(vault.catalog, sql, vault.catalog.cohorts)
+        compiled = compile_batch(vault.catalog, plan.statistics)
+        with vault.cursor() as cursor:
+            vectors = backend.run(cursor, compiled, plan.keys, len(plan.statistics))
+        return answer(plan, Draws(tuple(vectors), (1.0,) * len(vectors))).rows
 
     return run
 
