@@ -396,4 +396,6 @@ def _write(release: Release, form: Format, output: Path | None) -> None:
     elif form is Format.CSV:
         release.to_pandas().to_csv(output or sys.stdout, index=False)
     else:
-        release.to_pandas().to_parquet(output or sys.stdout.buffer, index=False)
+        import pyarrow.parquet  # noqa: PLC0415 - nobody but who wants a file waits for it
+
+        pyarrow.parquet.write_table(release.to_arrow(), output or sys.stdout.buffer)

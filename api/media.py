@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet
 from pydantic_core import to_json
 
 from api.problems import NotUnderstood
@@ -71,14 +72,12 @@ def written(release: Release, media: Media) -> bytes:
     """An answer in one form."""
     if media is Media.JSON:
         return to_json(release)
-    table = release.to_pandas()
     if media is Media.CSV:
-        return table.to_csv(index=False).encode()
-    target = io.BytesIO()
+        return release.to_pandas().to_csv(index=False).encode()
+    target, arrow = io.BytesIO(), release.to_arrow()
     if media is Media.PARQUET:
-        table.to_parquet(target, index=False)
+        pyarrow.parquet.write_table(arrow, target)
         return target.getvalue()
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
     with pa.ipc.new_stream(target, arrow.schema) as stream:
         stream.write_table(arrow)
     return target.getvalue()

@@ -88,11 +88,11 @@ class Question(Asked):
 
 
 class Column(Told):
-    """One column of an answer."""
+    """One column of an answer; the values of a `date` are ISO texts, such as 2025-01-31."""
 
     name: str
     role: Literal["key", "estimate", "derived"]
-    type: Literal["integer", "double", "boolean", "text"]
+    type: Literal["integer", "double", "boolean", "text", "date"]
     unit: str | None
     moe_reason: str | None
 
@@ -212,7 +212,9 @@ class Explanation(Told):
 
 
 class SchemaColumn(Told):
-    """A column that may be read; `values` lists all there can be, `low` and `high` bound a number.
+    """A column that may be read; `values` lists all there can be, `low` and `high` bound a number or a date.
+
+    Dates are ISO texts, such as 2025-01-31.
 
     Attributes:
         bounded_by: the public table that has the bounds of each kind of row instead.
@@ -221,8 +223,8 @@ class SchemaColumn(Told):
     name: str
     type: str
     values: list[Cell] | None
-    low: float | None
-    high: float | None
+    low: float | str | None
+    high: float | str | None
     bounded_by: str | None = None
     unit: str | None
     nullable: bool

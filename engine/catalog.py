@@ -43,7 +43,7 @@ class Column:
 
     Attributes:
         values: its value list, if it has one; a record's value is always on it (or NULL if nullable).
-        low: least value, in the column's unit, if declared; enforced at load.
+        low: least value, in the column's unit, if declared; enforced at load. Dates are numbers of days.
         high: greatest value, likewise.
         ranges: bounds by a public table instead, enforced at load.
         nullable: whether a record may have NULL here.

@@ -6,11 +6,13 @@ floating point, what is not finite is NULL, and casts that cannot be done are NU
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlglot import exp
 
+from engine.days import days_of
 from engine.expressions import ARITHMETIC, COMPARISONS, PRECISION_MAX, SCALE_MAX
 from engine.margins import Z90, Z95
 from engine.source import nearest
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from engine.refusals import QueryRefused
     from engine.source import Source
 
-Kind = Literal["integer", "double", "text", "boolean", "null"]
+Kind = Literal["integer", "double", "text", "boolean", "date", "null"]
 
 WHOLE_DIGITS_MAX = 18
 OFFSET_MAX = 1_000_000
@@ -59,12 +61,15 @@ _TYPES: dict[str, Kind] = {
     "VARCHAR": "text",
     "TEXT": "text",
     "BOOLEAN": "boolean",
+    "DATE": "date",
 }
+_ISO = re.compile(r"'([0-9]{4}-[0-9]{2}-[0-9]{2})'")
 SQL_TYPES: dict[str, str] = {
     "integer": "BIGINT",
     "double": "DOUBLE",
     "text": "VARCHAR",
     "boolean": "BOOLEAN",
+    "date": "DATE",
     "null": "BIGINT",
 }
 
@@ -266,6 +271,8 @@ def _alike(desk: Desk, cells: Sequence[Cell], node: exp.Expr) -> list[str]:
     kinds = {cell.kind for cell in cells} - {"null"}
     if kinds <= {"integer", "double"} and len(kinds) > 1:
         return [cell.number for cell in cells]
+    if kinds == {"date", "text"}:
+        return [_as_date(desk, cell, node) if cell.kind == "text" else cell.sql for cell in cells]
     if len(kinds) > 1:
         raise desk.source.refusal(
             "unsupported", f"{' and '.join(sorted(kinds))} do not go together.", node, accepted="values of one type"
@@ -273,9 +280,21 @@ def _alike(desk: Desk, cells: Sequence[Cell], node: exp.Expr) -> list[str]:
     return [cell.sql for cell in cells]
 
 
+def _as_date(desk: Desk, cell: Cell, node: exp.Expr) -> str:
+    """A text that is written out as the date it is."""
+    written = _ISO.fullmatch(cell.sql)
+    if written is None or days_of(written[1]) is None:
+        raise desk.source.refusal(
+            "unsupported", "This is not an ISO date.", node, accepted="a date such as DATE '2025-01-31'"
+        )
+    return f"DATE {cell.sql}"
+
+
 def _kind_of(cells: Sequence[Cell]) -> Kind:
     """The type of what is one of several cells."""
     kinds = {cell.kind for cell in cells} - {"null"}
+    if kinds == {"date", "text"}:
+        return "date"
     if len(kinds) > 1:
         return "double"
     return next(iter(kinds), "null")
@@ -398,7 +417,13 @@ def _cast(desk: Desk, node: exp.Expr) -> Cell:
             "unsupported",
             "This type is not accepted here.",
             node,
-            accepted="TINYINT, SMALLINT, INTEGER, BIGINT, DECIMAL(p, s), DOUBLE, BOOLEAN or VARCHAR",
+            accepted="TINYINT, SMALLINT, INTEGER, BIGINT, DECIMAL(p, s), DOUBLE, BOOLEAN, VARCHAR or DATE",
+        )
+    if kind == "date" and arg.kind in ("text", "date"):
+        return Cell(_as_date(desk, arg, node) if arg.kind == "text" else arg.sql, kind)
+    if arg.kind != "null" and "date" in (arg.kind, kind) and kind != "text":
+        raise desk.source.refusal(
+            "unsupported", f"{arg.kind} cannot be cast to {kind}.", node, accepted="a date, or CAST(… AS VARCHAR)"
         )
     if kind == "double":
         return Cell(finite(f"TRY_CAST({arg.sql} AS DOUBLE)"), kind)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -99,7 +100,7 @@ def check(plan: Plan) -> None:
 
 def _reason(column: tree.Made, form: Any, estimated: Sequence[Sequence[Estimated]]) -> str | None:
     if column.base is None or isinstance(form, Computed):
-        return None if column.margins or column.kind in ("text", "boolean", "null") else COMPUTED
+        return None if column.margins or column.kind in ("text", "boolean", "date", "null") else COMPUTED
     part, item = column.base
     return estimated[part][item].reason
 
@@ -133,7 +134,11 @@ def _table(query: tree.Query, part: Plan, columns: Sequence[Estimated] | None) -
     for position, item in enumerate(query.items):
         cells = [] if columns is None else columns[position].cells
         if isinstance(item.value, tree.KeyRef):
-            found[f"c{position}"] = pa.array(cells, ARROW[part.keys.columns[item.value.index].type.kind])
+            of = part.keys.columns[item.value.index].type
+            if of == tree.DATE:  # the database's own here, made of the texts that answers have
+                found[f"c{position}"] = pa.array(cells, pa.string()).cast(pa.date32())
+            else:
+                found[f"c{position}"] = pa.array(cells, ARROW[of.kind])
             continue
         whole = isinstance(item.value, tree.Aggregate) and item.value.function in ("count", "students")
         numbers = cells if whole else [None if cell is None else _float(cell) for cell in cells]
@@ -158,6 +163,8 @@ def _shown(value: Any, of: str) -> Cell:
         return None
     if of == "double":
         return _float(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if of == "integer" and isinstance(value, float):
         return round(value) if abs(value) < EXACT_MAX else value
     return value  # type: ignore[no-any-return]

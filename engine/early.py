@@ -87,6 +87,6 @@ def _values(column: Column) -> float:
         return len(column.values) + more
     if column.type == tree.BOOLEAN:
         return 2 + more
-    if column.type == tree.INTEGER and column.low is not None and column.high is not None:
+    if column.type in (tree.INTEGER, tree.DATE) and column.low is not None and column.high is not None:
         return int(column.high) - int(column.low) + 1 + more
     return math.inf

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.accuracy import Priced
     from engine.analysis.contribution import Basis, Proof
     from engine.analysis.frames import Frame
-    from engine.analysis.intervals import Range
+    from engine.analysis.intervals import Number, Range
     from engine.catalog import Catalog
     from engine.plan import Plan, Statistic
     from engine.release import Preview
@@ -180,22 +180,30 @@ def _narrowed(catalog: Catalog, statistic: Statistic) -> tuple[Frame, dict[str, 
 
 def _pins(frame: Frame, known: Mapping[str, Range]) -> Iterator[str]:
     declared = frame.known
+    types = {name: column.type for name, column in frame.columns.items()}
+    types |= {name: expr.type for left in frame.relation.lefts for name, expr in left.columns}
     for name, left in known.items():
         whole = declared[name]
+        of = types.get(name)
         if left == whole:
             continue
         if left.values is not None and len(left.values) == 1:
-            yield f"{name} = {_shown(next(iter(left.values)))}"
+            yield f"{name} = {_shown(next(iter(left.values)), of)}"
         elif left.values is not None and whole.values is not None and len(left.values) < len(whole.values):
             yield f"{name} has {len(left.values)} of {len(whole.values)} values"
         elif (left.low, left.high) != (whole.low, whole.high) and left.low is not None and left.high is not None:
-            yield f"{name} from {float(left.low):g} to {float(left.high):g}"
+            yield f"{name} from {_end(left.low, of)} to {_end(left.high, of)}"
         elif whole.nullable and not left.nullable:
             yield f"{name} is not NULL"
 
 
-def _shown(value: Scalar) -> str:
+def _shown(value: Scalar, of: tree.Type | None) -> str:
+    value = value if of is None else tree.told(value, of)
     return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def _end(value: Number, of: tree.Type | None) -> str:
+    return str(tree.told(value, of)) if of == tree.DATE else f"{float(value):g}"
 
 
 def _because(frame: Frame, found: Proof) -> str:

@@ -12,14 +12,14 @@ import hashlib
 import itertools
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine import tree
 from engine.analysis.cohorts import may_hold, touched
-from engine.analysis.intervals import Range, assume, equated, evaluate, holds, listed
+from engine.analysis.intervals import Range, assume, equated, evaluate, holds, how_many, listed
 from engine.refusals import QueryRefused
 from engine.source import nearest
 
@@ -38,8 +38,8 @@ CUT_MAX = 10_000
 PARTS_MAX = 10_000
 """Most conditions on different groups that are evaluated to find which left-out cohorts occur; beyond it all may."""
 
-BOUNDED_MAX = 1_000
-"""Whole numbers between declared bounds are tried one by one in a key expression where they are fewer."""
+BOUNDED_MAX = {"exact": 1_000, "date": 4_000}
+"""Whole numbers and days between bounds are tried one by one in a key expression where they are fewer."""
 
 STEPS_MAX = 100_000
 """Most steps (combinations of values times parts of expressions) that the keys of one question are evaluated in."""
@@ -311,7 +311,8 @@ class _Maker:
                 found = self.joined(found, scan, stands_for)
         for name in sorted(reads - set(found[0] if found else ())):
             own = self.known[name]
-            if own.values is None and (own.low is None or own.high is None or own.high - own.low >= BOUNDED_MAX):
+            size = how_many(replace(own, nullable=False), types[name])
+            if own.values is None and (size is None or size > BOUNDED_MAX[types[name].kind]):
                 continue
             listing = _listing(own, types[name])
             if listing is None:
@@ -370,11 +371,11 @@ class _Maker:
 def _listing(found: Range, of: tree.Type) -> list[Value] | None:
     """The values of a range other than NULL, sorted; None where they cannot be listed.
 
-    Only whole numbers lie between two ends at distances of 1.
+    Only whole numbers and dates lie between two ends at distances of 1.
     """
     if found.values is not None:
         return sorted(found.values)  # type: ignore[arg-type]
-    if of != tree.INTEGER:
+    if of not in (tree.INTEGER, tree.DATE):
         return None
     if found.low is None or found.high is None or isinstance(found.low, float) or isinstance(found.high, float):
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import forms, margins
+from engine import forms, margins, tree
 from engine.forms import Computed, Key, Linear, Ratio, Smooth, Total
 from engine.totals import Partitions, errors
 
@@ -129,7 +129,9 @@ def estimated(plan: Plan, form: Form, draws: Draws) -> Estimated:
     nothing = np.full(size, np.nan)
     match form:
         case Key(index):
-            return Estimated([row[index] for row in plan.keys.rows], nothing, nothing, nothing, None)
+            of = plan.keys.columns[index].type
+            cells = [tree.told(row[index], of) for row in plan.keys.rows]
+            return Estimated(cells, nothing, nothing, nothing, None)  # type: ignore[arg-type]
         case Linear():
             se = np.full(size, margins.variance(form, draws.scales) ** 0.5)
             moe90, moe95 = (np.full(size, margins.margin(form, draws.scales, level)) for level in (0.9, 0.95))

@@ -29,7 +29,7 @@ class Range:
     """The values an expression can take.
 
     Attributes:
-        low: least number; None where unbounded or not a number.
+        low: least number, or day of a date; None where unbounded or neither.
         high: greatest number, likewise.
         values: the possible values other than NULL, where they can be listed.
         nullable: whether it can be NULL.

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from engine.forms import Linear
 from engine.margins import margin
@@ -29,7 +30,7 @@ class ReleaseColumn:
 
     Attributes:
         role: `key` (a GROUP BY value), `estimate` (a count, sum, average or ratio), `derived` (arithmetic on those).
-        type: integer, double, boolean or text.
+        type: integer, double, boolean, text or date.
         unit: what it counts or measures, if declared.
         moe_reason: why a value or a margin is NULL somewhere, if any is.
     """
@@ -144,7 +145,7 @@ class Release:
 
     Attributes:
         rehearsal: whether its records were invented; then it cost nothing and names no draws.
-        rows: shape (rows, columns); None is NULL.
+        rows: shape (rows, columns); None is NULL, dates are ISO texts.
         se: standard errors of the noise, same shape.
         moe90: 90 % margins, same shape; they cover the noise, not sampling.
         moe95: 95 % margins, same shape.
@@ -231,7 +232,7 @@ class Release:
         """The answer as a table: its columns, then for each estimate `_se`, `_moe90` and `_moe95`.
 
         Where cohorts were left out, a last column `partial` names those that can occur in the row. In a rehearsal,
-        and only there, the very last column is `rehearsal`, true in every row.
+        and only there, the very last column is `rehearsal`, true in every row. Dates are `datetime64[s]`.
         """
         table: dict[str, Any] = {}
         for position, column in enumerate(self.columns):
@@ -252,9 +253,21 @@ class Release:
             table[name] = pd.Series([True] * len(self.rows), dtype="boolean")
         return pd.DataFrame(table)
 
+    def to_arrow(self) -> pa.Table:
+        """The same table for Arrow and Parquet, in which dates are `date32`."""
+        table = pa.Table.from_pandas(self.to_pandas(), preserve_index=False)
+        for position, column in enumerate(self.columns):
+            if column.type == "date":
+                days = table.column(position).cast(pa.date32())
+                table = table.set_column(position, column.name, days)
+        return table
+
 
 def _dtype(column: ReleaseColumn, cells: Sequence[Cell]) -> str:
     """The type of a column of the table; whole numbers that fit none of 64 bits are floating-point numbers."""
     if column.type == "integer" and any(isinstance(cell, int | float) and abs(cell) >= WHOLE_MAX for cell in cells):
         return "Float64"
-    return {"integer": "Int64", "double": "Float64", "boolean": "boolean"}.get(column.type, "string")
+    return _DTYPES.get(column.type, "string")
+
+
+_DTYPES = {"integer": "Int64", "double": "Float64", "boolean": "boolean", "date": "datetime64[s]"}

@@ -1,7 +1,7 @@
 """Expressions of our tree → SQL, each total: no value of a record can make it fail.
 
 Exact numbers are BIGINT counts of their last decimal place, as the vault stores them; the analysis has proved that
-each stays below 2**62, and the SQL gives NULL where it would be wrong.
+each stays below 2**62, and the SQL gives NULL where it would be wrong. Dates are BIGINT numbers of days.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _SQL_TYPES = {
     "double": "DOUBLE",
     "boolean": "BOOLEAN",
     "text": "VARCHAR",
+    "date": "BIGINT",
     "null": "BIGINT",
 }
 

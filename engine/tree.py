@@ -3,7 +3,8 @@
 Everything after `parse` works on this tree and on nothing else: what is analysed here is what is compiled
 and run. The researcher's text and sqlglot's nodes do not come in.
 
-An exact number is carried as a whole number and a decimal scale: value = whole / 10**scale.
+An exact number is carried as a whole number and a decimal scale: value = whole / 10**scale. A date is carried as a
+whole number of days (`engine.days`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
+
+from engine.days import iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,17 +27,22 @@ class Type:
     """The type of an expression.
 
     Attributes:
-        kind: `exact` (integers and decimals), `double`, `boolean`, `text`, or `null` (the bare literal NULL).
+        kind: `exact` (integers and decimals), `double`, `boolean`, `text`, `date`, or `null` (the bare literal NULL).
         scale: decimal places of an exact number; 0 for everything else.
     """
 
-    kind: Literal["exact", "double", "boolean", "text", "null"]
+    kind: Literal["exact", "double", "boolean", "text", "date", "null"]
     scale: int = 0
 
     @property
     def is_number(self) -> bool:
         """Whether arithmetic is defined on it."""
         return self.kind in ("exact", "double")
+
+    @property
+    def has_ends(self) -> bool:
+        """Whether its values lie between a least and a greatest one: numbers and dates."""
+        return self.is_number or self.kind == "date"
 
     def __str__(self) -> str:
         if self.kind == "exact":
@@ -46,6 +54,7 @@ INTEGER = Type("exact")
 DOUBLE = Type("double")
 BOOLEAN = Type("boolean")
 TEXT = Type("text")
+DATE = Type("date")
 NULL = Type("null")
 
 
@@ -67,7 +76,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A constant; None is NULL. Exact numbers are int or Fraction, doubles are float."""
+    """A constant; None is NULL. Exact numbers are int or Fraction, doubles are float, dates whole numbers of days."""
 
     value: Scalar
     type: Type
@@ -88,7 +97,7 @@ CompareOp = Literal["=", "<>", "<", "<=", ">", ">="]
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A three-valued comparison of two numbers, two texts or two booleans."""
+    """A three-valued comparison of two numbers, two texts, two dates or two booleans."""
 
     op: CompareOp
     left: Expr
@@ -476,7 +485,7 @@ class Made:
     """One column of an answer that is made of released tables.
 
     Attributes:
-        kind: integer, double, text, boolean or null.
+        kind: integer, double, text, boolean, date or null.
         base: the part and the item of it that this is, unchanged; None where it was computed.
         margins: whether its standard error and margins come with it.
     """
@@ -509,6 +518,15 @@ class Combined:
     columns: tuple[Made, ...]
     size: Size
     chosen: bool
+
+
+def told(value: Scalar, of: Type) -> Scalar:
+    """A value as people and programs outside read it: a date is its ISO text.
+
+    >>> told(19782, DATE), told(19782, INTEGER), told(None, DATE)
+    ('2024-02-29', 19782, None)
+    """
+    return iso(value) if of == DATE and isinstance(value, int) else value
 
 
 def parts(expr: Expr) -> tuple[Expr, ...]:

@@ -4,7 +4,8 @@ One DuckDB file per epoch; a load writes the next one (`engine.intake`), nobody 
 it opens it read-only with every lock on. What an answer may rely on comes from the catalog inside the file,
 the one its records were verified against; another catalog beside it refuses to open.
 
-Exact numbers are stored as BIGINT counts of their last decimal place. No text of the database leaves this room.
+Exact numbers are stored as BIGINT counts of their last decimal place, dates as BIGINT numbers of days. No text of
+the database leaves this room.
 """
 # ruff: noqa: S608 - statements are made of quoted catalog names and of `engine.sql`; values never stand in them
 
@@ -79,11 +80,12 @@ ARROW = {
     "double": pa.float64(),
     "boolean": pa.bool_(),
     "text": pa.string(),
+    "date": pa.int64(),
     "null": pa.int64(),
 }
 """By which a value goes into the database, as it is stored there; of a column of NULLs any does."""
 
-_STORAGE = {"exact": "BIGINT", "double": "DOUBLE", "boolean": "BOOLEAN", "text": "VARCHAR"}
+_STORAGE = {"exact": "BIGINT", "double": "DOUBLE", "boolean": "BOOLEAN", "text": "VARCHAR", "date": "BIGINT"}
 
 
 # -- layout
@@ -326,7 +328,7 @@ def _broken_column(connection: duckdb.DuckDBPyConnection, table: Table, column: 
         found = connection.execute(f"SELECT DISTINCT {name} {rows} WHERE {name} IS NOT NULL").fetchall()
         if not {unscaled(value, of) for (value,) in found} <= set(column.values):
             yield "value list"
-    if of.is_number:
+    if of.has_ends:
         ends = connection.execute(f"SELECT MIN({name}), MAX({name}) {rows}").fetchall()[0]
         if ends[0] is not None and not _within(ends, of, column.low, column.high):
             yield "bounds"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIXES = ("_se", "_moe90", "_moe95")
-DTYPES = {"integer": "Int64", "double": "Float64", "boolean": "boolean"}
+DTYPES = {"integer": "Int64", "double": "Float64", "boolean": "boolean", "date": "datetime64[s]"}
 WHOLE_MAX = 2**63
 REHEARSAL = "rehearsal"
 REHEARSED = "REHEARSAL: invented records, not this district's"
@@ -40,7 +40,7 @@ class Answer(schemas.Release):
         """The answer as a table: its columns, then for each estimate `_se`, `_moe90` and `_moe95`.
 
         Where cohorts were left out, a last column `partial` names those that can occur in the row. In a rehearsal,
-        and only there, the very last column is `rehearsal`, true in every row.
+        and only there, the very last column is `rehearsal`, true in every row. Dates are `datetime64[s]`.
         """
         import pandas as pd  # noqa: PLC0415 - see the module's docstring
 
@@ -264,7 +264,9 @@ def _values(column: schemas.SchemaColumn) -> str:
     listed = column.values  # noqa: PD011 - a field of ours, no frame
     if listed is not None:
         return ", ".join(text_of(value) for value in listed)
-    return "" if column.low is None or column.high is None else f"{column.low:g} to {column.high:g}"
+    if column.low is None or column.high is None:
+        return ""
+    return " to ".join(end if isinstance(end, str) else f"{end:g}" for end in (column.low, column.high))
 
 
 def _share(spent: int, cap: int) -> float:

@@ -15,8 +15,12 @@ from api.openapi import ANSWERED
 from api.present_office import budget_json
 from budgets.grants import DISTRICT, check_standing
 from budgets.tokens import Token
+from engine import tree
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from fractions import Fraction
+
     from budgets.grants import Grant
     from engine.catalog import Catalog, Table
 
@@ -78,9 +82,9 @@ def _table(table: Table, allowed: frozenset[str] | None) -> dict[str, Any]:
         {
             "name": column.name,
             "type": str(column.type),
-            "values": None if column.values is None else list(column.values),
-            "low": None if column.low is None else float(column.low),
-            "high": None if column.high is None else float(column.high),
+            "values": None if column.values is None else [tree.told(value, column.type) for value in column.values],
+            "low": _end(column.low, column.type),
+            "high": _end(column.high, column.type),
             "bounded_by": None if column.ranges is None else column.ranges.table,
             "unit": column.unit,
             "nullable": column.nullable,
@@ -96,5 +100,17 @@ def _table(table: Table, allowed: frozenset[str] | None) -> dict[str, Any]:
         "rows_per_student_max": table.rows_per_student_max,
         "checks": list(table.check_texts),
         "columns": columns,
-        "rows": [[row[name] for name in names] for row in table.rows] if table.public else None,
+        "rows": [_row(table, row, names) for row in table.rows] if table.public else None,
     }
+
+
+def _end(end: Fraction | float | None, of: tree.Type) -> float | str | None:
+    """A bound of a column: a number, or of a date its ISO text."""
+    if end is None:
+        return None
+    return str(tree.told(end, of)) if of == tree.DATE else float(end)
+
+
+def _row(table: Table, row: Mapping[str, Any], names: list[str]) -> list[Any]:
+    """A row of a public table; its dates are ISO texts."""
+    return [tree.told(row[name], table.columns[name].type) for name in names]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from engine import tree
-from engine.analysis.intervals import equated, within
+from engine.analysis.intervals import equated, how_many, within
 from engine.refusals import QueryRefused
 
 if TYPE_CHECKING:
@@ -110,10 +110,7 @@ def rows_basis(catalog: Catalog, table: Table, known: Mapping[str, Range], fixed
     constant = student_columns(catalog, table) | {catalog.owner} | set(fixed)
 
     def left(name: str) -> int | None:
-        if name in constant:
-            return 1
-        values = known[name].values
-        return None if values is None else len(values) + known[name].nullable
+        return 1 if name in constant else how_many(known[name], table.columns[name].type)
 
     def proofs() -> Iterator[Basis]:
         if table.rows_per_student_max is not None:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine import tree
+from engine.days import FIRST, LAST
 from engine.exact import MAGNITUDE_MAX, as_double, rounded
 from engine.functions import NATIVE, Misfit
 from engine.ranges import DOUBLE_MAX, EMPTY, Number, Range, listed, outcomes, plain, union
@@ -70,6 +71,18 @@ def declared(column: Column) -> Range:
         rows = column.ranges.rows
         return Range(min(row[1] for row in rows), max(row[2] for row in rows), None, column.nullable, column.ranges)
     return Range(column.low, column.high, None, column.nullable)
+
+
+def how_many(found: Range, of: tree.Type) -> int | None:
+    """How many values a column of a type can have at most, NULL among them; None where it is not known.
+
+    Only whole numbers and dates lie between two ends at distances of 1.
+    """
+    if found.values is not None:
+        return len(found.values) + found.nullable
+    if of not in (tree.INTEGER, tree.DATE) or found.low is None or found.high is None:
+        return None
+    return max(0, math.floor(found.high) - math.ceil(found.low) + 1) + found.nullable
 
 
 def declared_environment(table: Table) -> dict[str, Range]:
@@ -229,6 +242,9 @@ def _arithmetic(op: str, left: Expr, right: Expr, of: tree.Type, known: Mapping[
     else:
         corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
     low, high = min(corners), max(corners)
+    if of == tree.DATE and not FIRST <= low <= high <= LAST:
+        message = "A date in this question could leave the years 1 to 9999."
+        raise QueryRefused("too_large", message, accepted="fewer days")
     if of == tree.DOUBLE and op == "*" and low == high == 0:
         return Range(0.0, 0.0, None, nullable)
     if of == tree.DOUBLE:
@@ -462,7 +478,7 @@ def assume(conditions: Iterable[Expr], known: Mapping[str, Range]) -> dict[str, 
     every = tree.conjuncts(conditions)
     found = dict(known)
     for conjunct in every:
-        narrowed = _narrow(conjunct, found)
+        narrowed = _narrow(conjunct, found) or _by_day(conjunct, found)
         if narrowed is None:
             continue
         name, left = narrowed
@@ -521,7 +537,8 @@ def _subject(conjunct: Expr) -> Expr | None:
 def _kept(conjunct: Expr, own: Range) -> Range:
     """The part of an expression's range on which a conjunct about it is true."""
     match conjunct:
-        case tree.Compare(op, _, tree.Constant(value, _), _):
+        case tree.Compare(op, left, tree.Constant(value, _), _):
+            op, value = _day_kept(op, value, left.type)
             return _keep(op, own, value)
         case tree.InList(_, constants, _):
             return _among(own, frozenset(constant.value for constant in constants))
@@ -579,10 +596,58 @@ def _narrow(conjunct: Expr, known: Mapping[str, Range]) -> tuple[str, Range] | N
     return None
 
 
+DAY_STEPS_MAX = 60_000
+"""Most steps (days times parts of an expression) in which a condition on one column of dates is tried day by day."""
+
+
+def _by_day(conjunct: Expr, known: Mapping[str, Range]) -> tuple[str, Range] | None:
+    """The days of a column on which a condition on that column alone can be true, as MONTH(event_date) = 2 is."""
+    reads = list(tree.walk(conjunct))
+    columns = {part for part in reads if isinstance(part, tree.Column)}
+    if len(columns) != 1 or next(iter(columns)).type != tree.DATE:
+        return None
+    (column,) = columns
+    own = known[column.name]
+    size = how_many(own, tree.DATE)
+    if size is None or size * len(reads) > DAY_STEPS_MAX:
+        return None
+    left = _days_left(conjunct, column.name, replace(own, by=None))
+    return column.name, left if left.values is not None else replace(left, by=own.by)
+
+
+@lru_cache(maxsize=1024)
+def _days_left(conjunct: Expr, name: str, own: Range) -> Range:
+    try:
+        days = _days_of(own)
+        kept = [day for day in days if evaluate(conjunct, {name: listed([day])}).can_be_true]
+        absent = own.nullable and evaluate(conjunct, {name: Range(values=EMPTY, nullable=True)}).can_be_true
+    except QueryRefused:
+        return own  # whoever uses the expression is told
+    if own.values is None and kept and kept[-1] - kept[0] == len(kept) - 1:
+        return Range(kept[0], kept[-1], None, absent)
+    return listed(kept, nullable=absent)
+
+
+def _days_of(own: Range) -> list[int]:
+    """The days of a range, in order."""
+    if own.values is not None:
+        return sorted(day for day in own.values if isinstance(day, int))
+    if own.low is None or own.high is None:
+        raise AssertionError
+    return list(range(math.ceil(own.low), math.floor(own.high) + 1))
+
+
 def _within(value: Scalar, own: Range) -> bool:
     if not isinstance(value, int | Fraction | float) or isinstance(value, bool):
         return True
     return not ((own.low is not None and value < own.low) or (own.high is not None and value > own.high))
+
+
+def _day_kept(op: tree.CompareOp, value: Scalar, of: tree.Type) -> tuple[tree.CompareOp, Scalar]:
+    """A comparison with a day as the last or first day it leaves: before one day is up to the day before it."""
+    if of == tree.DATE and isinstance(value, int) and op in ("<", ">"):
+        return ("<=", value - 1) if op == "<" else (">=", value + 1)
+    return op, value
 
 
 def _keep(op: str, own: Range, value: Scalar) -> Range:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine import tree
 from engine.catalog import Column
 from engine.catalog_file.document import is_reference
+from engine.days import FIRST_STORED, LAST_STORED, days_of, iso
 from engine.expressions import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX
 
 if TYPE_CHECKING:
@@ -60,24 +61,22 @@ def read_column(reader: Reader, path: Sequence[str | int], name: str, spec: Colu
     elif spec.values is not None and not is_reference(spec.values, {"table", "column"}):
         values = value_list(reader, (*path, "values"), spec.values)
         _typed(reader, (*path, "values"), of, values)
-    if spec.values is not None and of not in (tree.INTEGER, tree.TEXT):
-        raise reader.refusal((*path, "values"), f"{of} takes no value list.", "integer or text columns")
+        values = _stored(values, of)
+    if spec.values is not None and of not in _LISTED:
+        raise reader.refusal((*path, "values"), f"{of} takes no value list.", "integer, text or date columns")
     if isinstance(spec.bounds, list):
         low, high = _bounds(reader, (*path, "bounds"), of, spec.bounds)
     elif spec.bounds is not None and not is_reference(spec.bounds, {"table", "low", "high"}):
         raise reader.refusal((*path, "bounds"), "these are not bounds.", "[least, greatest] or {table, low, high}")
-    if values and of == tree.INTEGER:
+    if values and of in (tree.INTEGER, tree.DATE):
         low, high = min(values), max(values)
+    if of == tree.DATE and spec.values is None and spec.bounds is None:
+        raise reader.refusal(path, "between which dates does it lie?", _DATES)
+    chosen = {}
     for key in ("default", "constant"):
-        value = getattr(spec, key)
-        if value is not None:
-            _typed(reader, (*path, key), of, (value,))
-            if values is not None and value not in values:
-                raise reader.refusal((*path, key), "this is not on the value list.", ", ".join(map(str, values[:20])))
-            if of.is_number and ((low is not None and value < low) or (high is not None and value > high)):
-                raise reader.refusal((*path, key), "this is outside the bounds.", f"{low} to {high}")
-            if isinstance(spec.bounds, dict):
-                raise reader.refusal((*path, key), "a column with bounds by a table takes none.", "nullable: true")
+        chosen[key] = _chosen(reader, (*path, key), of, getattr(spec, key), (values, low, high))
+        if chosen[key] is not None and isinstance(spec.bounds, dict):
+            raise reader.refusal((*path, key), "a column with bounds by a table takes none.", "nullable: true")
     return Column(
         name=name,
         type=of,
@@ -85,18 +84,50 @@ def read_column(reader: Reader, path: Sequence[str | int], name: str, spec: Colu
         low=low,
         high=high,
         nullable=spec.nullable,
-        default=spec.default,
-        constant=spec.constant,
+        default=chosen["default"],
+        constant=chosen["constant"],
         unit=spec.unit,
         source=spec.source,
         on=not spec.sensitive if spec.on is None else spec.on,
     )
 
 
+_SIMPLE = {
+    "integer": tree.INTEGER,
+    "boolean": tree.BOOLEAN,
+    "text": tree.TEXT,
+    "double": tree.DOUBLE,
+    "date": tree.DATE,
+}
+_LISTED = (tree.INTEGER, tree.TEXT, tree.DATE)
+_DATES = f"bounds: ['2020-07-01', '2030-06-30'], or values: [dates]; from {iso(FIRST_STORED)} to {iso(LAST_STORED)}"
+
+
+def _stored(values: Sequence[Any], of: tree.Type) -> tuple[Any, ...]:
+    """Values that are of a type as the catalog holds them: dates as numbers of days."""
+    return tuple(values) if of != tree.DATE else tuple(days_of(value) for value in values)
+
+
+def _chosen(
+    reader: Reader, path: Sequence[str | int], of: tree.Type, value: Any, accepted: tuple[Any, Any, Any]
+) -> Any:
+    """A default or constant, which must be on the list and within the bounds."""
+    if value is None:
+        return None
+    values, low, high = accepted
+    _typed(reader, path, of, (value,))
+    (stored,) = _stored((value,), of)
+    if values is not None and stored not in values:
+        shown = ", ".join(str(tree.told(one, of)) for one in values[:20])
+        raise reader.refusal(path, "this is not on the value list.", shown)
+    if of.has_ends and ((low is not None and stored < low) or (high is not None and stored > high)):
+        raise reader.refusal(path, "this is outside the bounds.", f"{tree.told(low, of)} to {tree.told(high, of)}")
+    return stored
+
+
 def _type(reader: Reader, path: Sequence[str | int], text: str) -> tuple[tree.Type, Fraction | None, Fraction | None]:
-    simple = {"integer": tree.INTEGER, "boolean": tree.BOOLEAN, "text": tree.TEXT, "double": tree.DOUBLE}
-    if text in simple:
-        return simple[text], None, None
+    if text in _SIMPLE:
+        return _SIMPLE[text], None, None
     found = _DECIMAL.fullmatch(text)
     if found is not None:
         precision, scale = int(found[1]), int(found[2])
@@ -106,7 +137,7 @@ def _type(reader: Reader, path: Sequence[str | int], text: str) -> tuple[tree.Ty
     raise reader.refusal(
         (*path, "type"),
         f"{text!r} is not a type.",
-        f"integer, boolean, text, double, or decimal(p, s) with p up to 18 and s up to {SCALE_MAX}",
+        f"integer, boolean, text, date, double, or decimal(p, s) with p up to 18 and s up to {SCALE_MAX}",
     )
 
 
@@ -114,6 +145,7 @@ def _typed(reader: Reader, path: Sequence[str | int], of: tree.Type, values: Seq
     kinds: dict[str, tuple[type, ...]] = {
         "boolean": (bool,),
         "text": (str,),
+        "date": (str,),
         "double": (int, float),
         "exact": (int,),
     }
@@ -121,6 +153,7 @@ def _typed(reader: Reader, path: Sequence[str | int], of: tree.Type, values: Seq
         fits = type(value) in kinds[of.kind] or (of.scale > 0 and type(value) is float)
         if not fits or not _representable(value, of):
             hint = f'"{value}" in quotes' if of == tree.TEXT else f"values of type {of}"
+            hint = _DATES if of == tree.DATE else hint
             raise reader.refusal(path, f"{value!r} is not {of}.", hint)
         if isinstance(value, int) and abs(value) >= MAGNITUDE_MAX:
             raise reader.refusal(path, f"{value} is too large.", "numbers below 4.6e18")
@@ -132,6 +165,9 @@ def _representable(value: Any, of: tree.Type) -> bool:
     >>> _representable(12.5, tree.Type("exact", 1)), _representable(12.55, tree.Type("exact", 1))
     (True, False)
     """
+    if of == tree.DATE:
+        days = days_of(value)
+        return days is not None and FIRST_STORED <= days <= LAST_STORED
     if isinstance(value, str):
         return "\0" not in value and value.encode("utf-8", "replace").decode() == value
     if isinstance(value, float) and not math.isfinite(value):
@@ -140,6 +176,12 @@ def _representable(value: Any, of: tree.Type) -> bool:
 
 
 def _bounds(reader: Reader, path: Sequence[str | int], of: tree.Type, declared: list[Any]) -> tuple[Any, Any]:
+    if of == tree.DATE:
+        _typed(reader, path, of, declared)
+        ends = _stored(declared, of)
+        if len(ends) != 2 or ends[0] > ends[1]:  # noqa: PLR2004 - a least and a greatest
+            raise reader.refusal(path, "these are not bounds.", "[least, greatest], two dates such as '2025-06-30'")
+        return ends[0], ends[1]
     accepted = "[least, greatest], two numbers of the column's type"
     if not of.is_number or len(declared) != 2 or not all(type(v) in (int, float) for v in declared):  # noqa: PLR2004
         raise reader.refusal(path, "these are not bounds.", accepted)

@@ -44,7 +44,7 @@ def _range_reference(
     if target is None or not target.public or not all(map(is_on, ends)):
         raise reader.refusal(path, "there is no such public table.", "{table, low, high}")
     if spec.type in ("text", "boolean") or any(end is not None and end.type != spec.type for end in ends):
-        raise reader.refusal(path, "the column and its bounds differ in type.", "numbers of one type")
+        raise reader.refusal(path, "the column and its bounds differ in type.", "numbers, or dates, of one type")
     keys = [key for key in target.unique if isinstance(key, str)]
     if not keys or not all(is_on(own.get(key)) for key in keys):
         raise reader.refusal(
@@ -79,7 +79,8 @@ def resolve(catalog: Catalog, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -
         if is_reference(spec.values, {"table", "column"}):
             listed = _public_values(catalog, spec.values["table"], spec.values["column"], rows)
             _still_listed(catalog, table, column, listed)
-            low, high = (min(listed), max(listed)) if column.type == tree.INTEGER else (None, None)
+            ended = column.type in (tree.INTEGER, tree.DATE)
+            low, high = (min(listed), max(listed)) if ended else (None, None)
             column = dataclasses.replace(column, values=listed, low=low, high=high)
         if is_reference(spec.bounds, {"table", "low", "high"}):
             column = dataclasses.replace(column, ranges=_ranges(catalog, spec.bounds, rows))
@@ -96,10 +97,10 @@ def _with_rows(table: Table, rows: Sequence[Mapping[str, Any]]) -> Table:
     for name in on:
         column, found = columns[name], {row[name] for row in rows}
         values = sorted(found - {None})
-        if column.type.kind in ("text", "boolean") or column.type == tree.INTEGER:
+        if column.type.kind in ("text", "boolean", "date") or column.type == tree.INTEGER:
             listed = tuple(value for value in column.values or values if value in found)
             columns[name] = dataclasses.replace(column, values=listed, nullable=None in found)
-        low, high = (min(values), max(values)) if column.type.is_number and values else (column.low, column.high)
+        low, high = (min(values), max(values)) if column.type.has_ends and values else (column.low, column.high)
         columns[name] = dataclasses.replace(columns[name], low=low, high=high, ranges=None, nullable=None in found)
     kept = tuple({name: row[name] for name in on} for row in rows)
     return dataclasses.replace(table, columns=columns, rows=kept)
@@ -109,7 +110,8 @@ def _still_listed(catalog: Catalog, table: str, column: Column, listed: tuple[An
     for value in (column.default, column.constant):
         if value is not None and value not in listed:
             raise CatalogRefused(
-                f"tables.{table}.columns.{column.name}: {value!r} is not a value of its public table.",
+                f"tables.{table}.columns.{column.name}: {tree.told(value, column.type)!r} is not a value of its "
+                "public table.",
                 file=catalog.district_id,
                 accepted="a default or constant that the public table has",
             )

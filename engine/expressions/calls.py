@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from engine import tree
 from engine.analysis.intervals import COMPARISONS, evaluate
+from engine.days import days_of
 from engine.expressions.comparisons import connective, listed, negation
 from engine.expressions.scope import LookUp
 from engine.functions import Function, Made, Misfit, Native, Tabulated, reading
@@ -21,7 +22,7 @@ from engine.functions.texts import as_text
 from engine.ranges import EMPTY, Range
 from engine.ranges import listed as range_of
 from engine.refusals import QueryRefused
-from engine.tree import BOOLEAN, DOUBLE, NULL, TEXT, Constant, Expr, Scalar, Type
+from engine.tree import BOOLEAN, DATE, DOUBLE, NULL, TEXT, Constant, Expr, Scalar, Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -275,6 +276,8 @@ def read_as(scope: Scope, arg: Expr, to: Type, low: int | None, high: int | None
             return reading.boolean(text)
         if to == DOUBLE:
             return reading.double(text)
+        if to == DATE:
+            return days_of(text)
         if low is None or high is None:
             raise AssertionError
         found = reading.exact(text, to.scale, low, high)

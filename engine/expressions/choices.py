@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from engine import tree
 from engine.exact import cast
-from engine.tree import DOUBLE, NULL, Constant, Expr, Type
+from engine.expressions.dates import as_dates
+from engine.tree import DATE, DOUBLE, NULL, Constant, Expr, Type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,8 @@ def _unify(scope: Scope, args: Sequence[Expr], node: exp.Expr) -> tuple[tuple[Ex
         common = Type("exact", max(of.scale for of in types))
     elif kinds <= {"exact", "double"}:
         common = DOUBLE
+    elif kinds == {"date", "text"}:
+        args, common = as_dates(scope, args, node), DATE
     elif len(kinds) == 1:
         (common,) = types
     else:

@@ -9,6 +9,7 @@ from sqlglot import exp
 from engine import tree
 from engine.analysis.intervals import evaluate
 from engine.exact import cast
+from engine.expressions.dates import as_dates
 from engine.refusals import QueryRefused
 from engine.source import nearest
 from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, Constant, Expr
@@ -103,11 +104,14 @@ def comparable(scope: Scope, left: Expr, right: Expr, node: exp.Expr) -> tuple[E
         return left, right
     if kinds == {"exact", "double"}:
         return cast(left, DOUBLE), cast(right, DOUBLE)
+    if kinds == {"date", "text"}:
+        left, right = as_dates(scope, (left, right), node)
+        return left, right
     raise scope.source.refusal(
         "unsupported",
         f"{left.type} cannot be compared with {right.type}.",
         node,
-        accepted="two numbers, two texts or two booleans; text stands in single quotes, such as grade_level = '09'",
+        accepted="two numbers, texts, dates or booleans; text stands in single quotes, such as grade_level = '09'",
     )
 
 

@@ -25,9 +25,11 @@ from engine.expressions.comparisons import (
     negation,
     same,
 )
+from engine.expressions.dates import date_arithmetic, moved_by
 from engine.expressions.numbers import arithmetic, cast_to, literal, target_of
 from engine.functions import BY_NAME, BY_NODE, Function, Syntax
-from engine.tree import BOOLEAN, INTEGER, NULL, TEXT, Constant, Expr
+from engine.functions.dates import strftime
+from engine.tree import BOOLEAN, DATE, INTEGER, NULL, TEXT, Constant, Expr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,11 +97,18 @@ def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
             node,
             accepted="the question asked by itself first, then its number written in",
         )
+    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+    if isinstance(node, exp.CurrentDate | exp.CurrentTimestamp | exp.CurrentTime) or name in _CLOCKS:
+        return source.refusal(
+            "unsupported",
+            "An answer must not depend on the day it is asked.",
+            node,
+            accepted="the date as it is written, such as DATE '2025-01-31'",
+        )
     if isinstance(node, exp.Star):
         return source.refusal(
             "unsupported", "* stands for rows, and rows never leave the district.", node, accepted="COUNT(*)"
         )
-    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
     return source.refusal("unsupported", f"{name} is not accepted.", node, accepted=_nearest(name))
 
 
@@ -109,6 +118,7 @@ def _nearest(name: str) -> str:
     return f"one of {', '.join(dict.fromkeys([*close, *_USED]))}"
 
 
+_CLOCKS = frozenset({"NOW", "TODAY", "AGE", "GET_CURRENT_TIMESTAMP", "TRANSACTION_TIMESTAMP", "GET_CURRENT_TIME"})
 _USED = ("CASE", "COALESCE", "NULLIF", "CAST", "ROUND", "GREATEST", "LIKE", "SUBSTRING", "BETWEEN", "IN")
 
 
@@ -239,7 +249,23 @@ def _in(scope: Scope, node: exp.Expr) -> Expr:
 def _arithmetic(scope: Scope, node: exp.Expr) -> Expr:
     names = ("this", "expression", "typed", "safe") if isinstance(node, exp.Div) else ("this", "expression")
     this, other, *_ = scope.source.consume(node, *names)
-    return arithmetic(scope, ARITHMETIC[type(node)], convert(scope, this), convert(scope, other), node)
+    op = ARITHMETIC[type(node)]
+    if type(other) is exp.Interval and op in ("+", "-"):
+        return moved_by(scope, op, convert(scope, this), other, node)
+    if type(this) is exp.Interval and op == "+":
+        return moved_by(scope, op, convert(scope, other), this, node)
+    left, right = convert(scope, this), convert(scope, other)
+    if DATE in (left.type, right.type):
+        return date_arithmetic(scope, op, left, right, node)
+    return arithmetic(scope, op, left, right, node)
+
+
+def _date_add(scope: Scope, node: exp.Expr) -> Expr:
+    """DATE_ADD with an interval, or with days."""
+    this, other = scope.source.consume(node, "this", "expression")
+    if type(other) is exp.Interval:
+        return moved_by(scope, "+", convert(scope, this), other, node)
+    return date_arithmetic(scope, "+", convert(scope, this), convert(scope, other), node)
 
 
 def _negate(scope: Scope, node: exp.Expr) -> Expr:
@@ -251,8 +277,19 @@ def _cast(scope: Scope, node: exp.Expr) -> Expr:
     this, to, _safe = scope.source.consume(node, "this", "to", "safe")
     arg = convert(scope, this)
     target, low, high = target_of(scope, to)
+    if DATE in (arg.type, target):
+        return _cast_date(scope, arg, target, to, node)
     by_value = arg.type in (INTEGER, BOOLEAN) if target == TEXT else arg.type == TEXT
     return read_as(scope, arg, target, low, high, node) if by_value else cast_to(scope, arg, to, node)
+
+
+def _cast_date(scope: Scope, arg: Expr, target: tree.Type, to: exp.Expr, node: exp.Expr) -> Expr:
+    """A date as a text, by the functions of dates; or a text as a date, by the list of values."""
+    if arg.type == DATE and target == TEXT:
+        return strftime((arg, Constant("%Y-%m-%d", TEXT)))
+    if arg.type == TEXT and not isinstance(arg, Constant):
+        return read_as(scope, arg, target, None, None, node)
+    return cast_to(scope, arg, to, node)
 
 
 # -- functions of the table
@@ -299,8 +336,13 @@ def _named(scope: Scope, node: exp.Anonymous) -> Expr:
 
 
 def _called(scope: Scope, function: Function, nodes: Sequence[exp.Expr], node: exp.Expr) -> Expr:
-    args = [convert(scope, part) for part in nodes]
+    args = [_unit(part) if type(part) is exp.Var else convert(scope, part) for part in nodes]
     return _small(scope, called(scope, function, args, nodes, node), node)
+
+
+def _unit(node: exp.Var) -> Expr:
+    """The bare word of a unit, as in EXTRACT(month FROM …)."""
+    return Constant(node.name, TEXT)
 
 
 def _escape(scope: Scope, node: exp.Expr) -> Expr:
@@ -371,6 +413,7 @@ _CONVERTERS: dict[type[exp.Expr], Callable[[Scope, Any], Expr]] = {
     exp.Null: _null,
     exp.Boolean: _boolean,
     **dict.fromkeys(ARITHMETIC, _arithmetic),
+    exp.DateAdd: _date_add,
     exp.Neg: _negate,
     exp.Cast: _cast,
     exp.TryCast: _cast,

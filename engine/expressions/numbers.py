@@ -13,7 +13,8 @@ from sqlglot import exp
 
 from engine import tree
 from engine.exact import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX, cast
-from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, TEXT, Constant, Expr, Type
+from engine.expressions.dates import date_literal
+from engine.tree import BOOLEAN, DATE, DOUBLE, INTEGER, NULL, TEXT, Constant, Expr, Type
 
 if TYPE_CHECKING:
     from engine.expressions.scope import Scope
@@ -74,7 +75,7 @@ def _arithmetic_type(scope: Scope, op: str, left: Type, right: Type, node: exp.E
                 "unsupported",
                 f"{op} needs numbers, and this is {of}.",
                 node,
-                accepted="numbers, or a CAST to a number",
+                accepted="numbers" if of == DATE else "numbers, or a CAST to a number",
             )
     if "double" in (left.kind, right.kind) or op == "/":
         return DOUBLE
@@ -122,11 +123,14 @@ def cast_to(scope: Scope, arg: Expr, to: exp.Expr, node: exp.Expr) -> Expr:
     target, low, high = target_of(scope, to)
     if arg.type == NULL:
         return Constant(None, target)
+    if target == DATE and isinstance(arg, Constant) and isinstance(arg.value, str):
+        return date_literal(scope, arg.value, node)
     allowed = {
         "exact": ("exact", "double", "boolean"),
         "double": ("exact", "double"),
         "boolean": ("boolean",),
         "text": ("text",),
+        "date": ("date",),
     }[target.kind]
     if arg.type.kind not in allowed:
         raise scope.source.refusal(
@@ -159,9 +163,11 @@ def target_of(scope: Scope, to: exp.Expr) -> tuple[Type, int | None, int | None]
         return BOOLEAN, None, None
     if kind in (exp.DType.VARCHAR, exp.DType.TEXT) and not sizes:
         return TEXT, None, None
+    if kind == exp.DType.DATE and not sizes:
+        return DATE, None, None
     raise scope.source.refusal(
         "unsupported",
         "This type is not accepted in a cast.",
         to,
-        accepted="TINYINT, SMALLINT, INTEGER, BIGINT, DECIMAL(p, s), DOUBLE, BOOLEAN or VARCHAR",
+        accepted="TINYINT, SMALLINT, INTEGER, BIGINT, DECIMAL(p, s), DOUBLE, BOOLEAN, VARCHAR or DATE",
     )

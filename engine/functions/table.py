@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.functions import numbers, syntax, texts
+from engine.functions import dates, numbers, syntax, texts
 from engine.functions.shape import Function, Native, Reading
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sqlglot import exp
 
-FUNCTIONS: tuple[Function, ...] = (*syntax.ROWS, *numbers.ROWS, *texts.ROWS)
+FUNCTIONS: tuple[Function, ...] = (*syntax.ROWS, *numbers.ROWS, *texts.ROWS, *dates.ROWS)
 """Every function and operator that is accepted."""
 
 BY_NAME: Mapping[str, Function] = {name: row for row in FUNCTIONS for name in (row.name, *row.names)}

@@ -229,12 +229,20 @@ def _value_of(text: str, of: tree.Type) -> str:
     return f"{_MACRO_OF[of.kind]}({text})"
 
 
-_MACRO_OF = {"text": "homeroom_clean", "boolean": "homeroom_boolean", "double": "homeroom_double"}
+_MACRO_OF = {
+    "text": "homeroom_clean",
+    "boolean": "homeroom_boolean",
+    "double": "homeroom_double",
+    "date": "homeroom_date",
+}
 SPACE = "chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(32) || chr(160)"
 _WHOLE = "[+-]?[0-9]{1,18}"
 _NUMBER = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,4})?"
 _PARTS = "^([+-]?)([0-9]*)[.]?([0-9]*)(?:[eE]([+-]?[0-9]{1,4}))?$"
 _TRUE, _FALSE = "'true', 't', 'yes', 'y', '1'", "'false', 'f', 'no', 'n', '0'"
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]00:00(:00([.]0+)?)?)?"
+"""An ISO date, or the midnight it begins with, as cells of dates are written; a zone or another hour is neither."""
+
 _NOBODY = (
     "'na', 'n/a', 'n.a.', 'nan', 'nat', 'nil', 'null', 'none', 'unknown', 'undefined', 'missing', 'tbd', '\\n', "
     "'<na>', '<null>', '(null)'"
@@ -279,5 +287,7 @@ CREATE TEMP MACRO homeroom_units(x, scale) AS list_transform(list_transform(
 CREATE TEMP MACRO homeroom_exact(x, scale) AS CASE
     WHEN scale = 0 AND regexp_full_match(x, '{_WHOLE}') THEN TRY_CAST(x AS BIGINT)
     WHEN regexp_full_match(x, '{_NUMBER}') THEN homeroom_units(x, scale) END;
+CREATE TEMP MACRO homeroom_date(x) AS
+    CASE WHEN regexp_full_match(x, '{_DATE}') THEN TRY_CAST(left(x, 10) AS DATE) - DATE '1970-01-01' END;
 """
 """What `clean` calls, to be created once in a database; each sees one text and is total."""

@@ -21,7 +21,7 @@ from engine.refusals import QueryRefused
 from engine.source import Source
 from engine.sql import sql
 from engine.text import DIALECT
-from engine.tree import BOOLEAN, DOUBLE, TEXT, Column, Relation, Scan, Type
+from engine.tree import BOOLEAN, DATE, DOUBLE, INTEGER, TEXT, Column, Relation, Scan, Type
 
 
 def most_by_trying(rows, per_group, groups, bound):
@@ -53,7 +53,7 @@ def test_null_is_a_value_of_its_own_in_keys_caps_and_groups():
     """
     catalog = SimpleNamespace(owner="s", cohort="c")
     known = {"c": listed([2030]), "y": listed([1, 2], nullable=True), "k": listed([1, 2, 3], nullable=True)}
-    columns = dict.fromkeys(("c", "y", "k"))
+    columns = {name: Column(name, Type("exact")) for name in ("c", "y", "k")}
     keyed = Table("t", columns, public=False, unique=(("s", "y"),))
     capped = Table("t", columns, public=False, unique=(), caps=(Cap(5, ("y",)),))
     assert (rows_basis(catalog, keyed, known).rows, rows_basis(catalog, capped, known).rows) == (3, 15)
@@ -83,13 +83,21 @@ def test_a_range_table_bounds_by_the_rows_that_can_occur():
     assert evaluate(points, {"points": own}) == Range(-7, 30, None, nullable=True)
 
 
-def test_a_key_column_without_a_list_bounds_nothing():
-    """What a key leaves of a student's rows is counted from lists; without one the student's own cap stands."""
+def test_a_key_column_without_a_list_or_ends_bounds_nothing():
+    """What a key leaves of a student's rows is counted from lists, whole numbers and days; else the own cap stands."""
     catalog = SimpleNamespace(owner="s", cohort="c")
     known = {"c": listed([2030]), "u": Range(1, 9)}
-    table = Table("t", {"c": None, "u": None}, public=False, unique=(("s", "u"),), rows_per_student_max=40)
-    assert rows_basis(catalog, table, known).rows == 40
-    assert rows_basis(catalog, table, {**known, "u": listed([4])}).rows == 1
+
+    def rows(of, found):
+        columns = {"c": Column("c", INTEGER), "u": Column("u", of)}
+        table = Table("t", columns, public=False, unique=(("s", "u"),), rows_per_student_max=40)
+        return rows_basis(catalog, table, {**known, "u": found}).rows
+
+    assert rows(INTEGER, Range(1)) == rows(DOUBLE, Range(1, 9)) == rows(Type("exact", 1), Range(1, 9)) == 40
+    assert rows(INTEGER, listed([4])) == 1
+    assert rows(INTEGER, Range(1, 9)) == rows(DATE, Range(19_001, 19_009)) == 9
+    assert rows(INTEGER, Range(Fraction(1, 2), 9)) == 9
+    assert rows(DATE, Range(19_001, 19_009, None, nullable=True)) == 10
 
 
 NAMES = {

@@ -26,7 +26,7 @@ SELECT grade_level, COUNT(DISTINCT y.student_key) AS people, COUNT(*) AS n, COUN
 FROM student_year AS y JOIN (SELECT s.*, sex AS gender FROM student AS s) AS p ON (p.student_key) = y.student_key
   JOIN (SELECT * FROM school) USING (school_id) LEFT JOIN c ON c.student_key = y.student_key AND c.term = school_year
 WHERE y.school_year = 2025 AND (gpa IS NOT NULL OR NOT is_retained) AND school_id IN (1001, 1002)
-  AND gpa <> 4 AND gpa < 5 AND gpa <= 5 AND gpa > 0 AND gpa >= 0 AND TRUE AND NULL IS NULL AND has_iep IS TRUE
+  AND DATE_ADD(DATE '2025-01-31', INTERVAL 1 MONTH) <> DATE '2025-01-31' AND gpa <> 4 AND gpa < 5 AND gpa <= 5 AND gpa > 0 AND gpa >= 0 AND TRUE AND NULL IS NULL AND has_iep IS TRUE
   AND (has_iep AND gpa > 1) AND gpa IS DISTINCT FROM 2 AND gpa IS NOT DISTINCT FROM 3 AND grade_level LIKE '0!_' ESCAPE '!'
 GROUP BY grade_level, (y.cohort_year), 1 ORDER BY n DESC, 1, (grade_level), COUNT(*) + 1, cohort_year LIMIT 5 OFFSET 1
 """

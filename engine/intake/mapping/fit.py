@@ -163,10 +163,11 @@ def _listed(place: Place, texts: Iterable[str], column: Column) -> None:
     """Refuse a value the mapping gives that is not on the column's list: every row would lose it."""
     if column.values is None or column.type == tree.BOOLEAN:
         return
-    known = {str(value) for value in column.values}
+    values = [str(tree.told(value, column.type)) for value in column.values]
+    known = set(values)
     for text in texts:
         if text and text not in known:
-            shown = ", ".join(map(str, column.values[:SHOWN_NAMES_MAX]))
+            shown = ", ".join(values[:SHOWN_NAMES_MAX])
             raise place.refusal(f"{text} is not on the list of {column.name}.", shown)
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from engine import tree
 from engine.analysis import intervals
+from engine.days import as_date
 from engine.expressions import Named, Scope, convert
 from engine.refusals import QueryRefused
 from engine.source import Source
@@ -81,5 +82,7 @@ def _text(expr: tree.Expr) -> str:
 
 
 def unit_text(value: str, of: tree.Type) -> str:
-    """SQL: a stored value as text in its own unit: 125 of a decimal with one place is `125e-1`."""
+    """SQL: a stored value as text in its own unit: 125 of a decimal with one place is `125e-1`, a date is ISO."""
+    if of == tree.DATE:
+        return f"CAST({as_date(value)} AS VARCHAR)"
     return f"CAST({value} AS VARCHAR)" + (f" || 'e-{of.scale}'" if of.scale else "")

@@ -121,5 +121,5 @@ _TAKES = {
 
 
 def _own_unit(value: str, of: tree.Type) -> str:
-    """SQL: a stored value as the source of a table may have it: decimals as text in their own unit."""
-    return unit_text(value, of) if of.kind == "exact" and of.scale else value
+    """SQL: a stored value as the source of a table may have it: decimals and dates as text in their own unit."""
+    return unit_text(value, of) if of.scale or of.kind == "date" else value

@@ -194,12 +194,12 @@ def _read(place: Place, name: str, *, private: bool) -> Read:
     elif part == "iso":
         declared = {"type": "text", **declared}
     if "type" not in declared:
-        raise place.refusal("its type is missing.", "type: integer, decimal(4,1), boolean, text or double")
+        raise place.refusal("its type is missing.", "type: integer, decimal(4,1), boolean, text, date or double")
     try:
         spec = ColumnSpec(**declared, nullable=True)
     except ValidationError:
         raise place.at("type").refusal(
-            "this is not a type.", "integer, decimal(4,1), boolean, text or double"
+            "this is not a type.", "integer, decimal(4,1), boolean, text, date or double"
         ) from None
     return Read(cell, dataclasses.replace(read_column(place.reader, place.path, name, spec), default=None))
 

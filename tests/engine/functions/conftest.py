@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 from fractions import Fraction
 
 import pytest
@@ -9,7 +10,7 @@ from engine.expressions import Named, Scope, convert
 from engine.ranges import Range, listed
 from engine.source import Source
 from engine.text import DIALECT
-from engine.tree import BOOLEAN, DOUBLE, INTEGER, TEXT, Column, Type
+from engine.tree import BOOLEAN, DATE, DOUBLE, INTEGER, TEXT, Column, Type, told
 
 NAMES = {
     "i": Column("i", INTEGER),
@@ -37,7 +38,9 @@ CELLS = {
 
 
 def unscaled(value, of):
-    """A stored value in its unit."""
+    """A stored value in its unit; a date as its ISO text."""
+    if of == DATE:
+        return told(value, of)
     return Fraction(value, 10**of.scale) if of.kind == "exact" and value is not None else value
 
 
@@ -71,7 +74,9 @@ def is_within(value, found: Range):
 
 
 def is_alike(one, two):
-    """Whether two values of a database are the same but for the last digits of doubles."""
+    """Whether two values of a database are the same but for the last digits of doubles, and the midnight of a date."""
+    if isinstance(two, date):
+        two = two.isoformat()[:10]
     if one is None or two is None or isinstance(one, str | bool):
         return one == two
     return float(one) == float(two) or math.isclose(float(one), float(two), rel_tol=1e-12)

@@ -10,6 +10,7 @@ from engine.functions import BY_NODE, FUNCTIONS
 from engine.refusals import QueryRefused
 from engine.source import Source
 from engine.text import DIALECT
+from engine.tree import DATE, Column
 
 EXCUSED = {
     ("Greatest", "ignore_nulls"): "set for DuckDB's, which passes NULLs over; ours does",
@@ -25,6 +26,9 @@ EXCUSED = {
     ("DPipe", "safe"): "as in CONCAT",
     ("Trim", "position"): "consumed: LTRIM, RTRIM",
     ("Pad", "is_left"): "consumed: LPAD",
+    ("DateTrunc", "input_type_preserved"): "set for DuckDB's, which may give a time; ours gives a date",
+    ("TimestampTrunc", "input_type_preserved"): "as in DateTrunc",
+    ("DateDiff", "date_part_boundary"): "set for DuckDB's, which counts as ours does",
 }
 VALUES = {
     "a node": exp.column("i"),
@@ -60,6 +64,7 @@ def converted(tools, text, node):
         "sex": tools.names["t"],
     }
     names |= dict.fromkeys(("days_absent", "days_enrolled", "school_year", "gpa"), tools.names["i"])
+    names |= {"event_date": Column("event_date", DATE)}
     return convert(Scope(Source(text), [Named("", names)], owner="", known=tools.known()), node)
 
 

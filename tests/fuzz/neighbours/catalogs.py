@@ -31,6 +31,7 @@ INTEGER_BOUNDS: list[list[int]] = [
     [0, 2**40],
     [-(2**52), 1],
 ]
+DATE_BOUNDS = [["2024-02-28", "2024-03-01"], ["2025-01-31", "2025-01-31"], ["1900-01-01", "2199-12-31"]]
 DOUBLE_BOUNDS = [[0.0, 1.0], [-1e6, 1e6], [0.1, 0.3], [-1e-12, 1e-12], [0.0, 2.0**60], [1.5, 1.5], [-0.75, 12.25]]
 
 
@@ -141,12 +142,14 @@ def _columns(rng: random.Random, exams: Sequence[str]) -> dict[str, Any]:
         },
         "real": {"type": "double", "bounds": rng.choice(DOUBLE_BOUNDS), "nullable": rng.random() < 0.5},
         "wild": {"type": "double", "nullable": rng.random() < 0.5},
+        "day": {"type": "date", "values": ["2024-02-29", "2024-12-31", "2025-01-01"]},
+        "on_day": {"type": "date", "bounds": rng.choice(DATE_BOUNDS), "nullable": rng.random() < 0.5},
         "origin": {"type": "text", "values": ["file", "other"], "constant": "file"},
         "secret": {"type": "integer", "bounds": [0, 9], "sensitive": True},
     }
 
 
-KEYABLE = ["year", "term", "exam", "flag", "early", "place_id", "sex"]
+KEYABLE = ["year", "term", "exam", "flag", "early", "place_id", "sex", "day"]
 
 
 def _decimal_bounds(rng: random.Random, scale: int) -> list[float]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from engine import tree
+from engine.days import iso
 from engine.intake.header import source_columns
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ HOSTILE: list[str | None] = [
     "NUL\0here",
     "yes",
     "2",
+    "2025-02-29",
+    "2024-12-31T00:00:00Z",
+    "2024-12-31 00:00:00",
 ]
 FREE_INTEGERS = [0, 1, -1, 2**31, -(2**31), 2**62 - 1, 1 - 2**62, 10**18, 7]
 FREE_DOUBLES = [0.0, 1.0, -1.5, 1e300, -1e300, 5e-324, 2.0**53 + 2, 1e18, 0.1, 1.7e308]
@@ -73,7 +77,7 @@ def private_tables(catalog: Catalog) -> list[Table]:
 # -- what a column may hold
 
 
-def accepted(declared: Declared, column: Column) -> list[Any]:
+def accepted(declared: Declared, column: Column) -> list[Any]:  # noqa: PLR0911 - one for each sort of column
     """Values a column accepts: its list, or its ends and some between; NULL where it may be."""
     nothing = [None] if column.nullable else []
     if column.constant is not None:
@@ -82,6 +86,9 @@ def accepted(declared: Declared, column: Column) -> list[Any]:
         return list(declared.catalog.cohorts)
     if column.name == "place_id":
         return [*declared.places, *nothing]
+    if column.type == tree.DATE:
+        days = column.values or sorted({column.low, min(column.low + 1, column.high), column.high})
+        return [*map(iso, days), *nothing]
     if column.values is not None:
         return [*column.values, *nothing]
     if column.name == "points":

@@ -32,7 +32,7 @@ class ColumnGrammar(Grammar):
     ) -> None:
         super().__init__(rng, catalog, catalog.private_tables[0])
         self.columns = list(columns)
-        self.by_kind = {"number": [], "boolean": [], "text": []}
+        self.by_kind = {"number": [], "boolean": [], "text": [], "date": []}
         for column in self.columns:
             self.by_kind[column_node(column).kind].append(column)
         for kind, spare in (("number", tree.INTEGER), ("boolean", tree.BOOLEAN)):

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from engine import tree
+from engine.days import FIRST, LAST, iso
 
 if TYPE_CHECKING:
     import random
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from engine.catalog import Catalog, Column, Table
 
-Kind = Literal["number", "boolean", "text"]
+Kind = Literal["number", "boolean", "text", "date"]
 FITS = 4.6e18
 
 
@@ -105,7 +106,8 @@ class Question:
 
 def column_node(column: Column) -> Node:
     """A column."""
-    kind: Kind = "number" if column.type.is_number else "boolean" if column.type == tree.BOOLEAN else "text"
+    kinds: dict[str, Kind] = {"boolean": "boolean", "text": "text", "date": "date"}
+    kind = kinds.get(column.type.kind, "number")
     scale = column.type.scale if column.type.kind == "exact" else None
     most = None
     if column.ranges is not None:
@@ -191,7 +193,7 @@ class Grammar:
     def __init__(self, rng: random.Random, catalog: Catalog, table: Table) -> None:
         self.rng, self.catalog, self.table = rng, catalog, table
         self.columns = [column for column in table.columns.values() if column.on]
-        self.by_kind: dict[str, list[Column]] = {"number": [], "boolean": [], "text": []}
+        self.by_kind: dict[str, list[Column]] = {"number": [], "boolean": [], "text": [], "date": []}
         for column in self.columns:
             self.by_kind[column_node(column).kind].append(column)
         told = {part for key in table.unique for part in key} | {part for cap in table.caps for part in cap.per}
@@ -208,6 +210,8 @@ class Grammar:
         if column.type == tree.TEXT:
             odd = not column.values or rng.random() < 0.02  # a value that no list holds is refused
             return literal(str(rng.choice(["O'Brien", "nowhere", ""] if odd else column.values)))
+        if column.type == tree.DATE:
+            return self.day(column)
         if rng.random() < 0.04:
             return rng.choice(ODD_NUMBERS)
         base: list[int | Fraction | float] = [0, 1, 2, 7]
@@ -229,6 +233,12 @@ class Grammar:
         if dice < 0.15:
             return literal(value + rng.choice([-1, 1]))
         return literal(value if value.denominator > 1 else int(value))
+
+    def day(self, column: Column) -> Node:
+        """A date on a column's list, at its ends or beside them, or far away, in one of the ways to write it."""
+        days = [*(column.values or (column.low, column.high))]
+        day = self.rng.choice([*days, *days, *days, *(day + step for day in days for step in (-1, 1)), FIRST, LAST])
+        return Node("date", self.rng.choice(["DATE '{}'", "'{}'", "CAST('{}' AS DATE)"]).format(iso(day)))
 
     # -- numbers
 
@@ -487,7 +497,7 @@ class Grammar:
             plain += ["({0} < {1})", "({0} IS DISTINCT FROM {1})", *([*_TEXT_PINS] if column.values else [])]
             return Node("boolean", rng.choice(plain), (node, one, two))
         plain += ["({0} >= {1})", "({0} < {1})", "({1} <= {0})", "({0} > {1})", "({0} BETWEEN {1} AND {2})"]
-        if node.kind == "boolean":
+        if node.kind in ("boolean", "date"):
             return Node("boolean", rng.choice(plain), (node, one, two))
         if rng.random() < 0.25:
             return self.odd_pin(column, one, two)

@@ -131,7 +131,7 @@ class Aimer:
         if not told or self.rng.random() < 0.4:
             return None
         column = self.rng.choice(told)
-        value = self.rng.choice(column.values or ())
+        value = tree.told(self.rng.choice(column.values or ()), column.type)
         return f"{alias}{column.name} = {literal(value).sql}", column.name, [value]
 
     # -- groups
@@ -182,7 +182,7 @@ class Aimer:
 
     def value(self, column: Column) -> str:
         """One of a column's values."""
-        return literal(self.rng.choice(column.values or ())).sql
+        return literal(tree.told(self.rng.choice(column.values or ()), column.type)).sql
 
     # -- students
 
