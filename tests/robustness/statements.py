@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ("tests/engine/accepted", "tests/engine/refused")
+GOLDEN = ("tests/engine/accepted", "tests/engine/refused", "tests/questions")
 SHARED = ROOT.parent / "shared" / "queries"
 
 TABLES = [
@@ -394,6 +394,93 @@ def joined(random) -> str:
             return sql
 
 
+def stepped(random) -> str:
+    """A question over steps within each student, on each other, beside each other, or broken in some way."""
+    source, columns = step(random, random.choice([1, 1, 2, 3]))
+    keys = random.sample(columns, min(len(columns), random.choice([0, 1, 1, 2])))
+    picked = random.choice(columns or ["1"])
+    outputs = random.choice(
+        [
+            "COUNT(*)",
+            f"SUM({picked})",
+            f"AVG(CASE WHEN {picked} BETWEEN 0 AND 50 THEN {picked} END), COUNT(*)",
+            f"COUNT(DISTINCT student_key), COUNT(*) FILTER (WHERE {picked} > 1)",
+        ]
+    )
+    where = random.choice(
+        ["", "", f" WHERE {picked} = 1", f" WHERE {picked} BETWEEN 1 AND 3", f" WHERE {apart(random)}"]
+    )
+    grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
+    return f"SELECT {', '.join([*keys, outputs])} FROM {source} q{where}{grouped}"
+
+
+def step(random, depth) -> tuple[str, list[str]]:
+    """A source of rows that carry the student, and its columns."""
+    if depth == 0:
+        table = random.choice([name for name in JOINABLE if "school_year" in JOINABLE[name]])
+        return table, random.sample(JOINABLE[table], min(3, len(JOINABLE[table])))
+    source, columns = step(random, depth - 1)
+    other, others = step(random, random.randrange(depth))
+    one, two = (random.choice(columns or ["1"]) for _ in range(2))
+    filtered = random.choice(["", "", f" FILTER (WHERE {one} > 1)"])
+    owner = random.choice(["student_key"] * 9 + ["x.student_key", "1", one])
+    where = random.choice(["", "", f" WHERE {one} IS NOT NULL", f" WHERE {apart(random)}"])
+    match random.randrange(7):
+        case 0 | 1:
+            made = f"{random.choice(STEP_AGGREGATES).format(x=one, y=two)}{filtered}"
+            having = random.choice(["", "", " HAVING COUNT(*) > 1", f" HAVING MAX({one}) > 1"])
+            return f"(SELECT {owner}, {two}, {made} AS m FROM {source} x{where} GROUP BY ALL{having})", [two, "m"]
+        case 2 | 3:
+            frame = random.choice(["", "", " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW", " RANGE 1 PRECEDING"])
+            order = random.choice([f" ORDER BY {two}", f" ORDER BY {two} DESC, {one}", ""])
+            window = f"{random.choice(STEP_WINDOWS).format(x=one)} OVER (PARTITION BY {owner}{order}{frame})"
+            qualify = random.choice(["", "", " QUALIFY w = 1"])
+            return f"(SELECT student_key, {one}, {window} AS w FROM {source} x{where}{qualify})", [one, "w"]
+        case 4:
+            return f"(SELECT DISTINCT {owner}, {one} FROM {source} x{where})", [one]
+        case 5:
+            union = random.choice(["UNION ALL", "UNION ALL", "UNION", "EXCEPT", "INTERSECT"])
+            there = random.choice(others or ["1"])
+            return (
+                f"(SELECT student_key, {one} FROM {source} x {union} SELECT student_key, {there} FROM {other} y)",
+                [one],
+            )
+        case _:
+            join = random.choice(["JOIN", "LEFT JOIN", "FULL JOIN"])
+            on = random.choice(["USING (student_key)", "ON x.student_key = y.student_key", f"ON x.{one} = y.{one}"])
+            there = random.choice(others or ["1"])
+            return f"(SELECT x.student_key, x.{one} AS a, y.{there} AS b FROM {source} x {join} {other} y {on})", [
+                "a",
+                "b",
+            ]
+
+
+def apart(random) -> str:
+    """A condition on a subquery."""
+    table = random.choice(list(JOINABLE))
+    word = random.choice(["", "NOT "])
+    return random.choice(
+        [
+            f"{word}EXISTS (SELECT 1 FROM {table} e WHERE e.student_key = student_key)",
+            f"student_key {word}IN (SELECT student_key FROM {table})",
+            f"student_key {word}IN (SELECT student_key FROM {table} GROUP BY student_key HAVING COUNT(*) > 2)",
+            f"school_id {word}IN (SELECT school_id FROM school WHERE is_charter)",
+            f"gpa > (SELECT AVG(gpa) FROM {table})",
+        ]
+    )
+
+
+STEP_AGGREGATES = [
+    "COUNT(*)", "COUNT({x})", "COUNT(DISTINCT {x})", "SUM({x})", "AVG({x})", "MIN({x})", "MAX({x})", "MEDIAN({x})", "STDDEV({x})", "VAR_POP({x})", "BOOL_OR({x} > 1)", "BOOL_AND({x} > 1)",
+    "ARG_MAX({x}, {y})", "ARG_MIN({x}, {y})", "FIRST({x} ORDER BY {y})", "LAST({x} ORDER BY {y} DESC)", "ANY_VALUE({x})", "COUNT_IF({x} > 1)", "FIRST({x})", "MODE({x})", "STRING_AGG({x})", "SUM(SUM({x}))", "LIST({x})",
+    "QUANTILE_CONT({x}, 0.5)", "MAX(student_key)", "COUNT(DISTINCT student_key)", "SUM(DISTINCT {x})",
+]  # fmt: skip
+STEP_WINDOWS = [
+    "ROW_NUMBER()", "RANK()", "DENSE_RANK()", "PERCENT_RANK()", "CUME_DIST()", "NTILE(3)", "NTILE(0)", "LAG({x})", "LEAD({x}, 2, 0)", "LAG({x}, {x})", "FIRST_VALUE({x})", "LAST_VALUE({x})", "NTH_VALUE({x}, 2)", "SUM({x})",
+    "AVG({x})", "COUNT(*)", "COUNT(*) FILTER (WHERE {x} > 1)", "MIN({x})", "MAX({x})", "MEDIAN({x})", "LAG(student_key)", "STDDEV({x})", "SUM(LAG({x}))",
+]  # fmt: skip
+
+
 def garbage(random) -> str:
     """Random bytes as text, alone or behind the start of a question."""
     raw = bytes(random.choices(range(256), k=random.choice([1, 3, 30, 300, 3_000])))
@@ -451,6 +538,20 @@ REPEATED = {
     "subqueries": lambda n: "SELECT * FROM " + "(SELECT * FROM " * n + "student" + ")" * n,
     "EXISTS": lambda n: WHERE + "EXISTS (SELECT 1 FROM student WHERE " * n + "TRUE" + ")" * n,
     "joins": lambda n: "SELECT COUNT(*) FROM student" + " JOIN student USING (x)" * n,
+    "steps in steps": lambda n: "SELECT COUNT(*) FROM " + "(SELECT student_key, COUNT(*) AS n FROM " * n + "program" + " GROUP BY student_key)" * n,
+    "windows in steps": lambda n: "SELECT COUNT(*) FROM " + "(SELECT student_key, ROW_NUMBER() OVER (PARTITION BY student_key ORDER BY 1 + 1) AS n FROM " * n + "program" + ")" * n,
+    "windows beside windows": lambda n: "SELECT SUM(w0) FROM (SELECT student_key, " + ", ".join(f"SUM(gpa + {i}) OVER (PARTITION BY student_key ORDER BY school_year) AS w{i}" for i in range(n)) + " FROM student_year)",
+    "values beside values": lambda n: "SELECT " + " + ".join(f"SUM(w{i})" for i in range(n)) + " FROM (SELECT student_key, " + ", ".join(f"STDDEV(gpa + {i}) AS w{i}" for i in range(n)) + " FROM student_year GROUP BY student_key)",
+    "keys of a step": lambda n: "SELECT COUNT(*) FROM (SELECT student_key, " + ", ".join(f"school_year + {i} AS k{i}" for i in range(n)) + " FROM student_year GROUP BY ALL)",
+    "CTEs that double": lambda n: "WITH c0 AS (SELECT student_key, COUNT(*) AS n FROM program GROUP BY student_key)" + "".join(f", c{i + 1} AS (SELECT a.student_key, SUM(a.n + b.n) AS n FROM c{i} a JOIN c{i} b USING (student_key) GROUP BY a.student_key)" for i in range(n)) + f" SELECT COUNT(*) FROM c{n}",
+    "sums that grow": lambda n: "SELECT SUM(x) FROM " + "(SELECT student_key, SUM(x * 1000) AS x FROM " * n + "(SELECT student_key, gpa AS x FROM student_year)" + " GROUP BY student_key)" * n,
+    "EXISTS beside EXISTS": lambda n: WHERE + " AND ".join(["EXISTS (SELECT 1 FROM program p WHERE p.student_key = student_year.student_key)"] * n),
+    "EXISTS of each year": lambda n: WHERE + " OR ".join(f"EXISTS (SELECT 1 FROM program p WHERE p.student_key = student_year.student_key AND p.school_year > student_year.school_year + {i})" for i in range(n)),
+    "sides of a UNION": lambda n: "SELECT COUNT(*) FROM (" + " UNION ALL ".join(["SELECT student_key FROM program"] * n) + ")",
+    "functions in functions": lambda n: WHERE + "ABS(" * n + "gpa" + ")" * n + " > 1",
+    "texts in texts": lambda n: WHERE + "UPPER(" * n + "grade_level" + ")" * n + " = '09'",
+    "a pattern": lambda n: WHERE + "grade_level LIKE '" + "%0" * n + "'",
+    "a regular expression": lambda n: WHERE + "regexp_matches(grade_level, '" + "(0|" * n + "9" + ")*" * n + "')",
     "unions": lambda n: " UNION ".join(["SELECT 1"] * n),
     "CTEs": lambda n: "WITH " + ", ".join(f"a{i} AS (SELECT 1)" for i in range(n)) + " SELECT COUNT(*) FROM student",
     "columns": lambda n: "SELECT " + ", ".join(f"SUM(gpa + {i})" for i in range(n)) + " FROM student_year",

@@ -36,6 +36,7 @@ SIZE = {
     "mutated": 1_200 if PROVE else 250,
     "random": 1_200 if PROVE else 250,
     "joined": 1_200 if PROVE else 200,
+    "stepped": 1_200 if PROVE else 200,
     "garbage": 300 if PROVE else 50,
 }
 MONSTERS = statements.TIMES if PROVE else (3, 61, 333, 4_400)
@@ -208,6 +209,15 @@ def test_questions_over_several_relations(part, runner):
     """Joins, groups by expressions, and what is made of their answers."""
     random = generator(f"joined {part}")
     runner.run(statements.joined(random) for _ in range(SIZE["joined"] // PARTS))
+    runner.verdict()
+    assert runner.answered > 0
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_questions_over_steps_within_each_student(part, runner):
+    """Groups, windows, unions and subqueries on each other, many of them wrong."""
+    random = generator(f"stepped {part}")
+    runner.run(statements.stepped(random) for _ in range(SIZE["stepped"] // PARTS))
     runner.verdict()
     assert runner.answered > 0
 
