@@ -137,7 +137,13 @@ OVER_TWO = [
 ]
 
 
-@pytest.mark.parametrize("text", [*OVER_TWO, *ALIKE])
+SOME = [
+    pytest.param(text, marks=() if place % 6 == 0 else pytest.mark.slow)
+    for place, text in enumerate([*OVER_TWO, *ALIKE])
+]
+
+
+@pytest.mark.parametrize("text", SOME)
 def test_no_value_leaves_its_interval_rule_and_none_fails(text):
     """For hostile days, lists, ends, NULL, and numbers beside what a month has."""
     expr = read(text)

@@ -104,6 +104,11 @@ for _node in TREES[1].walk():  # a long question: of each class in each place on
     CASES.setdefault(place(_node), [_node])
 
 
+PLACES = [
+    pytest.param(*key, marks=pytest.mark.slow if nodes[0].root() is TREES[1] else ()) for key, nodes in CASES.items()
+]
+
+
 def reparsed(node, canonical):
     """Read once more what a node stands in."""
     root = node.root()
@@ -148,7 +153,7 @@ def filled(node, canonical):
                 node.args[key] = before
 
 
-@pytest.mark.parametrize(("kind", "where"), CASES, ids=lambda part: part or "root")
+@pytest.mark.parametrize(("kind", "where"), PLACES, ids=lambda part: part or "root")
 def test_an_arg_nobody_consumes_refuses(kind, where, canonical):
     """Each class of node, wherever it is handled, times each arg the question leaves empty: refused when filled with anything."""
     found = {key: name for node in CASES[kind, where] for key, name in filled(node, canonical)}
@@ -173,7 +178,7 @@ def emptied(node, canonical):
                 node.args[key] = before
 
 
-@pytest.mark.parametrize(("kind", "where"), CASES, ids=lambda part: part or "root")
+@pytest.mark.parametrize(("kind", "where"), PLACES, ids=lambda part: part or "root")
 def test_an_arg_that_is_missing_breaks_nothing(kind, where, canonical):
     """sqlglot reads `x IN` and `SELECT FROM t`: an arg that it does not require may be absent, and then it is a refusal or an answer."""
     assert not {key: error for node in CASES[kind, where] for key, error in emptied(node, canonical)}

@@ -13,13 +13,13 @@ from neighbours.cases import Tally, base_seed, campaign, made_pairs, one, prove,
 
 SEED = base_seed()
 CASE = os.environ.get("HOMEROOM_CASE")
-CASES = 300_000 if prove() else 20_000
-PARTS = 60 if prove() else 8
-FEW = 60
+CASES = 500_000 if prove() else 20_000
+PARTS = 100 if prove() else 8
+FEW = 30
 
 
 def test_no_student_moves_a_vector_beyond_its_claim():
-    """A few cases; `make fuzz` runs 20,000, `make prove` 300,000."""
+    """A few cases; `make fuzz` runs 20,000, `make prove` 500,000."""
     tally = Tally()
     campaign(SEED, 900_000, FEW, tally, questions=60)
     assert tally.refused < tally.questions / 5
