@@ -47,7 +47,7 @@ class Stepper(Joiner):
     """Makes FROM and WHERE of steps."""
 
     subqueries = 0.55
-    made = 0
+    counter = 0
 
     def derived(self) -> tuple[str, list[Column]]:
         """A step, or a plain subquery."""
@@ -58,8 +58,8 @@ class Stepper(Joiner):
         root: Stepper = self
         while root.outer is not None:
             root = root.outer
-        root.made += 1
-        found = f"m{root.made}"
+        root.counter += 1
+        found = f"m{root.counter}"
         if like is not None:
             self.base[found] = self.base.get(like, like)
             self.told |= {found} if like in self.told else set()
@@ -204,10 +204,10 @@ class Stepper(Joiner):
         rng = self.rng
         parts = [source.owner]
         parts += [rng.choice(source.grammar.told or source.columns).name] if rng.random() < 0.35 else []
-        order = f" ORDER BY {self.order(source)}" if ordered or (ordered is None and rng.random() < 0.6) else ""
+        order = f" ORDER BY {self.order(source)}" if ordered or (ordered is None and rng.random() < 0.7) else ""
         span = ""
-        if frame and order and rng.random() < 0.5:
-            unit = rng.choice(["ROWS", "ROWS", "RANGE"]) if not self.plain else "RANGE"
+        if frame and order and rng.random() < 0.7:
+            unit = rng.choice(["ROWS", "ROWS", "ROWS", "RANGE"]) if not self.plain else "RANGE"
             span = f" {unit} BETWEEN {self.ends(unit)}"
         return f"OVER (PARTITION BY {', '.join(dict.fromkeys(parts))}{order}{span})"
 
