@@ -8,7 +8,7 @@ import re
 import duckdb
 import pytest
 from neighbours import planted
-from neighbours.cases import Tally, campaign, made_pairs, prove
+from neighbours.cases import STEPPED, Tally, campaign, made_pairs, prove, question_of
 from neighbours.compare import BrokenError, examine
 from neighbours.questions import any_question
 from neighbours.shrink import script, shrunk
@@ -70,6 +70,26 @@ def test_a_failure_is_shrunk_to_a_small_case_that_runs(monkeypatch, tmp_path):
     one, two = answers(text)
     moved = sum((a - b) ** 2 for a, b in zip(one, two, strict=True))
     assert f"moved {moved}, claimed" in text
+
+
+@pytest.mark.slow
+def test_a_failure_within_a_step_is_shrunk_too(monkeypatch, tmp_path):
+    """What a step does not need for the failure is left out of it."""
+    planted.number_of_any_partition(monkeypatch)
+    pairs = made_pairs(SEED, 0, tmp_path / "vault")
+    for number in range(STEPPED - 1, 600, STEPPED):
+        question = question_of(SEED, 0, number, pairs)
+        try:
+            examine(pairs, question)
+        except BrokenError as broken:
+            if broken.kind == "sensitivity":
+                small = shrunk(pairs, question, broken.kind)
+                break
+    pairs.close()
+    assert small is not None
+    assert "ROW_NUMBER() OVER (PARTITION BY" in small.question.sql
+    assert len(small.question.sql) < min(400, len(question.sql))
+    assert len({row[0] for own in small.rows.values() for row in own}) == 1
 
 
 def answers(text):

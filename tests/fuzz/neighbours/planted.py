@@ -309,16 +309,6 @@ def filter_finds_a_row(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(stepping, "within", lambda value, *rest: real(dataclasses.replace(value, condition=None), *rest))
 
 
-def frame_has_a_row(patch: pytest.MonkeyPatch) -> None:
-    """A frame always has a row of its partition."""
-    real = stepping.rolling
-
-    def rolling(value: Any, *rest: Any) -> Any:
-        return real(value if value.function in ("lag", "lead") else dataclasses.replace(value, frame=None), *rest)
-
-    patch.setattr(stepping, "rolling", rolling)
-
-
 def all_of_a_step_is_the_students(patch: pytest.MonkeyPatch) -> None:
     """What a step makes has one value per student."""
     real = stepping._table
@@ -343,16 +333,6 @@ def exists_spares_anywhere(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(plan, "touched", touched)
     patch.setattr(frames, "touched", touched)
-
-
-def match_is_the_students(patch: pytest.MonkeyPatch) -> None:
-    """Whether EXISTS finds a row is one for all rows of a student."""
-    real = contribution.determined
-    patch.setattr(
-        contribution,
-        "determined",
-        lambda frame, *rest: real(frame, *rest) | {side.presence for side in frame.relation.lefts if side.once},
-    )
 
 
 def steps_of_everybody(patch: pytest.MonkeyPatch) -> None:
@@ -396,9 +376,7 @@ PLANTED: tuple[Plant, ...] = (
     number_of_any_partition,
     one_row_of_a_group,
     filter_finds_a_row,
-    frame_has_a_row,
     all_of_a_step_is_the_students,
     exists_spares_anywhere,
-    match_is_the_students,
     steps_of_everybody,
 )

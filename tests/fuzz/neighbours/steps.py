@@ -47,7 +47,7 @@ class Stepper(Joiner):
     """Makes FROM and WHERE of steps."""
 
     subqueries = 0.55
-    made = 0
+    counter = 0
 
     def derived(self) -> tuple[str, list[Column]]:
         """A step, or a plain subquery."""
@@ -58,8 +58,8 @@ class Stepper(Joiner):
         root: Stepper = self
         while root.outer is not None:
             root = root.outer
-        root.made += 1
-        found = f"m{root.made}"
+        root.counter += 1
+        found = f"m{root.counter}"
         if like is not None:
             self.base[found] = self.base.get(like, like)
             self.told |= {found} if like in self.told else set()
@@ -204,10 +204,10 @@ class Stepper(Joiner):
         rng = self.rng
         parts = [source.owner]
         parts += [rng.choice(source.grammar.told or source.columns).name] if rng.random() < 0.35 else []
-        order = f" ORDER BY {self.order(source)}" if ordered or (ordered is None and rng.random() < 0.6) else ""
+        order = f" ORDER BY {self.order(source)}" if ordered or (ordered is None and rng.random() < 0.7) else ""
         span = ""
-        if frame and order and rng.random() < 0.5:
-            unit = rng.choice(["ROWS", "ROWS", "RANGE"]) if not self.plain else "RANGE"
+        if frame and order and rng.random() < 0.7:
+            unit = rng.choice(["ROWS", "ROWS", "ROWS", "RANGE"]) if not self.plain else "RANGE"
             span = f" {unit} BETWEEN {self.ends(unit)}"
         return f"OVER (PARTITION BY {', '.join(dict.fromkeys(parts))}{order}{span})"
 
@@ -228,6 +228,8 @@ class Stepper(Joiner):
                 "UNBOUNDED PRECEDING AND 1 PRECEDING",
                 "1 PRECEDING AND 1 FOLLOWING",
                 "1 FOLLOWING AND 2 FOLLOWING",
+                "2 PRECEDING AND 1 PRECEDING",
+                "1 FOLLOWING AND UNBOUNDED FOLLOWING",
                 "CURRENT ROW AND UNBOUNDED FOLLOWING",
                 "UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
             ]
@@ -324,8 +326,11 @@ class Stepper(Joiner):
         mate = self.owner_part()
         alias = f"e{self.depth}"
         inner = type(self)(rng, self.catalog, plain=self.plain, depth=max(0, self.depth - 1), within=self)
-        text, columns, _ = inner.source(alias, nullable=False)
+        text, columns, table = inner.source(alias, nullable=False)
         grammar = inner.grammar(columns)
+        some_class = (
+            f"{alias}.{self.catalog.cohort} {rng.choice(['=', '>', '<=', '<>'])} {rng.choice(self.catalog.cohorts)}"
+        )
         pairs = [
             (mine, theirs)
             for mine in columns
@@ -335,6 +340,7 @@ class Stepper(Joiner):
         alike = [pair for pair in pairs if self.base.get(pair[0].name) == self.base.get(pair[1].name)]
         some = rng.sample(alike or pairs, min(len(alike or pairs), rng.choice([0, 1, 1, 2])))
         where = [grammar.atom().sql] if rng.random() < 0.4 else []
+        where += [some_class] if table is not None and rng.random() < 0.3 else []
         self.kinds |= {"subquery condition"}
         never = rng.choice(["", "", "NOT "])
         if rng.random() < 0.45:
@@ -366,9 +372,9 @@ def any_stepped(
             other = stepper.grammar([c for part in stepper.parts for c in part.columns]).atom().sql
             one = rng.choice([f"({one} OR {other})", f"CASE WHEN {one} THEN {other} ELSE TRUE END", f"(NOT {one})"])
         stepper.where.append(one)
-    more = stepper.subquery_condition() if rng.random() < 0.2 and not plain else None
+    more = stepper.subquery_condition() if rng.random() < 0.3 and not plain else None
     question = asked_of(stepper, pieces)
-    if more is not None and rng.random() < 0.5:
+    if more is not None and rng.random() < 0.4:
         return dataclasses.replace(question, outputs=(*question.outputs, f"COUNT(*) FILTER (WHERE {more})"))
     if more is not None:
         return dataclasses.replace(question, keys=(*question.keys, more))
