@@ -87,11 +87,33 @@ def outer(above: Above, node: exp.Expr) -> Outer:
         names = ("this", "expression", "typed", "safe") if type(node) is exp.Div else ("this", "expression")
         this, other, *_ = source.consume(node, *names)
         op = ARITHMETIC[type(node)]
-        return _outer_arithmetic(above, op, outer(above, this), outer(above, other), node)
+        if op == "/":
+            other = _divisor(source, other)
+        left, right = (outer(above, _as_double(source, side)) for side in (this, other))
+        return _outer_arithmetic(above, op, left, right, node)
     total = _total(above, node) if isinstance(node, exp.Window) and above.totals else None
     if total is not None:
         return total
     raise _noouter(source, node)
+
+
+def _divisor(source: Source, node: exp.Expr) -> exp.Expr:
+    """A divisor: NULLIF(x, 0) is x, as a quotient by 0 is NULL anyway."""
+    inner = node.unnest()
+    if type(inner) is exp.Nullif and isinstance(inner.expression, exp.Literal) and inner.expression.name == "0":
+        (this, _) = source.consume(inner, "this", "expression")
+        return this  # type: ignore[no-any-return]
+    return node
+
+
+def _as_double(source: Source, node: exp.Expr) -> exp.Expr:
+    """An operand: x::DOUBLE is x, as arithmetic above the aggregation is on doubles anyway."""
+    inner = node.unnest()
+    if type(inner) in (exp.Cast, exp.TryCast) and inner.args["to"].this in (exp.DType.DOUBLE, exp.DType.FLOAT):
+        this, to, _ = source.consume(inner, "this", "to", "safe")
+        source.consume(to, "this", "nested")
+        return this  # type: ignore[no-any-return]
+    return node
 
 
 def _total(above: Above, node: exp.Window) -> Total | None:
@@ -235,6 +257,8 @@ def _students(scope: Scope, node: exp.Expr, distinct: exp.Distinct, where: tree.
     """COUNT(DISTINCT owner): how many students have such a row."""
     (expressions,) = scope.source.consume(distinct, "expressions")
     only = expressions[0] if expressions and len(expressions) == 1 else None
+    if type(only) is exp.Case:
+        only, where = _case(scope, only, where)
     carrier = scope.carrier(only) if only is not None and type(node) is exp.Count else None
     if carrier is None:
         raise scope.source.refusal(
@@ -244,6 +268,18 @@ def _students(scope: Scope, node: exp.Expr, distinct: exp.Distinct, where: tree.
             accepted=f"COUNT(DISTINCT {scope.owner}), or the aggregate without DISTINCT",
         )
     return Aggregate("students", None, _present(carrier, where), span_of(node))
+
+
+def _case(scope: Scope, node: exp.Case, where: tree.Expr | None) -> tuple[exp.Expr | None, tree.Expr | None]:
+    """CASE WHEN condition THEN owner END: the owner, and the condition beside FILTER's."""
+    this, ifs, default = scope.source.consume(node, "this", "ifs", "default")
+    if this is not None or len(ifs or ()) != 1 or not (default is None or isinstance(default, exp.Null)):
+        return None, where
+    when, then = scope.source.consume(ifs[0], "this", "true")
+    if scope.carrier(then) is None:
+        return None, where
+    met = condition(scope, when)
+    return then, met if where is None else connective("and", [met, where])
 
 
 def _present(carrier: Named, where: tree.Expr | None) -> tree.Expr | None:

@@ -147,10 +147,10 @@ def _statistic(catalog: Catalog, statistic: Statistic, scale: float, loss_nanorh
         rows_per_group=each.rows_per_group,
         rows_per_group_because=_because(frame, proof(frame, conditions, known, bare)),
         groups=each.groups,
-        bound=statistic.bound,
-        unit=(1.0 if statistic.centred is None else float(statistic.centred.unit)) / statistic.parts,
-        sensitivity_l2=math.sqrt(statistic.l2_squared),
-        scale=scale,
+        bound=statistic.bound // statistic.parts,
+        unit=1.0 if statistic.centred is None else float(statistic.centred.unit),
+        sensitivity_l2=math.sqrt(statistic.l2_squared) / statistic.parts,
+        scale=scale / statistic.parts,
         loss_nanorho=loss_nanorho,
         clamping=[*_clamping(frame, statistic)],
     )
@@ -224,7 +224,7 @@ def _basis(owner: str, basis: Basis) -> str:
         case "cap":
             return f"cap of {basis.rows // math.prod(basis.values_left)} rows per ({named})"
         case "rows_per_student_max":
-            return "rows_per_student_max"
+            return f"the catalog's cap of {basis.rows:,} rows per {owner}"
         case "contradiction":
             return "no row fulfils the conditions"
 
@@ -236,10 +236,8 @@ def _advice(catalog: Catalog, plan: Plan, priced: Priced, terms: Terms) -> list[
     """What would narrow the margins or, where they are given, lower the cost; by factors that are computed."""
     if not priced.drawn:
         return ["Nothing is drawn: everything has been measured already, or no student can be in it."]
-    found = [*_one_value(catalog, plan, priced), *_alone(plan, priced)]
-    if any(plan.statistics[position].centred is not None for position, _ in priced.drawn):
-        text = "With half as wide bounds of a sum (CASE WHEN x BETWEEN … AND … THEN x END)"
-        found.append((2.0, text))
+    found = [*_one_value(catalog, plan, priced), *_alone(plan, priced), *_narrower(plan, priced)]
+    found += _fewer_rows(plan, priced)
     told = [f"{text}, {_worth(gain, terms)}." for gain, text in found if gain >= GAIN_MIN]
     four, one = (epsilon_of(times * priced.nanorho) for times in (4, 1))
     if not terms.moe and 4 * priced.nanorho <= terms.left_nanorho:
@@ -264,6 +262,34 @@ def _one_value(catalog: Catalog, plan: Plan, priced: Priced) -> Iterator[tuple[f
     for name, gains in least.items():
         if len(gains) == len(priced.drawn):
             yield min(gains), f"Asked of one {name} alone (WHERE {name} = …)"
+
+
+def _narrower(plan: Plan, priced: Priced) -> Iterator[tuple[float, str]]:
+    """Sums whose bounds could be narrower: all but those of 0 and 1."""
+    widest = [
+        centred
+        for position, _ in priced.drawn
+        if (centred := plan.statistics[position].centred) is not None and centred.high - centred.low > 1
+    ]
+    if widest:
+        bounds = {tree.canonical(each.arg): plan.bounds_of(each) for each in widest}
+        told = ", ".join(f"{b.expression} from {float(b.low):g} to {float(b.high):g}" for b in bounds.values() if b)
+        yield 2.0, f"With half as wide bounds ({told}; CASE WHEN x BETWEEN … AND … THEN x END)"
+
+
+def _fewer_rows(plan: Plan, priced: Priced) -> Iterator[tuple[float, str]]:
+    """What a limit on rows would gain, where a student may have many: at an eighth of them."""
+    gains = []
+    for position, _ in priced.drawn:
+        statistic = plan.statistics[position]
+        fewer = max(1, statistic.contribution.rows // 8)
+        less = statistic.contribution.limited(fewer, None).l2_squared(statistic.bound)
+        if statistic.students or statistic.limited is not None or not less:
+            return
+        gains.append(((statistic.l2_squared / less) ** 0.5, fewer))
+    if gains:
+        gain, fewer = min(gains)
+        yield gain, f"With rows_per_student_max={fewer}, where a student with more counts in proportion"
 
 
 def _alone(plan: Plan, priced: Priced) -> Iterator[tuple[float, str]]:

@@ -15,7 +15,7 @@ from engine.pruned import pruned
 from engine.refusals import QueryRefused
 from engine.relations import all_used, read
 from engine.released import combined
-from engine.selected import group_keys, resolve, selected_columns, whole_number
+from engine.selected import group_keys, resolve, selected_columns, whole_number, with_aliases
 from engine.source import Source
 from engine.text import DEPTH_MAX, condition_of, statement_of
 from engine.tree import Item, Order, Query
@@ -87,7 +87,7 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
         raise source.refusal("syntax", "The question asks for nothing.", from_, accepted="SELECT COUNT(*) FROM …")
     asked = read(source, node, catalog)
     above = Above(asked.scope, [])
-    selected = selected_columns(source, expressions)
+    selected = with_aliases(source, selected_columns(source, expressions), asked.scope.names)
     spans = group_keys(above, group, selected)
     items = tuple(Item(name, outer(above, value)) for name, value in selected)
     if group is None and not any(aggregates(item.value) for item in items):

@@ -222,6 +222,11 @@ class Plan:
     parts: tuple[Plan, ...] = ()
     made: tree.Combined | None = None
 
+    def bounds_of(self, centred: Centred) -> Bounds | None:
+        """The clamping bounds of a sum, if the question asked for it."""
+        argument = tree.shown(centred.arg)
+        return next((each for each in self.bounds if each.expression == argument), None)
+
     @property
     def left_out(self) -> tuple[int, ...]:
         """Touched cohorts the question is not asked of."""

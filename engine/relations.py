@@ -410,6 +410,7 @@ class _Reader:
             raise source.refusal(
                 "unsupported", "This is not accepted in FROM.", place, accepted="a table, or a SELECT of one"
             )
+        node = self.with_windows(node, place)
         self.no_clauses(node, place)
         for clause, of in _OF.items():
             if node.args.get(clause) and not isinstance(node.args[clause], of):
@@ -420,7 +421,45 @@ class _Reader:
             return self.stepped(room, node, ctes, place)
         expressions, *_ = source.consume(node, "expressions", "from_", "joins", "where", "with_")
         scope = self.select(room, node, ctes)
-        return list(self.projected(scope, expressions or ())), _off(scope)
+        aliases: dict[str, tree.Expr] = {}
+        shape: Shape = []
+        for written, expression in self.projected(replace(scope, aliases=aliases), expressions or ()):
+            shape.append((written, expression))
+            if not isinstance(expression, Named):
+                aliases.setdefault(written.lower(), expression)
+        return shape, _off(scope)
+
+    def with_windows(self, node: exp.Select, place: exp.Expr) -> exp.Select:
+        """The same SELECT with its named windows written out."""
+        windows = node.args.get("windows")
+        if not windows:
+            return node
+        named = {}
+        if not isinstance(windows, list):
+            raise self.source.refusal("syntax", "WINDOW cannot be read.", place, accepted="WINDOW w AS (…)")
+        for window in windows:
+            if type(window) is not exp.Window or not isinstance(window.this, exp.Identifier):
+                raise self.source.refusal("syntax", "WINDOW cannot be read.", place, accepted="WINDOW w AS (…)")
+            named[window.this.name.lower()] = window
+        found = node.copy()
+        found.set("windows", None)
+        for window in found.find_all(exp.Window):
+            alias = window.args.get("alias")
+            if alias is None:
+                continue
+            if window.args.get("partition_by") or window.args.get("order") or alias.name.lower() not in named:
+                raise self.source.refusal(
+                    "unsupported",
+                    f"{alias.name} is not a window of this SELECT, or more is added to it.",
+                    window,
+                    accepted=f"OVER {alias.name} of WINDOW {alias.name} AS (…), or the window written out",
+                )
+            for key in ("partition_by", "order", "spec"):
+                value = named[alias.name.lower()].args.get(key)
+                copied = [part.copy() for part in value] if isinstance(value, list) else value and value.copy()
+                window.set(key, copied)
+            window.set("alias", None)
+        return found
 
     def no_clauses(self, node: exp.Expr, place: exp.Expr) -> None:
         """Refuse the clauses that no subquery may have."""

@@ -17,7 +17,7 @@ from engine.cells import SQL_TYPES, Cell, Desk, cell_of, condition_of, order_ter
 from engine.pruned import pruned
 from engine.refusals import QueryRefused
 from engine.relations import Cte, alias_of, all_used, ctes_of, read
-from engine.selected import group_keys, resolve, selected_columns, whole_number
+from engine.selected import group_keys, resolve, selected_columns, whole_number, with_aliases
 from engine.steps import has_aggregate
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class _Reader:
         )
         asked = read(source, node, self.catalog, ctes)
         above = Above(asked.scope, [], totals=having is None)
-        selected = selected_columns(source, expressions or [])
+        selected = with_aliases(source, selected_columns(source, expressions or []), asked.scope.names)
         spans = group_keys(above, group, selected)
         number = len(self.parts)
         items: list[tree.Item] = []
@@ -217,7 +217,8 @@ class _Reader:
             (this,) = source.consume(where, "this")
             self.chosen |= any(self.is_noisy(self.column(tables, part.copy())) for part in this.find_all(exp.Column))
             text += f" WHERE {condition_of(Desk(source, plain, {}, ties, windows=False), this)}"
-        selected = self.everything(tables, expressions or [])
+        known = {column.name.lower() for table in tables for column in table.shape.columns}
+        selected = with_aliases(source, self.everything(tables, expressions or []), known)
         if group is not None or any(_aggregates(value) for _, value in selected):
             desk, clause = self.grouped(desk, group, selected)
             text += clause

@@ -10,13 +10,16 @@ from engine.expressions import convert
 from engine.source import span_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from engine.above import Above
     from engine.source import Source
     from engine.tree import Span
 
 COLUMNS_MAX = 200
+NODES_MAX = 10_000
+"""Largest list of columns once names of earlier ones are written out."""
+
 WHOLE_DIGITS_MAX = 9
 
 
@@ -34,6 +37,42 @@ def selected_columns(source: Source, expressions: list[exp.Expr]) -> list[tuple[
         taken |= _columns_of(name)
         selected.append((name, value))
     return selected
+
+
+def with_aliases(
+    source: Source, selected: list[tuple[str, exp.Expr]], known: Collection[str]
+) -> list[tuple[str, exp.Expr]]:
+    """The answer's columns, in which a column's name of an earlier one stands for what that is.
+
+    Args:
+        source: the researcher's text.
+        selected: names and what is asked for.
+        known: lower-case names of columns in FROM, which go before.
+    """
+    earlier: dict[str, exp.Expr] = {}
+    found, size = [], 0
+    for name, node in selected:
+        value = node.transform(lambda part: _alias(part, earlier, known)) if earlier else node
+        size += sum(1 for _ in value.walk())
+        if size > NODES_MAX:
+            raise source.refusal(
+                "too_large",
+                "This is too much once it is written out.",
+                node,
+                accepted="fewer columns made of columns",
+            )
+        found.append((name, value))
+        if not isinstance(value, exp.Column | exp.Literal) and name.lower() not in known:
+            earlier.setdefault(name.lower(), value)
+    return found
+
+
+def _alias(part: exp.Expr, earlier: Mapping[str, exp.Expr], known: Collection[str]) -> exp.Expr:
+    if isinstance(part, exp.Column) and not part.table and isinstance(part.this, exp.Identifier):
+        name = part.name.lower()
+        if name in earlier and name not in known:
+            return exp.Paren(this=earlier[name].copy())
+    return part
 
 
 def _columns_of(name: str) -> set[str]:

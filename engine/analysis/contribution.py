@@ -113,8 +113,6 @@ def rows_basis(catalog: Catalog, table: Table, known: Mapping[str, Range], fixed
         return 1 if name in constant else how_many(known[name], table.columns[name].type)
 
     def proofs() -> Iterator[Basis]:
-        if table.rows_per_student_max is not None:
-            yield Basis(table.rows_per_student_max, "rows_per_student_max")
         keys: list[tuple[Literal["unique", "cap"], int, tuple[str, ...]]] = [
             *(("unique", 1, key) for key in table.unique),
             *(("cap", cap.rows, cap.per) for cap in table.caps),
@@ -125,6 +123,8 @@ def rows_basis(catalog: Catalog, table: Table, known: Mapping[str, Range], fixed
             values_left = tuple(count for count in counts if count is not None)
             if len(values_left) == len(columns):
                 yield Basis(each * math.prod(values_left), kind, columns, values_left)
+        if table.rows_per_student_max is not None:  # last: of equal proofs the first is told
+            yield Basis(table.rows_per_student_max, "rows_per_student_max")
 
     return min(proofs(), key=lambda basis: basis.rows)
 

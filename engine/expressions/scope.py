@@ -152,6 +152,11 @@ class Scope:
             raise self._unknown(node, name, found, ambiguous=True)
         return found[0] if found else None
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Lower-case names of all columns that may be named here, however they may be used."""
+        return frozenset(name for named in self.relations for name in (*named.columns, *named.owners, *named.off))
+
     def step(self, node: exp.Expr) -> tree.Expr | None:
         """What a node stands for that is made of more rows than one; None for any other node."""
         if self.subquery is not None and (

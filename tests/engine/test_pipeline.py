@@ -257,7 +257,7 @@ def test_an_explanation_shows_the_proof(district):
     assert total.loss_nanorho + count.loss_nanorho == explained.preview.charges[0].loss_nanorho
     assert explained.advice == [
         "Asked of one school_year alone (WHERE school_year = …), margins are up to 1.73 times narrower.",
-        "With half as wide bounds of a sum (CASE WHEN x BETWEEN … AND … THEN x END), margins are up to 2 times narrower.",
+        "With half as wide bounds (gpa from 0 to 5; CASE WHEN x BETWEEN … AND … THEN x END), margins are up to 2 times narrower.",
         "Half the margins cost four times the loss: epsilon=0.121, not 0.0583, at δ 5e-08.",
     ]
     assert district.explain(sql, epsilon=0.8).advice[-1].startswith("With half as wide bounds")
