@@ -282,10 +282,10 @@ def _fewer_rows(plan: Plan, priced: Priced) -> Iterator[tuple[float, str]]:
     gains = []
     for position, _ in priced.drawn:
         statistic = plan.statistics[position]
-        fewer = max(1, statistic.contribution.rows // 8)
-        less = statistic.contribution.limited(fewer, None).l2_squared(statistic.bound)
-        if statistic.students or statistic.limited is not None or not less:
+        fewer = statistic.contribution.rows // 8
+        if statistic.students or statistic.limited is not None or fewer < 2:  # noqa: PLR2004 - one row is another question
             return
+        less = statistic.contribution.limited(fewer, None).l2_squared(statistic.bound)
         gains.append(((statistic.l2_squared / less) ** 0.5, fewer))
     if gains:
         gain, fewer = min(gains)
