@@ -68,7 +68,7 @@ def compile_batch(catalog: Catalog, statistics: Sequence[Statistic], population:
     read = _read(relation, keys, statistics)
     first = early(catalog, statistics, common)
     if statistics[0].limited is not None:
-        aggregated = _limited(catalog, statistics, common, scope, read)
+        aggregated = _limited(catalog, statistics, scope, read)
     elif first is None:
         aggregated = _joined(catalog, statistics, common, scope, read)
     else:
@@ -113,7 +113,6 @@ def _from(
 def _limited(
     catalog: Catalog,
     statistics: Sequence[Statistic],
-    common: tuple[tree.Expr, ...],
     scope: Scope,
     read: frozenset[str],
 ) -> str:
@@ -124,6 +123,8 @@ def _limited(
     """
     relation, keys = statistics[0].relation, statistics[0].keys
     inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
+    # a limit counts the rows of its base, whatever else is measured beside it
+    common = _shared(s.limited.base for s in statistics if s.limited is not None)
     own, measured = _measured(catalog, statistics, common, scope.cohorts)
     bases = list(dict.fromkeys(s.limited.base for s in statistics if s.limited is not None))
     shared = {tree.canonical(condition) for condition in common}
@@ -267,9 +268,14 @@ def _placed(aggregated: str, keys: int, statistics: int) -> str:
 
 def _common(statistics: Iterable[Statistic]) -> tuple[tree.Expr, ...]:
     """The conditions that all statistics share: the scan's WHERE."""
+    return _shared(statistic.conditions for statistic in statistics)
+
+
+def _shared(every: Iterable[tuple[tree.Expr, ...]]) -> tuple[tree.Expr, ...]:
+    """The conditions that stand in each of several lists."""
     shared: dict[str, tree.Expr] | None = None
-    for statistic in statistics:
-        own = {tree.canonical(condition): condition for condition in statistic.conditions}
+    for conditions in every:
+        own = {tree.canonical(condition): condition for condition in conditions}
         shared = own if shared is None else {key: shared[key] for key in shared if key in own}
     return tuple((shared or {}).values())
 

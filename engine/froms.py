@@ -132,7 +132,7 @@ def from_clause(
         elif is_public(catalog, scan):
             text += f" CROSS JOIN {own}"
         else:
-            text += f" JOIN {own} ON {quoted(f'{scan.name}.{OWNER}')} = {owner_of(catalog, relation)}"
+            text += f" JOIN {own} ON {quoted(owner_name(scan.name))} = {owner_of(catalog, relation)}"
     if any(left.once for left in relation.lefts):
         above = {name for left in relation.lefts for name in (left.presence, *(name for name, _ in left.columns))}
         first = " AND ".join(sql(condition) for condition in where if tree.columns_of(condition).isdisjoint(above))
@@ -173,7 +173,11 @@ def _equalities(left: tree.Left) -> bool:
 def plain_table(relation: tree.Relation) -> str | None:
     """The only table of a question that reads nothing else: its columns have their own names."""
     first = relation.scans[0]
-    return None if isinstance(first, tree.Derived) or first.prefix else first.table
+    if isinstance(first, tree.Derived) or first.prefix:
+        return None
+    if len(relation.scans) > 1 or relation.lefts:
+        raise AssertionError  # whoever reads a question gives prefixes as soon as it reads more than one table
+    return first.table
 
 
 def is_public(catalog: Catalog, scan: tree.Scan | tree.Derived) -> bool:
@@ -207,7 +211,12 @@ def _source(
 def owner_of(catalog: Catalog, relation: tree.Relation) -> str:
     """The owner of a relation's rows."""
     home = _home(catalog, relation)
-    return quoted(f"{home.name}.{OWNER}" if home.prefix else OWNER)
+    return quoted(owner_name(home.name) if home.prefix else OWNER)
+
+
+def owner_name(name: str) -> str:
+    """The owner of a table's or step's rows in a question: no column can be called so, as no dot stands in it."""
+    return f"{name}:owner"
 
 
 def scan_sql(
@@ -225,7 +234,7 @@ def scan_sql(
     where = ""
     if not table.public:
         first = scan == _home(catalog, relation)
-        names |= {OWNER: f"{scan.name}.{OWNER}"}
+        names |= {OWNER: owner_name(scan.name)}
         names |= {catalog.cohort: relation.cohort} if first else {}
         where = f" WHERE {scope.condition(catalog)}"
     columns = ", ".join(f"{quoted(name)} AS {quoted(full)}" for name, full in names.items())
@@ -237,7 +246,7 @@ def _right(catalog: Catalog, left: tree.Left, scope: Scope, read: Collection[str
     visible = [(name, expr) for name, expr in left.columns if read is None or name in read]
     columns = [f"{sql(expr)} AS {quoted(name)}" for name, expr in visible]
     if left.once:
-        columns += [f"{owner_of(catalog, left.relation)} AS {quoted(f'{left.presence}.{OWNER}')}"] * left.owned
+        columns += [f"{owner_of(catalog, left.relation)} AS {quoted(owner_name(left.presence or ''))}"] * left.owned
     elif left.presence is not None and not left.once:
         columns.append(f"{owner_of(catalog, left.relation)} AS {quoted(left.presence)}")
     where = " AND ".join(sql(condition) for condition in left.where) or "TRUE"
@@ -251,7 +260,7 @@ def _on(left: tree.Left, owner: str) -> str:
     """The ON of a LEFT JOIN or EXISTS: of students it joins each to none but themselves."""
     own = []
     if left.owned:
-        right = f"{left.presence}.{OWNER}" if left.once else left.presence or ""
+        right = owner_name(left.presence or "") if left.once else left.presence or ""
         own = [f"{quoted(right)} = {owner}"]
     return " AND ".join([*own, *(sql(condition) for condition in left.on)]) or "TRUE"
 
@@ -282,7 +291,7 @@ def step_sql(
     def used(name: str) -> bool:
         return read is None or full(name) in read
 
-    owner_above = quoted(f"{derived.name}.{OWNER}")
+    owner_above = quoted(owner_name(derived.name))
     cohort_above = "" if cohort is None else f", {CLASS} AS {quoted(cohort)}"
     carried = f"{PERSON} AS {owner_above}{cohort_above}"
     match derived.step:
@@ -323,6 +332,8 @@ def _rows(
     more: Sequence[tuple[str, tree.Expr]],
 ) -> str:
     """The rows that a step is made of, with the owner, the cohort, and some expressions under names of their own."""
+    if plain_table(relation) is not None:
+        raise AssertionError  # a table without prefix is restricted by nobody but a whole question
     columns = [f"{owner_of(catalog, relation)} AS {PERSON}", f"{quoted(relation.cohort)} AS {CLASS}", "*"]
     columns += [f"{sql(expr)} AS {quoted(name)}" for name, expr in more]
     where = tuple(where)

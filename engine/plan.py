@@ -708,7 +708,7 @@ class _Planner:
         found = self.contribution(conditions, known)
         if students and found.rows_per_group <= 1:
             students, label = False, f"COUNT(*), as {label}"  # a student has one row in a group: rows are students
-        limited = self.limited(base or conditions, students=students)
+        limited = self.limited(conditions if base is None else base, students=students)
         if students:
             found = found.of_students()
         if limited is not None:

@@ -182,17 +182,24 @@ def alias_of(source: Source, node: exp.TableAlias | None) -> str:
 def _many(source: Source, node: exp.Expr, ctes: Mapping[str, Cte]) -> bool:
     """Whether a SELECT reads more than one plain table, in the subqueries and CTEs it reads too."""
     top = True
-    while isinstance(node, exp.Select) and node.args.get("from_") is not None:
+    while True:
+        while isinstance(node, exp.Subquery | exp.Paren):
+            node = node.this
+        if isinstance(node, exp.Table):
+            cte = ctes.get(node.this.name.lower()) if isinstance(node.this, exp.Identifier) else None
+            if cte is None:
+                return False
+            node, ctes, top = cte.node, cte.earlier, False
+            continue
+        if not isinstance(node, exp.Select) or node.args.get("from_") is None:
+            return True
         own = [part for name, part in node.args.items() if name not in ("from_", "with_")]
         parts = [each for part in own for each in (part if isinstance(part, list) else [part])]
         nested = any(isinstance(part, exp.Expr) and part.find(exp.Query) is not None for part in parts)
         if node.args.get("joins") or nested or (not top and steps_of(node)):
             return True
         ctes = ctes_of(source, node.args["with_"], ctes) if node.args.get("with_") and not top else ctes
-        this = node.args["from_"].this
-        cte = ctes.get(this.name.lower()) if isinstance(this, exp.Table) else None
-        node, ctes, top = (this.this, ctes, False) if cte is None else (cte.node, cte.earlier, False)
-    return isinstance(node, exp.SetOperation)
+        node, top = node.args["from_"].this, False
 
 
 def steps_of(node: exp.Select) -> bool:
@@ -1024,7 +1031,7 @@ class _Reader:
         """The right side as it is named above, and what its columns are within it."""
         columns: dict[str, tree.Expr] = {}
         visible: dict[str, tree.Expr] = {}
-        taken = self.names(inside)
+        taken = self.inside_names(inside)
         for name, expression in within.columns.items():
             if isinstance(expression, tree.Column):
                 own = expression.name
@@ -1188,7 +1195,7 @@ def _off(scope: Scope) -> frozenset[str]:
 def _plain_name(name: str) -> str:
     """A name of plain characters, for a column within a step."""
     low = name.lower()
-    return low if low.isascii() and low.isidentifier() else "made"
+    return low if low.isascii() and low.isidentifier() and not low.startswith("homeroom_") else "made"
 
 
 def _of_type(expr: tree.Expr, of: tree.Type) -> tree.Expr:

@@ -295,6 +295,14 @@ def _first(
     return _typed(convert(scope, inner)), order, filtered
 
 
+def _own(scope: Scope, node: exp.Expr) -> bool:
+    """Whether a name stands for the owner of the rows; of a LEFT JOIN's right side it is refused."""
+    carrier = scope.carrier(node)
+    if carrier is not None and carrier.presence is not None:
+        convert(replace(scope, stage=None), node)
+    return carrier is not None
+
+
 def _typed(expr: tree.Expr) -> tree.Expr:
     return Constant(None, INTEGER) if expr.type == NULL else expr
 
@@ -307,7 +315,7 @@ def sorting(scope: Scope, order: exp.Order | None, *, backwards: bool = False) -
     found = []
     for term in terms:
         this, descending, nulls_first = scope.source.consume(term, "this", "desc", "nulls_first")
-        if scope.carrier(this) is not None:
+        if _own(scope, this):
             continue  # one student's rows have one owner
         if isinstance(this, exp.Literal):
             raise scope.source.refusal(
@@ -340,7 +348,7 @@ def rolling(stage: Stage, scope: Scope, node: exp.Window) -> Rolling:
     """
     source = scope.source
     this, partition, order, spec, _over = source.consume(node, "this", "partition_by", "order", "spec", "over")
-    inner = [part for part in partition or () if scope.carrier(part) is None]
+    inner = [part for part in partition or () if not _own(scope, part)]
     if len(inner) == len(partition or ()):
         raise source.refusal(
             "crosses_students",

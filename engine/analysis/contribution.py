@@ -63,7 +63,7 @@ class Contribution:
         A convex function of the rows per group is greatest where as many groups as possible are full:
         q groups of m_g rows and one of the rest.
         """
-        if self.rows == 0 or bound == 0 or self.groups == 0:
+        if 0 in (self.rows, self.rows_per_group, self.groups, bound):
             return 0
         per_group = min(self.rows_per_group, self.rows)
         full, rest = divmod(self.rows, per_group)

@@ -211,6 +211,8 @@ def _matched(catalog: Catalog, left: Left, known: Mapping[str, Range]) -> Matche
     inside = assume((*left.where, *frame.checks), frame.known)
     if inside is None:
         return Matched(frame, None, conditions, given, ())
+    if any(name in inside and expr != tree.Column(name, expr.type) for name, expr in left.columns):
+        raise AssertionError  # one name for two columns: what is proved of one would be believed of the other
     visible = {name: evaluate(expr, inside) for name, expr in left.columns}
     joined = assume(left.on, {**known, **inside, **visible})
     if joined is None:

@@ -99,3 +99,19 @@ def test_an_answer_under_a_limit_says_so(district):
     again = district.ask(COUNT, rows_per_student_max=8, epsilon=0.3, request_id="limited")
     assert (again.rows, again.replayed) == (limited.rows, True)
     assert district.released(limited.release_id).rows == limited.rows
+
+
+def test_what_else_is_asked_moves_no_limited_number(vault):
+    """One measurement is one number: the rows that a limit counts are those of its own base."""
+    where = "FROM student_year WHERE school_year >= 2021"
+    one, (number,) = exact(vault, f"SELECT COUNT(gpa) AS n {where}", Limits(1))
+    (alone,) = one.statistics
+    plan, vectors = exact(vault, f"SELECT COUNT(gpa) AS n, COUNT(*) AS m, AVG(gpa) AS a {where}", Limits(1))
+    beside = [v for s, v in zip(plan.statistics, vectors, strict=True) if s.shape == alone.shape]
+    assert beside == [number]
+
+
+def test_without_where_a_sum_and_its_count_shrink_alike_too(canonical):
+    """No condition is a base as well: all of a student's rows."""
+    plan = planned(canonical, "SELECT AVG(gpa) AS m FROM student_year", canonical.cohorts, Limits(2))
+    assert {statistic.limited.base for statistic in plan.statistics} == {()}

@@ -16,7 +16,7 @@ from engine.analysis.frames import frame_of
 from engine.analysis.intervals import assume, evaluate
 from engine.backends import duckdb as backend
 from engine.compile import Compiled, compile_batch
-from engine.froms import OWNER, Scope, from_clause, owner_of, step_sql
+from engine.froms import OWNER, Scope, from_clause, owner_name, owner_of, step_sql
 from engine.preparation import planned
 from engine.refusals import QueryRefused
 from engine.sql import sql
@@ -373,7 +373,7 @@ def _made(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, step: tree.Derive
     """Hold the rows of one step against what is claimed of them."""
     table, types = claim.table, step.types
     text = step_sql(catalog, step, catalog.cohort, Scope(catalog.cohorts, "mandated"), None)
-    shown = [f'"{step.name}.{OWNER}" AS "{catalog.owner}"', f'"{catalog.cohort}"']
+    shown = [f'"{owner_name(step.name)}" AS "{catalog.owner}"', f'"{catalog.cohort}"']
     shown += [f'"{step.prefix}{name}" AS "{name}"' for name in types]
     rows = f"(SELECT {', '.join(shown)} FROM ({text}) AS step)"
     _observe(cursor, rows, [(tree.Column(name, of), claim.known[name]) for name, of in types.items()], ())
