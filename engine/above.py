@@ -184,7 +184,7 @@ def _noouter(source: Source, node: exp.Expr) -> QueryRefused:
     if isinstance(node, exp.Max | exp.Min):
         return source.refusal(
             "unsupported",
-            f"{type(node).__name__.upper()} is the value of a single student.",
+            f"{source.called(node)} is the value of a single student.",
             node,
             accepted="a share beyond a threshold, such as AVG(CASE WHEN gpa >= 3.5 THEN 1 ELSE 0 END)",
         )
@@ -207,7 +207,7 @@ def _noouter(source: Source, node: exp.Expr) -> QueryRefused:
         return source.refusal(
             "unsupported", "* stands for rows, and rows never leave the district.", node, accepted="COUNT(*)"
         )
-    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+    name = source.called(node)
     return source.refusal(
         "unsupported",
         f"{name} is not accepted in the answer's columns.",

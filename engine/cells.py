@@ -161,7 +161,7 @@ def finite(text: str) -> str:
 
 
 def _unaccepted(desk: Desk, node: exp.Expr) -> QueryRefused:
-    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+    name = desk.source.called(node)
     return desk.source.refusal(
         "unsupported",
         f"{name} is not accepted over the answer's numbers.",

@@ -677,7 +677,7 @@ class _Reader:
         if type(node) is not exp.Union:
             raise source.refusal(
                 "unsupported",
-                f"{type(node).__name__.upper()} is not accepted between students' rows.",
+                f"{source.called(node)} is not accepted between students' rows.",
                 place,
                 accepted="EXISTS or NOT EXISTS in WHERE",
             )

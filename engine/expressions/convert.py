@@ -97,7 +97,7 @@ def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
             node,
             accepted="the question asked by itself first, then its number written in",
         )
-    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+    name = source.called(node)
     if isinstance(node, exp.CurrentDate | exp.CurrentTimestamp | exp.CurrentTime) or name in _CLOCKS:
         return source.refusal(
             "unsupported",
