@@ -15,7 +15,7 @@ from engine.pruned import pruned
 from engine.refusals import QueryRefused
 from engine.relations import all_used, read
 from engine.released import combined
-from engine.selected import group_keys, resolve, selected_columns, whole_number, with_aliases
+from engine.selected import by_all, group_keys, resolve, selected_columns, whole_number, with_aliases
 from engine.source import Source
 from engine.text import DEPTH_MAX, condition_of, statement_of
 from engine.tree import Item, Order, Query
@@ -117,6 +117,10 @@ def _order(
 ) -> tuple[Order, ...]:
     source = above.scope.source
     (terms,) = source.consume(order, "expressions")
+    if (every := by_all(source, terms)) is not None:
+        this, descending, nulls_first = source.consume(every, "this", "desc", "nulls_first")
+        source.consume(this, "this")
+        return tuple(Order(item.value, bool(descending), bool(nulls_first)) for item in items)
     found = []
     for term in terms:
         this, descending, nulls_first = source.consume(term, "this", "desc", "nulls_first")

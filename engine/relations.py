@@ -46,6 +46,12 @@ _CLAUSES = {
     "sample": "Sampling",
 }
 _CROSSING = {"limit", "offset", "sample"}
+_INSTEAD = {
+    "RIGHT": "LEFT JOIN with the sides exchanged",
+    "FULL": "a LEFT JOIN from either side as a question of its own, or the rows of both under each other by UNION ALL",
+}
+"""What is accepted instead of a join, by its side."""
+
 _STEPS = ("group", "having", "qualify", "distinct")
 _OF: dict[str, type] = {
     "expressions": list,
@@ -276,7 +282,8 @@ class _Reader:
     def scope(self, named: Named) -> Scope:
         """The names of one relation; what the whole question shares is shared."""
         owner = self.catalog.owner
-        return Scope(self.source, [named], owner, written=self.written, known=self.known, look_ups=self.look_ups)
+        shared = {"written": self.written, "known": self.known, "look_ups": self.look_ups}
+        return Scope(self.source, [named], owner, catalog=self.catalog, **shared)
 
     def table(self, room: _Room, written: str, alias: str, node: exp.Expr) -> Named:
         catalog = self.catalog
@@ -923,7 +930,7 @@ class _Reader:
                 "unsupported",
                 f"{' '.join(filter(None, (method, side, kind)))} JOIN is not accepted.",
                 node,
-                accepted="JOIN … ON, or a LEFT JOIN with the sides exchanged",
+                accepted=_INSTEAD.get(side or "", "JOIN … ON, or LEFT JOIN … ON"),
             )
         if side == "LEFT":
             return self.left_join(room, scope, node, ctes)

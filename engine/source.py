@@ -120,7 +120,9 @@ class Source:
         """Where the word of a node that is nothing but a word, such as CURRENT_DATE, stands first."""
         if isinstance(node, exp.Placeholder):
             words = {"?", "$"}
-        elif isinstance(node, exp.Var) or (isinstance(node, exp.Func) and next(node.iter_expressions(), None) is None):
+        elif isinstance(node, exp.Var) or (
+            isinstance(node, exp.Func) and next(node.iter_expressions(), None) is None
+        ):
             words = {self.called(node)}
         else:
             return None

@@ -89,6 +89,12 @@ def check_levels(source: Source, statement: exp.Expr) -> None:
             pending.append((child, level if flat else level + 1))
 
 
+WORD_MAX = 40
+_BEGINNINGS = frozenset(
+    {TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN, TokenType.VALUES, TokenType.SEMICOLON}
+)
+
+
 def unreadable(source: Source, error: SqlglotError, tokens: list[Any]) -> QueryRefused:
     """A syntax refusal made anew: sqlglot's own text carries pieces of the question and terminal codes.
 
@@ -117,6 +123,13 @@ def statement_of(source: Source) -> exp.Select | exp.SetOperation:
     try:
         statements = [node for node in DIALECT.parser().parse(tokens, source.text) if node is not None]
     except SqlglotError as error:
+        if tokens[0].token_type not in _BEGINNINGS:
+            raise source.refusal(
+                "syntax",
+                f"A question does not begin with {tokens[0].text[:WORD_MAX]}.",
+                Span(tokens[0].start, tokens[0].end + 1),
+                accepted="one SELECT in the DuckDB dialect",
+            ) from None
         raise unreadable(source, error, tokens) from None
     except (ValueError, TypeError, AttributeError, KeyError, IndexError):
         raise source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT") from None
@@ -126,7 +139,8 @@ def statement_of(source: Source) -> exp.Select | exp.SetOperation:
         )
     (statement,) = statements
     if not isinstance(statement, exp.Select | exp.SetOperation):
-        raise source.refusal("unsupported", "This statement is not accepted.", statement, accepted="one SELECT")
+        first = Span(tokens[0].start, tokens[0].end + 1)
+        raise source.refusal("unsupported", "This statement is not accepted.", first, accepted="one SELECT")
     check_levels(source, statement)
     return statement
 
