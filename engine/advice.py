@@ -130,9 +130,10 @@ def subquery(source: Source, node: exp.Expr, owner: str) -> QueryRefused:
         value = query.expressions[0].unalias() if query.expressions else None
         if value is not None and value.find(exp.AggFunc):
             more = " WHERE …" if isinstance(query.args["where"].this, exp.And) else ""
+            made = f"{owner}, {source.written(value) or 'COUNT(*)'} AS n"
             instead = (
-                f"LEFT JOIN (SELECT {owner}, {source.written(value) or 'COUNT(*)'} AS n FROM {table}{more} "
-                f"GROUP BY {owner}) t USING ({owner}), and n in its place"
+                f"LEFT JOIN (SELECT {made} FROM {table}{more} GROUP BY {owner}) t "  # noqa: S608 - it is shown
+                f"USING ({owner}), and n in its place"
             )
         else:
             instead = f"JOIN {table} ON its {owner} and the column in its place"

@@ -48,9 +48,12 @@ _CLAUSES = {
 _CROSSING = {"limit", "offset", "sample"}
 _INSTEAD = {
     "RIGHT": "LEFT JOIN with the sides exchanged",
-    "FULL": "a LEFT JOIN from either side as a question of its own, or the rows of both under each other by UNION ALL",
+    "FULL": "LEFT JOIN from either side as a question of its own, or the rows of both under each other by UNION ALL",
+    "SEMI": "EXISTS or IN in WHERE",
+    "ANTI": "NOT EXISTS or NOT IN in WHERE",
+    "NATURAL": "JOIN … USING the columns' names",
 }
-"""What is accepted instead of a join, by its side."""
+"""What is accepted instead of a join, by the word that is written before it."""
 
 _STEPS = ("group", "having", "qualify", "distinct")
 _OF: dict[str, type] = {
@@ -282,8 +285,15 @@ class _Reader:
     def scope(self, named: Named) -> Scope:
         """The names of one relation; what the whole question shares is shared."""
         owner = self.catalog.owner
-        shared = {"written": self.written, "known": self.known, "look_ups": self.look_ups}
-        return Scope(self.source, [named], owner, catalog=self.catalog, **shared)
+        return Scope(
+            self.source,
+            [named],
+            owner,
+            written=self.written,
+            known=self.known,
+            look_ups=self.look_ups,
+            catalog=self.catalog,
+        )
 
     def table(self, room: _Room, written: str, alias: str, node: exp.Expr) -> Named:
         catalog = self.catalog
@@ -930,7 +940,7 @@ class _Reader:
                 "unsupported",
                 f"{' '.join(filter(None, (method, side, kind)))} JOIN is not accepted.",
                 node,
-                accepted=_INSTEAD.get(side or "", "JOIN … ON, or LEFT JOIN … ON"),
+                accepted=_INSTEAD.get(str(method or side or kind), "JOIN … ON, or LEFT JOIN … ON"),
             )
         if side == "LEFT":
             return self.left_join(room, scope, node, ctes)

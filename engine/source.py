@@ -110,7 +110,7 @@ class Source:
 
     def place(self, node: exp.Expr) -> Span | None:
         """Where a node stands; of one that sqlglot keeps no position of, its word, or what it stands in."""
-        span = span_of(node) or self._word(node)
+        span = span_of(node) or next(filter(None, map(self._word, node.walk())), None)
         above = node.parent
         while span is None and above is not None:
             span, above = span_of(above), above.parent
@@ -120,9 +120,7 @@ class Source:
         """Where the word of a node that is nothing but a word, such as CURRENT_DATE, stands first."""
         if isinstance(node, exp.Placeholder):
             words = {"?", "$"}
-        elif isinstance(node, exp.Var) or (
-            isinstance(node, exp.Func) and next(node.iter_expressions(), None) is None
-        ):
+        elif isinstance(node, exp.Var | exp.Func) and next(node.iter_expressions(), None) is None:
             words = {self.called(node)}
         else:
             return None
