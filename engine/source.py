@@ -133,8 +133,10 @@ class Source:
                 return Span(token.start, token.end + 1)
         return None
 
-    def called(self, node: exp.Expr) -> str:
+    def called(self, node: exp.Expr | str) -> str:
         """What a construct is called by who writes it: the word that was written, where sqlglot keeps its place."""
+        if not isinstance(node, exp.Expr):
+            return "A bare word"
         if isinstance(node, exp.Anonymous | exp.Var):
             return str(node.name.upper())
         start, end = node.meta.get("start"), node.meta.get("end")
