@@ -58,7 +58,7 @@ QUESTIONS = [
     f"SELECT x.school_year, y.n FROM ({YEARS}) x CROSS JOIN (SELECT COUNT(*) AS n FROM student) y WHERE x.n > y.n ORDER BY 1",
     "SELECT c.school_level, COUNT(*) AS n FROM student_year y JOIN school c USING (school_id) GROUP BY 1 HAVING COUNT(*) > 10 ORDER BY 2 DESC",
     "SELECT school_year, has_iep, COUNT(*) AS n FROM student_year WHERE school_year >= '2023' AND has_iep <> 'true' GROUP BY ALL HAVING school_year IN ('2024', 2025, '2026') AND n > '3' AND has_iep = 'false' ORDER BY ALL",
-    "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE gpa BETWEEN '2' AND '3.5' GROUP BY ALL ORDER BY ALL DESC",
+    "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE schools_attended BETWEEN '2' AND '3' AND has_iep IN ('false') GROUP BY ALL HAVING n > '0' ORDER BY ALL DESC",
     f"WITH y AS ({YEARS}) SELECT n > 500 AS many, school_year FROM y WHERE n / 2 BETWEEN '10.5' AND '900000' ORDER BY ALL DESC",
     "SELECT has_iep, IF(has_iep, 'yes', 'no') AS word, COUNT(*) AS n FROM student_year GROUP BY has_iep ORDER BY has_iep",
 ]
