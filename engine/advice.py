@@ -92,10 +92,11 @@ def _variance(piece: str) -> str:
 
 def _piece(source: Source, node: exp.Expr | None) -> str:
     """An argument as it was written, where it is short; what is no name stands in parentheses."""
-    text = source.written(node) if isinstance(node, exp.Expr) else None
-    if text is None or len(text) > LENGTH_MAX:
+    inner = node.unnest() if isinstance(node, exp.Expr) else None
+    text = None if inner is None else source.written(inner)
+    if text is None or len(text) > LENGTH_MAX or "\n" in text:
         return "x"
-    return text if isinstance(node, exp.Column | exp.Paren) else f"({text})"
+    return text if isinstance(inner, exp.Column) else f"({text})"
 
 
 def before_groups(source: Source, node: exp.Expr) -> QueryRefused:
@@ -106,7 +107,7 @@ def before_groups(source: Source, node: exp.Expr) -> QueryRefused:
     above = part.find_ancestor(exp.Where, exp.Query)
     if isinstance(above, exp.Where) and isinstance(above.parent, exp.Select):
         text = source.written(part)
-        shown = text if text is not None and len(text) <= LENGTH_MAX else "for the condition"
+        shown = text if text is not None and len(text) <= LENGTH_MAX else "for this condition"
         return source.refusal(
             "unsupported",
             "An aggregate cannot stand in WHERE, which comes before groups are made.",
@@ -172,11 +173,24 @@ def listed(source: Source, node: exp.Expr, column: exp.Column, values: Sequence[
     )
 
 
+def no_table(source: Source, node: exp.Select) -> QueryRefused:
+    """Of a SELECT without FROM, which may be one of numbers that are subqueries."""
+    found = next((part for each in node.expressions for part in each.find_all(exp.Subquery)), None)
+    if found is not None:
+        return subquery_above(source, found)
+    return source.refusal(
+        "syntax",
+        "The question names no table.",
+        node,
+        accepted="SELECT … FROM one of the district's tables",
+    )
+
+
 def subquery_above(source: Source, node: exp.Expr) -> QueryRefused:
     """Of a subquery among an answer's numbers."""
     return source.refusal(
         "unsupported",
-        "A subquery is not accepted over the answer's numbers.",
+        "A subquery is not accepted among the answer's numbers.",
         node,
         accepted="SUM(COUNT(*)) OVER () for the total of all groups; else the subquery in WITH, and CROSS JOIN or "
         "JOIN … ON with its name",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from engine import advice
 from engine.above import Above, aggregates, outer
 from engine.expressions import Named, Scope, condition
 from engine.pruned import pruned
@@ -80,9 +81,7 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
         node, "expressions", "from_", "group", "order", "limit", "offset", "joins", "with_", "where"
     )
     if from_ is None:
-        raise source.refusal(
-            "syntax", "The question names no table.", accepted="SELECT … FROM one of the district's tables"
-        )
+        raise advice.no_table(source, node)
     if not expressions:
         raise source.refusal("syntax", "The question asks for nothing.", from_, accepted="SELECT COUNT(*) FROM …")
     asked = read(source, node, catalog)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from engine import tree
+from engine import advice, tree
 from engine.above import Above, outer, totals
 from engine.cells import SQL_TYPES, Cell, Desk, cell_of, condition_of, order_terms, unknown
 from engine.pruned import pruned
@@ -130,7 +130,9 @@ class _Reader:
             released = [self.is_released(each, own) for each in _sources(node)]
             if released and not any(released):
                 shape = self.part(node, own)
-            elif all(released) and released:
+            elif not released:
+                raise advice.no_table(self.source, node)
+            elif all(released):
                 shape = self.select(node, own)
             else:
                 raise self.mixed([each for each, noisy in zip(_sources(node), released, strict=True) if not noisy])

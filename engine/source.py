@@ -71,6 +71,9 @@ _CLAUSES = {
 }
 """What is called otherwise than sqlglot's arg."""
 
+WRITTEN_MAX = 200
+"""Longest piece of the text that a refusal says again."""
+
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -148,9 +151,19 @@ class Source:
         return _CALLED.get(type(node), _CAMEL.sub(" ", type(node).__name__).upper())
 
     def written(self, node: exp.Expr) -> str | None:
-        """The text of a node on one line; None where sqlglot keeps no place of it."""
+        """The text of a table or of a short expression; None where the places sqlglot keeps do not tell it whole.
+
+        No word has a place, such as CASE and END: what the text is read as must be the node again.
+        """
         span = span_of(node)
-        return None if span is None else " ".join(self._closed(span).split())
+        text = "" if span is None else self._closed(span)
+        if type(node) is exp.Table:
+            return text if isinstance(node.this, exp.Identifier) else None
+        try:
+            whole = 0 < len(text) <= WRITTEN_MAX and sqlglot.parse_one(text, read="duckdb") == node
+        except (SqlglotError, ValueError, TypeError, AttributeError, KeyError, IndexError):  # as of the whole text
+            whole = False
+        return text if whole else None
 
     def _closed(self, span: Span) -> str:
         """The text of a span, with the closing parentheses that sqlglot keeps no position of."""

@@ -230,8 +230,8 @@ class Scope:
         return self.source.refusal("unknown_name", message, node, accepted=accepted)
 
     def _valued(self, node: exp.Column, within: Sequence[Named]) -> str | None:
-        """The column one of whose values a name in double quotes is, where there is one."""
-        if not node.this.quoted or node.table:
+        """The column one of whose values an unknown name is, where there is one."""
+        if node.table:
             return None
         for named in within:
             for name, expr in named.columns.items():

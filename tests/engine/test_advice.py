@@ -92,6 +92,23 @@ def test_a_bare_word_has_a_place(sql, place, excerpt, canonical):
             f"SELECT AVG((days_absent / 2) * (days_absent / 2)) - AVG((days_absent / 2)) * AVG((days_absent / 2)) AS v {ROWS}",
         ),
         (
+            f"SELECT MEDIAN(CASE WHEN has_iep THEN days_absent END) {ROWS}", "MEDIAN over students",
+            "AVG(x), a share", f"SELECT AVG(CASE WHEN has_iep THEN days_absent END) {ROWS}",
+        ),
+        (
+            "SELECT (SELECT COUNT(*) FROM student) AS a, (SELECT COUNT(*) FROM program) AS b", "A subquery",
+            "in WITH, and CROSS JOIN",
+            "WITH x AS (SELECT COUNT(*) AS a FROM student), y AS (SELECT COUNT(*) AS b FROM program) SELECT a, b FROM x CROSS JOIN y",
+        ),
+        (
+            "SELECT COUNT(*) FROM student UNION ALL SELECT 1", "names no table",
+            "FROM one of the district's tables", "SELECT COUNT(*) FROM student UNION ALL SELECT COUNT(*) FROM program",
+        ),
+        (
+            "SELECT COUNT(*) FROM student WHERE sex = F", "no column F",
+            "'F' in single quotes, which is a value of sex", "SELECT COUNT(*) FROM student WHERE sex = 'F'",
+        ),
+        (
             f"SELECT MODE(grade_level) {ROWS}", "MODE over students",
             "COUNT(*) with GROUP BY grade_level ORDER BY 2 DESC LIMIT 1", f"SELECT grade_level, COUNT(*) {ROWS} GROUP BY grade_level ORDER BY 2 DESC LIMIT 1",
         ),

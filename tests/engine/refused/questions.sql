@@ -87,7 +87,7 @@ SELECT gpa FROM student_year;
 -- unsupported | 1:8 | aggregate
 SELECT 1 FROM student_year;
 
--- syntax | - | FROM
+-- syntax | 1:8 | FROM
 SELECT COUNT(*);
 
 -- unsupported | 1:36 | comparison
