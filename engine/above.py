@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from engine import tree
+from engine import advice, tree
 from engine.expressions import ARITHMETIC, Scope, condition, connective, convert, exact, fold
 from engine.refusals import QueryRefused
 from engine.source import span_of
@@ -182,20 +182,9 @@ def _outer_arithmetic(above: Above, op: Any, left: Outer, right: Outer, node: ex
 
 def _noouter(source: Source, node: exp.Expr) -> QueryRefused:
     if isinstance(node, exp.Max | exp.Min):
-        return source.refusal(
-            "unsupported",
-            f"{type(node).__name__.upper()} is the value of a single student.",
-            node,
-            accepted="a share beyond a threshold, such as AVG(CASE WHEN gpa >= 3.5 THEN 1 ELSE 0 END)",
-        )
-    if type(node) in _SPREADS:
-        return source.refusal(
-            "unsupported",
-            f"{_SPREADS[type(node)]} over students is not answered.",
-            node,
-            accepted="AVG, a share beyond a threshold such as AVG(CASE WHEN gpa >= 3.5 THEN 1 ELSE 0 END), or the "
-            "same of each student's own rows in a subquery with GROUP BY",
-        )
+        return advice.single(source, node)
+    if isinstance(node, advice.SPREADS):
+        return advice.spread(source, node)
     if isinstance(node, exp.Window):
         return source.refusal(
             "crosses_students",
@@ -207,7 +196,7 @@ def _noouter(source: Source, node: exp.Expr) -> QueryRefused:
         return source.refusal(
             "unsupported", "* stands for rows, and rows never leave the district.", node, accepted="COUNT(*)"
         )
-    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+    name = source.called(node)
     return source.refusal(
         "unsupported",
         f"{name} is not accepted in the answer's columns.",
@@ -289,22 +278,6 @@ def _present(carrier: Named, where: tree.Expr | None) -> tree.Expr | None:
     there = tree.Not(tree.IsNull(carrier.presence))
     return there if where is None else connective("and", [there, where])
 
-
-_SPREADS: dict[type[exp.Expr], str] = {
-    exp.PercentileCont: "QUANTILE_CONT",
-    exp.PercentileDisc: "QUANTILE_DISC",
-    exp.Quantile: "QUANTILE",
-    exp.ApproxQuantile: "APPROX_QUANTILE",
-    exp.Median: "MEDIAN",
-    exp.Stddev: "STDDEV",
-    exp.StddevSamp: "STDDEV_SAMP",
-    exp.StddevPop: "STDDEV_POP",
-    exp.Variance: "VARIANCE",
-    exp.VariancePop: "VAR_POP",
-    exp.Corr: "CORR",
-    exp.Mode: "MODE",
-}
-"""Refused by the name they are written with."""
 
 _AGGREGATES: dict[type[exp.Expr], Any] = {
     exp.Count: "count",

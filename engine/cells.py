@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlglot import exp
 
+from engine import advice
 from engine.days import days_of
 from engine.expressions import ARITHMETIC, COMPARISONS, PRECISION_MAX, SCALE_MAX
 from engine.margins import Z90, Z95
+from engine.selected import by_all
 from engine.source import nearest
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ _TYPES: dict[str, Kind] = {
     "BOOLEAN": "boolean",
     "DATE": "date",
 }
+_QUOTED = re.compile(r"'(?:[^']|'')*'")
+_NUMBER = re.compile(r"'(-?[0-9]{1,18}(\.[0-9]{1,9})?)'")
 _ISO = re.compile(r"'([0-9]{4}-[0-9]{2}-[0-9]{2})'")
 SQL_TYPES: dict[str, str] = {
     "integer": "BIGINT",
@@ -161,7 +165,11 @@ def finite(text: str) -> str:
 
 
 def _unaccepted(desk: Desk, node: exp.Expr) -> QueryRefused:
-    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+    if isinstance(node, exp.Query | exp.Subquery):
+        return advice.subquery_above(desk.source, node)
+    if isinstance(node, advice.LEVELS):
+        return advice.levels(desk.source, node)
+    name = desk.source.called(node)
     return desk.source.refusal(
         "unsupported",
         f"{name} is not accepted over the answer's numbers.",
@@ -262,8 +270,34 @@ def _compare(desk: Desk, node: exp.Expr) -> Cell:
 
 
 def _compared(desk: Desk, op: str, left: Cell, right: Cell, node: exp.Expr) -> str:
-    one, two = _alike(desk, [left, right], node)
+    one, two = _alike(desk, _read(desk, [left, right], node), node)
     return f"({one} {op} {two})"
+
+
+def _read(desk: Desk, cells: Sequence[Cell], node: exp.Expr) -> list[Cell]:
+    """Cells that are compared, in which a text that is written out beside numbers or booleans is what it says."""
+    kinds = {cell.kind for cell in cells} - {"null"}
+    wanted = kinds - {"text"}
+    if "text" not in kinds or not (wanted <= {"integer", "double"} or wanted == {"boolean"}) or not wanted:
+        return list(cells)
+    return [_said(desk, cell, wanted, node) if _QUOTED.fullmatch(cell.sql) else cell for cell in cells]
+
+
+def _said(desk: Desk, cell: Cell, wanted: set[Kind], node: exp.Expr) -> Cell:
+    """The number or the boolean that a text says."""
+    if wanted == {"boolean"} and cell.sql.lower() in ("'true'", "'false'"):
+        return Cell(cell.sql[1:-1].upper(), "boolean")
+    number = _NUMBER.fullmatch(cell.sql)
+    if wanted != {"boolean"} and number is not None and not (number[2] and wanted == {"integer"}):
+        text = number[1]
+        return Cell(f"'{float(text)!r}'::DOUBLE", "double") if number[2] else Cell(f"{int(text)}::BIGINT", "integer")
+    what = "boolean" if wanted == {"boolean"} else "number"
+    raise desk.source.refusal(
+        "unsupported",
+        f"{what} cannot be compared with the text {cell.sql}.",
+        node,
+        accepted="TRUE or FALSE without quotes" if what == "boolean" else "a number without quotes",
+    )
 
 
 def _alike(desk: Desk, cells: Sequence[Cell], node: exp.Expr) -> list[str]:
@@ -330,10 +364,13 @@ def _between(desk: Desk, node: exp.Expr) -> Cell:
 
 
 def _in(desk: Desk, node: exp.Expr) -> Cell:
+    if node.args.get("query") is not None:
+        raise advice.subquery_above(desk.source, node.args["query"])
     this, expressions = desk.source.consume(node, "this", "expressions")
     if not expressions:
         raise desk.source.refusal("syntax", "IN has no list.", node, accepted="a list such as IN (1, 2)")
-    first, *others = _alike(desk, [cell_of(desk, part) for part in (this, *expressions)], node)
+    cells = _read(desk, [cell_of(desk, part) for part in (this, *expressions)], node)
+    first, *others = _alike(desk, cells, node)
     return Cell(f"({first} IN ({', '.join(others)}))", "boolean")
 
 
@@ -534,12 +571,22 @@ def _aggregate(desk: Desk, node: exp.Expr) -> Cell:
 def order_terms(desk: Desk, order: exp.Order, selected: Sequence[Cell] = ()) -> list[tuple[str, str]]:
     """The terms of an ORDER BY, and how each is sorted: a column by name or position, or an expression."""
     (terms,) = desk.source.consume(order, "expressions")
+    if selected and (every := by_all(desk.source, terms)) is not None:
+        this, how = _sorted(desk, every)
+        desk.source.consume(this, "this")
+        return [(cell.sql, how) for cell in selected]
     found = []
     for term in terms:
-        this, descending, nulls_first = desk.source.consume(term, "this", "desc", "nulls_first")
+        this, how = _sorted(desk, term)
         cell = pointed(desk, this, selected) or cell_of(desk, this)
-        found.append((cell.sql, f"{' DESC' if descending else ''} NULLS {'FIRST' if nulls_first else 'LAST'}"))
+        found.append((cell.sql, how))
     return found
+
+
+def _sorted(desk: Desk, term: exp.Expr) -> tuple[exp.Expr, str]:
+    """What a term of ORDER BY sorts by, and how."""
+    this, descending, nulls_first = desk.source.consume(term, "this", "desc", "nulls_first")
+    return this, f"{' DESC' if descending else ''} NULLS {'FIRST' if nulls_first else 'LAST'}"
 
 
 def pointed(desk: Desk, node: exp.Expr, selected: Sequence[Cell]) -> Cell | None:
@@ -558,8 +605,10 @@ def pointed(desk: Desk, node: exp.Expr, selected: Sequence[Cell]) -> Cell | None
 
 def unknown(source: Source, node: exp.Column, known: Sequence[str]) -> QueryRefused:
     """A refusal of a name that no released table has."""
+    quoted = isinstance(node.this, exp.Identifier) and node.this.quoted
+    text = f"; a text stands in single quotes: '{node.name}'" if quoted else ""
     return source.refusal(
-        "unknown_name", f"There is no column {node.name} here.", node, accepted=nearest(node.name, known)
+        "unknown_name", f"There is no column {node.name} here.", node, accepted=nearest(node.name, known) + text
     )
 
 

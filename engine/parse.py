@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from engine import advice
 from engine.above import Above, aggregates, outer
 from engine.expressions import Named, Scope, condition
 from engine.pruned import pruned
 from engine.refusals import QueryRefused
 from engine.relations import all_used, read
 from engine.released import combined
-from engine.selected import group_keys, resolve, selected_columns, whole_number, with_aliases
+from engine.selected import by_all, group_keys, resolve, selected_columns, whole_number, with_aliases
 from engine.source import Source
 from engine.text import DEPTH_MAX, condition_of, statement_of
 from engine.tree import Item, Order, Query
@@ -80,9 +81,7 @@ def _select(source: Source, node: exp.Select, catalog: Catalog) -> Query:
         node, "expressions", "from_", "group", "order", "limit", "offset", "joins", "with_", "where"
     )
     if from_ is None:
-        raise source.refusal(
-            "syntax", "The question names no table.", accepted="SELECT … FROM one of the district's tables"
-        )
+        raise advice.no_table(source, node)
     if not expressions:
         raise source.refusal("syntax", "The question asks for nothing.", from_, accepted="SELECT COUNT(*) FROM …")
     asked = read(source, node, catalog)
@@ -117,6 +116,10 @@ def _order(
 ) -> tuple[Order, ...]:
     source = above.scope.source
     (terms,) = source.consume(order, "expressions")
+    if (every := by_all(source, terms)) is not None:
+        this, descending, nulls_first = source.consume(every, "this", "desc", "nulls_first")
+        source.consume(this, "this")
+        return tuple(Order(item.value, bool(descending), bool(nulls_first)) for item in items)
     found = []
     for term in terms:
         this, descending, nulls_first = source.consume(term, "this", "desc", "nulls_first")

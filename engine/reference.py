@@ -175,6 +175,17 @@ Frames are `ROWS BETWEEN … AND …` with constants, or `RANGE` between the par
 `LEFT JOIN` keeps students without a match; above it the right side's `student_key` only tells whether there was one.
 
 """
+_OTHERWISE = """
+## Where DuckDB answers otherwise
+
+- `COUNT_IF` of nothing but NULL, or of no row, is 0; DuckDB 2.0 makes it NULL.
+- A quotient or a remainder by 0 is NULL, and so is a cast that cannot be done; DuckDB gives infinity or fails.
+- `d + INTERVAL 1 MONTH` and `DATE_TRUNC` are dates; DuckDB's are times.
+- Where an ORDER BY within a student leaves rows in doubt, the rest of what is used of them decides; in DuckDB any may
+  come first.
+- A quoted number or boolean, as in `school_year = '2025'`, is read where it is plainly one, and else refused.
+- A text that is on no value list is refused also beside <, <=, >, >= and BETWEEN, as in `grade_level >= '9'`.
+"""
 
 
 def refusal(text: str) -> QueryRefused:
@@ -216,6 +227,7 @@ def page() -> str:
             functions()
             .replace("\n## ", "\n### ")
             .replace("# Functions and operators", "## Functions and operators", 1),
+            _OTHERWISE,
             "\n## Limits\n\n| at most | |\n|---|---:|\n",
             "".join(f"| {what} | {most:,} |\n" for what, most in limits),
             "\n## What is refused\n\nA refusal costs nothing and says where, why, and what would be accepted.\n",

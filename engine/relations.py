@@ -46,6 +46,15 @@ _CLAUSES = {
     "sample": "Sampling",
 }
 _CROSSING = {"limit", "offset", "sample"}
+_INSTEAD = {
+    "RIGHT": "LEFT JOIN with the sides exchanged",
+    "FULL": "LEFT JOIN from either side as a question of its own, or the rows of both under each other by UNION ALL",
+    "SEMI": "EXISTS or IN in WHERE",
+    "ANTI": "NOT EXISTS or NOT IN in WHERE",
+    "NATURAL": "JOIN … USING the columns' names",
+}
+"""What is accepted instead of a join, by the word that is written before it."""
+
 _STEPS = ("group", "having", "qualify", "distinct")
 _OF: dict[str, type] = {
     "expressions": list,
@@ -283,7 +292,15 @@ class _Reader:
     def scope(self, named: Named) -> Scope:
         """The names of one relation; what the whole question shares is shared."""
         owner = self.catalog.owner
-        return Scope(self.source, [named], owner, written=self.written, known=self.known, look_ups=self.look_ups)
+        return Scope(
+            self.source,
+            [named],
+            owner,
+            written=self.written,
+            known=self.known,
+            look_ups=self.look_ups,
+            catalog=self.catalog,
+        )
 
     def table(self, room: _Room, written: str, alias: str, node: exp.Expr) -> Named:
         catalog = self.catalog
@@ -684,7 +701,7 @@ class _Reader:
         if type(node) is not exp.Union:
             raise source.refusal(
                 "unsupported",
-                f"{type(node).__name__.upper()} is not accepted between students' rows.",
+                f"{source.called(node)} is not accepted between students' rows.",
                 place,
                 accepted="EXISTS or NOT EXISTS in WHERE",
             )
@@ -930,7 +947,7 @@ class _Reader:
                 "unsupported",
                 f"{' '.join(filter(None, (method, side, kind)))} JOIN is not accepted.",
                 node,
-                accepted="JOIN … ON, or a LEFT JOIN with the sides exchanged",
+                accepted=_INSTEAD.get(str(method or side or kind), "JOIN … ON, or LEFT JOIN … ON"),
             )
         if side == "LEFT":
             return self.left_join(room, scope, node, ctes)

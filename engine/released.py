@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from engine import tree
+from engine import advice, tree
 from engine.above import Above, outer, totals
 from engine.cells import SQL_TYPES, Cell, Desk, cell_of, condition_of, order_terms, unknown
 from engine.pruned import pruned
@@ -130,15 +130,12 @@ class _Reader:
             released = [self.is_released(each, own) for each in _sources(node)]
             if released and not any(released):
                 shape = self.part(node, own)
-            elif all(released) and released:
+            elif not released:
+                raise advice.no_table(self.source, node)
+            elif all(released):
                 shape = self.select(node, own)
             else:
-                raise self.source.refusal(
-                    "unsupported",
-                    "Answers cannot be joined with records.",
-                    node,
-                    accepted="the question asked by itself first, then its number written in",
-                )
+                raise self.mixed([each for each, noisy in zip(_sources(node), released, strict=True) if not noisy])
         else:
             raise self.source.refusal("unsupported", "This is not accepted here.", node, accepted="one SELECT")
         all_used(self.source, {name: cte for name, cte in own.items() if name not in ctes or cte is not ctes[name]})
@@ -147,6 +144,24 @@ class _Reader:
                 "too_large", "The question is too long once it is written out.", node, accepted="a shorter one"
             )
         return shape
+
+    def mixed(self, nodes: Sequence[exp.Expr]) -> QueryRefused:
+        """A refusal of records, or of a public table, beside answers in FROM."""
+        tables = [self.catalog.tables.get(each.name.lower()) for each in nodes if isinstance(each, exp.Table)]
+        if len(tables) == len(nodes) and all(table is not None and table.public for table in tables):
+            name = nodes[0].name
+            return self.source.refusal(
+                "unsupported",
+                f"Answers cannot be joined with {name}, a public table.",
+                nodes[0],
+                accepted=f"JOIN {name} among the records that are counted, and its columns in GROUP BY there",
+            )
+        return self.source.refusal(
+            "unsupported",
+            "Answers cannot be joined with records.",
+            nodes[0],
+            accepted="the question asked by itself first, then its number written in",
+        )
 
     # -- one aggregate SELECT over records
 
@@ -513,7 +528,7 @@ def _outer(above: Above, node: exp.Expr) -> tree.Outer | None:
     try:
         value = outer(above, node)
     except QueryRefused:
-        if isinstance(node, exp.Column | exp.AggFunc | exp.Filter | exp.Star):
+        if isinstance(node, exp.Column | exp.AggFunc | exp.WithinGroup | exp.Filter | exp.Star):
             raise
         return None
     return None if isinstance(value, tree.Constant) else value

@@ -10,7 +10,7 @@ from engine.expressions import convert
 from engine.source import span_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from engine.above import Above
     from engine.source import Source
@@ -139,6 +139,28 @@ def resolve(
                 source.consume(term, "this")
                 return value
     return term
+
+
+def by_all(source: Source, terms: Sequence[exp.Ordered]) -> exp.Ordered | None:
+    """The one term of ORDER BY ALL, which is by all columns in their order; None of any other ORDER BY.
+
+    Raises:
+        QueryRefused: ALL stands beside other terms.
+    """
+    found = [term for term in terms if isinstance(term, exp.Ordered) and _is_all(term.this)]
+    if found and len(terms) > 1:
+        raise source.refusal(
+            "syntax",
+            "ORDER BY ALL is by all columns, and stands alone.",
+            found[0].this,
+            accepted="ORDER BY ALL, or the columns in order",
+        )
+    return found[0] if found else None
+
+
+def _is_all(node: exp.Expr) -> bool:
+    """Whether a node is the bare word ALL."""
+    return isinstance(node, exp.Var) and node.name.upper() == "ALL"
 
 
 def _is_whole(text: str) -> bool:

@@ -5,11 +5,14 @@ Nothing here is ever executed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from engine.refusals import QueryRefused
 from engine.tree import Span
@@ -18,6 +21,60 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.refusals import RefusalCode
+
+
+_CALLED: dict[type[exp.Expr], str] = {
+    exp.ArgMax: "ARG_MAX",
+    exp.ArgMin: "ARG_MIN",
+    exp.Array: "[…]",
+    exp.BitwiseAnd: "&",
+    exp.BitwiseLeftShift: "<<",
+    exp.BitwiseNot: "~",
+    exp.BitwiseOr: "|",
+    exp.BitwiseRightShift: ">>",
+    exp.Bracket: "[…]",
+    exp.CTE: "WITH",
+    exp.Concat: "CONCAT",
+    exp.DPipe: "||",
+    exp.GroupConcat: "STRING_AGG",
+    exp.Group: "GROUP BY",
+    exp.ILike: "ILIKE",
+    exp.JSONExtract: "->",
+    exp.JSONExtractScalar: "->>",
+    exp.Lambda: "->",
+    exp.Order: "ORDER BY",
+    exp.Ordered: "ORDER BY",
+    exp.PercentileCont: "QUANTILE_CONT",
+    exp.PercentileDisc: "QUANTILE_DISC",
+    exp.Placeholder: "A parameter",
+    exp.Star: "*",
+    exp.Struct: "{…}",
+    exp.Subquery: "a subquery",
+    exp.Table: "FROM",
+    exp.Tuple: "A list in parentheses",
+    exp.Window: "OVER",
+}
+"""What is called otherwise than sqlglot's class, where sqlglot does not keep how it was written."""
+
+_CLAUSES = {
+    "except_": "EXCLUDE",
+    "group": "GROUP BY",
+    "joins": "JOIN",
+    "laterals": "LATERAL",
+    "limit_options": "PERCENT or WITH TIES",
+    "locks": "FOR UPDATE",
+    "order": "ORDER BY",
+    "partition_by": "PARTITION BY",
+    "pivots": "PIVOT",
+    "sort": "SORT BY",
+    "windows": "WINDOW",
+}
+"""What is called otherwise than sqlglot's arg."""
+
+WRITTEN_MAX = 200
+"""Longest piece of the text that a refusal says again."""
+
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def span_of(node: exp.Expr) -> Span | None:
@@ -43,7 +100,7 @@ class Source:
         accepted: str | None = None,
     ) -> QueryRefused:
         """A refusal with line, column and excerpt of the place `at`."""
-        span = span_of(at) if isinstance(at, exp.Expr) else at if isinstance(at, Span) else None
+        span = self.place(at) if isinstance(at, exp.Expr) else at if isinstance(at, Span) else None
         if span is None:
             return QueryRefused(code, message, accepted=accepted)
         before = self.text[: span.start]
@@ -53,6 +110,60 @@ class Source:
         first = self._closed(span).split("\n")[0]
         excerpt = first if first.strip() else None
         return QueryRefused(code, message, accepted=accepted, line=line, column=column, excerpt=excerpt)
+
+    def place(self, node: exp.Expr) -> Span | None:
+        """Where a node stands; of one that sqlglot keeps no position of, its word, or what it stands in."""
+        span = span_of(node) or next(filter(None, map(self._word, node.walk())), None)
+        above = node.parent
+        while span is None and above is not None:
+            span, above = span_of(above), above.parent
+        return span
+
+    def _word(self, node: exp.Expr) -> Span | None:
+        """Where the word of a node that is nothing but a word, such as CURRENT_DATE, stands first."""
+        if isinstance(node, exp.Placeholder):
+            words = {"?", "$"}
+        elif isinstance(node, exp.Var | exp.Func) and next(node.iter_expressions(), None) is None:
+            words = {self.called(node)}
+        else:
+            return None
+        try:
+            tokens = sqlglot.tokenize(self.text, read="duckdb")
+        except SqlglotError:
+            return None
+        for token in tokens:
+            if self.text[token.start : token.end + 1].upper() in words:
+                return Span(token.start, token.end + 1)
+        return None
+
+    def called(self, node: exp.Expr | str) -> str:
+        """What a construct is called by who writes it: the word that was written, where sqlglot keeps its place."""
+        if not isinstance(node, exp.Expr):
+            return "A bare word"
+        if isinstance(node, exp.Anonymous | exp.Var):
+            return str(node.name.upper())
+        start, end = node.meta.get("start"), node.meta.get("end")
+        written = "" if start is None or end is None else self.text[start : end + 1]
+        if isinstance(node, exp.Literal) or (isinstance(node, exp.Func) and written.isidentifier()):
+            return written.upper() or "A constant"
+        if isinstance(node, exp.Func):
+            return _CALLED.get(type(node), node.sql_name())
+        return _CALLED.get(type(node), _CAMEL.sub(" ", type(node).__name__).upper())
+
+    def written(self, node: exp.Expr) -> str | None:
+        """The text of a table or of a short expression; None where the places sqlglot keeps do not tell it whole.
+
+        No word has a place, such as CASE and END: what the text is read as must be the node again.
+        """
+        span = span_of(node)
+        text = "" if span is None else self._closed(span)
+        if type(node) is exp.Table:
+            return text if isinstance(node.this, exp.Identifier) else None
+        try:
+            whole = 0 < len(text) <= WRITTEN_MAX and sqlglot.parse_one(text, read="duckdb") == node
+        except (SqlglotError, ValueError, TypeError, AttributeError, KeyError, IndexError):  # as of the whole text
+            whole = False
+        return text if whole else None
 
     def _closed(self, span: Span) -> str:
         """The text of a span, with the closing parentheses that sqlglot keeps no position of."""
@@ -76,10 +187,10 @@ class Source:
             if isinstance(value, exp.Identifier):
                 self.consume(value, "this", "quoted")
             if key not in names and value not in (None, False, [], (), ""):
-                shown = key.strip("_").replace("_", " ").upper()
+                shown = _CLAUSES.get(key, key.strip("_").replace("_", " ").upper())
                 raise self.refusal(
                     "unsupported",
-                    f"{shown} is not accepted in {type(node).__name__.upper()}.",
+                    f"{shown} is not accepted in {self.called(node)}.",
                     node,
                     accepted=f"the same without {shown}",
                 )

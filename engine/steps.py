@@ -199,7 +199,7 @@ def within(scope: Scope, node: exp.Expr) -> Within:
 
 
 def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
-    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+    name = scope.source.called(node)
     return scope.source.refusal(
         "unsupported",
         f"{name} is not accepted within a student.",
@@ -259,7 +259,7 @@ def _argument(scope: Scope, node: exp.Expr, this: exp.Expr, function: Any) -> tr
     if function in NUMBERS and not arg.type.is_number:
         raise scope.source.refusal(
             "unsupported",
-            f"{type(node).__name__.upper()} needs a number, and this is {arg.type}.",
+            f"{scope.source.called(node)} needs a number, and this is {arg.type}.",
             this,
             accepted="COUNT, MIN or MAX",
         )
@@ -283,7 +283,7 @@ def _first(
         return arg, (Sort(key, type(node) is exp.ArgMax, nulls_first=False),), filtered
     (this,) = source.consume(node, "this")
     if type(this) is not exp.Order:
-        name = type(node).__name__.upper()
+        name = source.called(node)
         raise source.refusal(
             "unsupported",
             f"{name} depends on an order, and none is written.",
@@ -428,7 +428,7 @@ class _Window:
             number = _number(self.scope, this, least=1)
         else:
             self.scope.source.consume(node)
-        self.ordered(_called(node))
+        self.ordered(self.scope.source.called(node))
         if self.frame is not None:
             raise _unaccepted_window(self.scope, self.node)
         return self.made(function, None, number)
@@ -436,7 +436,7 @@ class _Window:
     def placed(self, node: exp.Expr) -> Rolling:
         """The value of another row."""
         source, function = self.scope.source, PLACES[type(node)]
-        self.ordered(_called(node))
+        self.ordered(self.scope.source.called(node))
         if function in ("lag", "lead"):
             this, offset, default = source.consume(node, "this", "offset", "default")
             if self.frame is not None:
@@ -480,10 +480,6 @@ class _Window:
         if self.frame is not None and self.frame[0] == "rows":
             self.ordered("A frame of rows")
         return self.made(function, arg)
-
-
-def _called(node: exp.Expr) -> str:
-    return node.sql_name() if isinstance(node, exp.Func) else type(node).__name__.upper()
 
 
 def _unaccepted_window(scope: Scope, node: exp.Expr) -> Exception:

@@ -89,6 +89,12 @@ def check_levels(source: Source, statement: exp.Expr) -> None:
             pending.append((child, level if flat else level + 1))
 
 
+WORD_MAX = 40
+_BEGINNINGS = frozenset(
+    {TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN, TokenType.VALUES, TokenType.SEMICOLON}
+)
+
+
 def unreadable(source: Source, error: SqlglotError, tokens: list[Any]) -> QueryRefused:
     """A syntax refusal made anew: sqlglot's own text carries pieces of the question and terminal codes.
 
@@ -117,6 +123,13 @@ def statement_of(source: Source) -> exp.Select | exp.SetOperation:
     try:
         statements = [node for node in DIALECT.parser().parse(tokens, source.text) if node is not None]
     except SqlglotError as error:
+        if tokens[0].token_type not in _BEGINNINGS:
+            raise source.refusal(
+                "syntax",
+                f"A question does not begin with {tokens[0].text[:WORD_MAX]}.",
+                Span(tokens[0].start, tokens[0].end + 1),
+                accepted="one SELECT in the DuckDB dialect",
+            ) from None
         raise unreadable(source, error, tokens) from None
     except (ValueError, TypeError, AttributeError, KeyError, IndexError):
         raise source.refusal("syntax", "The text cannot be read as SQL.", accepted="one SELECT") from None
@@ -126,9 +139,47 @@ def statement_of(source: Source) -> exp.Select | exp.SetOperation:
         )
     (statement,) = statements
     if not isinstance(statement, exp.Select | exp.SetOperation):
-        raise source.refusal("unsupported", "This statement is not accepted.", statement, accepted="one SELECT")
+        first = Span(tokens[0].start, tokens[0].end + 1)
+        raise source.refusal("unsupported", "This statement is not accepted.", first, accepted="one SELECT")
     check_levels(source, statement)
+    _check_all(source, statement, tokens)
     return statement
+
+
+def _check_all(source: Source, statement: exp.Expr, tokens: list[Any]) -> None:
+    """Refuse a text in which something else of an ORDER BY is called ALL.
+
+    sqlglot takes "all", t.all, 'all' and casts of them for the word, and keeps no place of it: so the word must be in
+    the tree as often as it is in the text.
+    """
+    terms = statement.find_all(exp.Ordered)
+    words = [term for term in terms if isinstance(term.this, exp.Var) and term.name == "ALL"]
+    pairs = zip(tokens, tokens[1:], [*tokens[2:], None], strict=False)
+    genuine = sum(
+        before.token_type == TokenType.ORDER_BY
+        and source.text[token.start : token.end + 1].upper() == "ALL"
+        and (after is None or after.token_type in _AFTER_ALL or after.text.upper() in ("NULLS", "ROWS", "RANGE"))
+        for before, token, after in pairs
+    )
+    if len(words) != genuine:
+        called = [token for token in tokens if token.text.upper() == "ALL"]
+        place = Span(called[-1].start, called[-1].end + 1) if called else None
+        raise source.refusal(
+            "unsupported", "Nothing in ORDER BY may be called all.", place, accepted="ORDER BY ALL, or another name"
+        )
+
+
+_AFTER_ALL = frozenset(
+    {
+        TokenType.ASC,
+        TokenType.COMMA,
+        TokenType.DESC,
+        TokenType.LIMIT,
+        TokenType.OFFSET,
+        TokenType.R_PAREN,
+        TokenType.SEMICOLON,
+    }
+)
 
 
 def condition_of(source: Source) -> exp.Expr:

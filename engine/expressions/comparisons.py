@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from sqlglot import exp
@@ -10,6 +12,7 @@ from engine import tree
 from engine.analysis.intervals import evaluate
 from engine.exact import cast
 from engine.expressions.dates import as_dates
+from engine.expressions.numbers import exact
 from engine.refusals import QueryRefused
 from engine.source import nearest
 from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, Constant, Expr
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from engine.expressions.scope import Scope
 
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,9})?")
 _MIRRORED: dict[tree.CompareOp, tree.CompareOp] = {
     "=": "=",
     "<>": "<>",
@@ -48,17 +52,19 @@ def comparison(scope: Scope, op: tree.CompareOp, left: Expr, right: Expr, node: 
     left, right = comparable(scope, left, right, node)
     if NULL in (left.type, right.type):
         return Constant(None, BOOLEAN)
-    if op in ("=", "<>"):
-        misspelt(scope, left, right, node)
-        misspelt(scope, right, left, node)
+    misspelt(scope, left, right, node, ordered=op not in ("=", "<>"))
+    misspelt(scope, right, left, node, ordered=op not in ("=", "<>"))
     flip = isinstance(left, Constant) and not isinstance(right, Constant)
     if not isinstance(left, Constant) and not isinstance(right, Constant):
         flip = tree.canonical(left) > tree.canonical(right)
     return tree.Compare(_MIRRORED[op], right, left) if flip else tree.Compare(op, left, right)
 
 
-def misspelt(scope: Scope, arg: Expr, value: Expr, node: exp.Expr) -> None:
+def misspelt(scope: Scope, arg: Expr, value: Expr, node: exp.Expr, *, ordered: bool = False) -> None:
     """Refuse to compare a text with one that its value list does not hold: no row could be equal.
+
+    By order texts are compared letter by letter, so that '3' stands after '12': what is not on the list is no end
+    that was meant.
 
     Raises:
         QueryRefused: `unknown_name`, where it was written.
@@ -78,7 +84,8 @@ def misspelt(scope: Scope, arg: Expr, value: Expr, node: exp.Expr) -> None:
             "unknown_name",
             f"{tree.shown(arg)} has no value '{value.value}'.",
             written[0] if written else node,
-            accepted=nearest(value.value, (each for each in values if isinstance(each, str))),
+            accepted=nearest(value.value, (each for each in values if isinstance(each, str)))
+            + (", or IN with the values that are meant: texts stand in the order of letters" if ordered else ""),
         )
 
 
@@ -107,11 +114,41 @@ def comparable(scope: Scope, left: Expr, right: Expr, node: exp.Expr) -> tuple[E
     if kinds == {"date", "text"}:
         left, right = as_dates(scope, (left, right), node)
         return left, right
+    if "text" in kinds:
+        one, other = said(scope, left, right.type, node), said(scope, right, left.type, node)
+        if (one, other) != (left, right):
+            return comparable(scope, one, other, node)
     raise scope.source.refusal(
         "unsupported",
         f"{left.type} cannot be compared with {right.type}.",
         node,
         accepted="two numbers, texts, dates or booleans; text stands in single quotes, such as grade_level = '09'",
+    )
+
+
+def said(scope: Scope, value: Expr, of: tree.Type, node: exp.Expr) -> Expr:
+    """The number or the boolean that a text says which is written out and compared with one; anything else as it is.
+
+    Raises:
+        QueryRefused: it says none, or a number with more decimal places than it is compared with.
+    """
+    if not isinstance(value, Constant) or not isinstance(value.value, str) or not (of.is_number or of == BOOLEAN):
+        return value
+    text = value.value
+    if of == BOOLEAN and text.lower() in ("true", "false"):
+        return Constant(value=text.lower() == "true", type=BOOLEAN)
+    if of.is_number and _NUMBER.fullmatch(text):
+        number = exact(scope, Decimal(text), node)
+        if of == DOUBLE or number.type.scale <= of.scale:
+            return number
+    written = [part for part in node.find_all(exp.Literal) if part.is_string and part.name == text]
+    raise scope.source.refusal(
+        "unsupported",
+        f"{of} cannot be compared with the text '{text}'.",
+        written[0] if written else node,
+        accepted="TRUE or FALSE without quotes"
+        if of == BOOLEAN
+        else f"{text if _NUMBER.fullmatch(text) else 'a number'} without quotes",
     )
 
 

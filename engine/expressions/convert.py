@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from engine import tree
+from engine import advice, tree
 from engine.expressions.calls import called, read_as, settled
 from engine.expressions.choices import choice, coalesce, nullif
 from engine.expressions.comparisons import (
@@ -84,20 +84,12 @@ def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
             accepted="an aggregate with GROUP BY",
         )
     if isinstance(node, exp.AggFunc | exp.Filter):
-        return source.refusal(
-            "unsupported",
-            "An aggregate cannot stand inside WHERE, GROUP BY or another aggregate.",
-            node,
-            accepted="a condition on single rows; ask first, then write the number",
-        )
+        return advice.before_groups(source, node)
     if isinstance(node, exp.Query | exp.Subquery):
-        return source.refusal(
-            "unsupported",
-            "A subquery is not accepted here.",
-            node,
-            accepted="the question asked by itself first, then its number written in",
-        )
-    name = node.name.upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
+        return _subquery(scope, node)
+    if isinstance(node, advice.LEVELS):
+        return advice.levels(source, node)
+    name = source.called(node)
     if isinstance(node, exp.CurrentDate | exp.CurrentTimestamp | exp.CurrentTime) or name in _CLOCKS:
         return source.refusal(
             "unsupported",
@@ -110,6 +102,20 @@ def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
             "unsupported", "* stands for rows, and rows never leave the district.", node, accepted="COUNT(*)"
         )
     return source.refusal("unsupported", f"{name} is not accepted.", node, accepted=_nearest(name))
+
+
+def _subquery(scope: Scope, node: exp.Expr) -> Exception:
+    """A subquery where a value stands; the greatest value of a column is public where its list is."""
+    column = advice.extreme(node)
+    if column is not None:
+        for named in scope.relations:
+            found = named.columns.get(column.name.lower())
+            plain = isinstance(found, tree.Column) and found.type in (INTEGER, TEXT)
+            known = scope.known.get(found.name) if plain and isinstance(found, tree.Column) else None
+            if known is not None and known.values:
+                values = sorted(known.values)  # type: ignore[type-var]
+                return advice.listed(scope.source, node, column, values)
+    return advice.subquery(scope.source, node, scope.owner)
 
 
 def _nearest(name: str) -> str:

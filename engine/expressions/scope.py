@@ -15,6 +15,7 @@ from engine.source import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from engine.catalog import Catalog, Table
     from engine.ranges import Range
     from engine.refusals import QueryRefused
     from engine.source import Source
@@ -75,6 +76,7 @@ class Scope:
         known: what each column can be, by the name it has in the tree: at least all that it is on any row of the
             question; a column of which nothing is known is absent.
         look_ups: the look-ups made so far, by what they became.
+        catalog: tells where else a name is that is not here; None for a condition of the catalog itself.
     """
 
     source: Source
@@ -89,6 +91,7 @@ class Scope:
     written: Counter[str] = field(default_factory=Counter)
     known: Mapping[str, Range] = field(default_factory=dict)
     look_ups: dict[tree.Expr, LookUp] = field(default_factory=dict)
+    catalog: Catalog | None = None
 
     def column(self, node: exp.Column) -> tree.Expr:
         """What a column's name stands for.
@@ -209,6 +212,42 @@ class Scope:
                 node,
                 accepted=f"one of {', '.join(several)}",
             )
-        return self.source.refusal(
-            "unknown_name", f"There is no column {node.name} here.", node, accepted=nearest(name, known)
-        )
+        message, accepted = f"There is no column {node.name} here.", nearest(name, known)
+        valued = self._valued(node, within)
+        beside = [other.name for other in self.relations if other.name and name in other.columns]
+        elsewhere = self._elsewhere(name)
+        if valued is not None:
+            accepted = f"'{node.name}' in single quotes, which is a value of {valued}"
+        elif node.table and beside:
+            message = f"There is no column {node.name} in {node.table}; {beside[0]} has it."
+            accepted = f"{beside[0]}.{node.name}"
+        elif elsewhere:
+            names = [table.name for table in elsewhere]
+            message = f"{message[:-1]}; {' and '.join(names)} {'has' if len(names) == 1 else 'have'} it."
+            accepted = self._joined(elsewhere[0])
+        elif node.this.quoted:
+            accepted += f"; a text stands in single quotes: '{node.name}'"
+        return self.source.refusal("unknown_name", message, node, accepted=accepted)
+
+    def _valued(self, node: exp.Column, within: Sequence[Named]) -> str | None:
+        """The column one of whose values an unknown name is, where there is one."""
+        if node.table:
+            return None
+        for named in within:
+            for name, expr in named.columns.items():
+                found = self.known.get(expr.name) if isinstance(expr, tree.Column) else None
+                if found is not None and found.values is not None and node.name in found.values:
+                    return name
+        return None
+
+    def _elsewhere(self, name: str) -> list[Table]:
+        """The tables that have a column of this name."""
+        tables = () if self.catalog is None else self.catalog.tables.values()
+        return [table for table in tables if table.on and name in table.columns and table.columns[name].on]
+
+    def _joined(self, table: Table) -> str:
+        """How a table is joined with what is here: on what it is unique on, as far as that is here too."""
+        here = {name for named in self.relations for name in (*named.columns, *named.owners)}
+        keys = [name for key in table.unique[:1] for name in key if name.lower() in here]
+        whole = bool(keys) and (not table.public or len(keys) == len(table.unique[0]))
+        return f"JOIN {table.name} USING ({', '.join(keys)})" if whole else f"a join with {table.name}"

@@ -521,7 +521,7 @@ def test_a_failing_answer_waits_too(folder, monkeypatch):
 def test_the_log_tells_who_used_which_route_and_no_more(served, caplog):
     """No text of a question, no path, no name of an id, no count, no time that was taken."""
     with caplog.at_level(logging.INFO):
-        served.ask(f"SELECT COUNT(*) AS n FROM student_year WHERE grade_level < '{CANARY}'", request_id=CANARY)
+        served.ask(f"SELECT COUNT(*) AS n FROM student_year WHERE grade_level LIKE '{CANARY}'", request_id=CANARY)
         served.ask(f"SELECT {CANARY}")
         served.client.get(f"/{CANARY}?{CANARY}")
         served.client.request(CANARY.replace("-", ""), "/v1/health")

@@ -265,7 +265,7 @@ def test_the_answers_columns_have_distinct_names(canonical):
         ("SELECT COUNT(*) FROM student WHERE cohort_year = 0.00000000001", "too_large"),
         ("SELECT COUNT(*) FROM student WHERE cohort_year = ?", "unsupported"),
         ("SELECT COUNT(*) FROM student WHERE cohort_year = $1", "unsupported"),
-        ("FROM student SELECT COUNT(*) ORDER BY ALL", "unsupported"),
+        ("FROM student SELECT COUNT(*) ORDER BY ALL, 1", "syntax"),
         ("COPY student TO '/tmp/x'", "unsupported"),
         ("SELECT COUNT(*) FROM 'student.csv'", "unknown_name"),
         ("SELECT COUNT(*) FROM student PIVOT (COUNT(*) FOR sex IN ('F'))", "unsupported"),

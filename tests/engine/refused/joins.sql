@@ -37,13 +37,13 @@ SELECT COUNT(*) FROM student s LEFT JOIN program p ON p.cohort_year = s.cohort_y
 -- unsupported | 1:43 | sides exchanged
 SELECT COUNT(*) FROM student s RIGHT JOIN student_year y USING (student_key);
 
--- unsupported | 1:42 | sides exchanged
+-- unsupported | 1:42 | by UNION ALL
 SELECT COUNT(*) FROM student s FULL JOIN student_year y USING (student_key);
 
--- unsupported | 1:42 | sides exchanged
+-- unsupported | 1:42 | EXISTS or IN
 SELECT COUNT(*) FROM student s SEMI JOIN student_year y USING (student_key);
 
--- unsupported | 1:45 | sides exchanged
+-- unsupported | 1:45 | USING the columns
 SELECT COUNT(*) FROM student s NATURAL JOIN student_year y;
 
 -- a public table without its key

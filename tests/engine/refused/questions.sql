@@ -45,13 +45,13 @@ SELECT COUNT(*) FROM student USING SAMPLE 10%;
 -- syntax | - | one SELECT
 SELECT COUNT(*) FROM student; SELECT COUNT(*) FROM student;
 
--- unsupported | 1:12 | one SELECT
+-- unsupported | 1:1 | one SELECT
 DROP TABLE student;
 
--- unsupported | 1:30 | one SELECT
+-- unsupported | 1:1 | one SELECT
 EXPLAIN SELECT COUNT(*) FROM student;
 
--- unsupported | 1:8 | one SELECT
+-- unsupported | 1:1 | one SELECT
 PRAGMA database_list;
 
 -- unknown_name | 1:22 | student
@@ -87,7 +87,7 @@ SELECT gpa FROM student_year;
 -- unsupported | 1:8 | aggregate
 SELECT 1 FROM student_year;
 
--- syntax | - | FROM
+-- syntax | 1:8 | FROM
 SELECT COUNT(*);
 
 -- unsupported | 1:36 | comparison
@@ -109,7 +109,7 @@ SELECT COUNT(*) FROM student_year WHERE uppper(grade_level) = 'KG';
 -- unsupported | 1:41 | CASE
 SELECT COUNT(*) FROM student_year WHERE factorial(schools_attended) = 6;
 
--- unsupported | 1:41 | single rows
+-- unsupported | 1:41 | HAVING COUNT(*) > 5
 SELECT COUNT(*) FROM student_year WHERE COUNT(*) > 5;
 
 -- unsupported | 1:55 | asked by itself
@@ -121,7 +121,7 @@ SELECT COUNT(*) FROM student_year WHERE gpa IN (SELECT 3);
 -- unsupported | 1:49 | list such as
 SELECT COUNT(*) FROM student_year WHERE gpa IN (gpa, 3);
 
--- unsupported | - | LIMIT 10
+-- unsupported | 1:36 | LIMIT 10
 SELECT COUNT(*) FROM student LIMIT ALL;
 
 -- unsupported | 1:36 | LIMIT 10
@@ -136,7 +136,7 @@ SELECT COUNT(*) FROM student_year WHERE gpa > 1e30;
 -- unsupported | 1:17 | cast
 SELECT AVG(CAST(gpa AS VARCHAR)) FROM student_year;
 
--- unsupported | - | TINYINT
+-- unsupported | 1:17 | TINYINT
 SELECT AVG(CAST(gpa AS TIMESTAMP)) FROM student_year;
 
 -- bounds_missing | 1:8 | leaves out 0
