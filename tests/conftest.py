@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from datetime import UTC, datetime
 from fractions import Fraction
 from importlib.resources import files
@@ -73,3 +74,20 @@ def district(folder):
     """A fresh copy of the small district, opened."""
     with District.open(folder) as opened:
         yield opened
+
+
+MANY = (
+    "tests/engine/functions/",
+    "tests/attendance/",
+    "tests/engine/test_names.py",
+    "tests/engine/test_step_claims.py",
+)
+"""Rooms with hundreds of tests that differ in one value: a fourth of these is tried often, all of them before a change."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leave most of many like tests to the slow lane, the same ones every time."""
+    for item in items:
+        if item.nodeid.startswith(MANY) and "[" in item.nodeid and zlib.crc32(item.nodeid.encode()) % 4:
+            item.add_marker(pytest.mark.slow)

@@ -96,7 +96,7 @@ def empty(node, key):
 
 
 TREES = [sqlglot.parse_one(text, read="duckdb") for text in (EVERYTHING, WITHIN)]
-FEW = 3
+FEW = 2
 """So many nodes of one class in one place are tried often, all of them before a change."""
 
 CASES: dict[tuple[str, str], list[exp.Expr]] = {}
