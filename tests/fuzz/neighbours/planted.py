@@ -265,7 +265,7 @@ def joins_of_the_select_alone(patch: pytest.MonkeyPatch) -> None:
     def many(_source: Any, node: Any, _ctes: Any) -> bool:
         return any(select.args.get("joins") for select in node.find_all(exp.Select))
 
-    patch.setattr("engine.relations._many", many)
+    patch.setattr("engine.relations.reading.many", many)
 
 
 # -- steps within each student
