@@ -81,7 +81,12 @@ class Once(Base):
         """The column that tells whether a row of a subquery matches."""
         private = any(not self.is_public(scan) for scan in inside.scans)
         if private and not inside.tied:
-            raise self.not_joined("the subquery", node)
+            raise self.source.refusal(
+                "crosses_students",
+                "This subquery is not tied to the student: rows of others would decide.",
+                node,
+                accepted=f"x.{self.catalog.owner} = y.{self.catalog.owner} AND … in its WHERE",
+            )
         own = self.inside_names(inside)
         within = [c for c in inside.conjuncts if tree.columns_of(c) <= own]
         on = [*(c for c in inside.conjuncts if not tree.columns_of(c) <= own), *compared]

@@ -319,12 +319,14 @@ class Reader(Steps, Once, Joins):
         for clause, what in _CLAUSES.items():
             if node.args.get(clause):
                 code: Any = "crosses_students" if clause in _CROSSING else "unsupported"
+                keep = f"ROW_NUMBER() OVER (PARTITION BY {self.catalog.owner} ORDER BY …) tells which to keep"
                 raise self.source.refusal(
                     code,
                     f"{what} is not accepted in a subquery.",
                     place,
-                    accepted="a subquery without it; of a student's rows, ROW_NUMBER() OVER (PARTITION BY "
-                    f"{self.catalog.owner} ORDER BY …) tells which to keep",
+                    accepted=f"a subquery without it; of a student's rows, {keep}"
+                    if clause in _CROSSING
+                    else "a subquery without it; ORDER BY at the end of the question",
                 )
 
     def projected(self, scope: Scope, nodes: Iterable[exp.Expr]) -> Iterator[tuple[str, tree.Expr | Named]]:
