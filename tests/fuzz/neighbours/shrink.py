@@ -112,10 +112,15 @@ def shrunk(pairs: Pairs, question: Question | Joined, kind: str) -> Case | None:
     owners += sorted(set(pairs.cohorts) - set(owners), key=str)
 
     def fails(case: Case) -> bool:
+        if not any(row[0] == case.owner for own in case.rows.values() for row in own):
+            return False  # the student who is taken away must be there
         broken = case.broken()
         return broken is not None and broken.kind == kind
 
-    first = next((case for owner in owners if fails(case := Case(pairs.catalog, rows, question, owner))), None)
+    alone = ({name: [row for row in own if row[0] == owner] for name, own in rows.items()} for owner in owners)
+    cases = [Case(pairs.catalog, own, question, owner) for owner, own in zip(owners, alone, strict=True)]
+    cases += [Case(pairs.catalog, rows, question, owner) for owner in owners]
+    first = next((case for case in cases if fails(case)), None)
     return None if first is None else smallest(first, fails)
 
 
