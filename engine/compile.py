@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from engine.plan import Centred, Statistic
 
 KEYS_TABLE = "homeroom_keys"
+FLAG, VALUE, COUNTED = "homeroom_flag", "homeroom_value", "homeroom_counted"
+"""What stands beside columns of students in a statement, under names that no catalog can declare."""
+
 PLACED_GROUPS_MAX = 1_000
 """Up to so many groups are put in their places after the rows are fetched, which saves the database a join."""
 
@@ -182,16 +185,16 @@ def _counted(
     conditions = [in_cohorts(first.owned.cohort, scope.cohorts), *(sql(condition) for condition in first.within)]
     source = from_clause(catalog, first.owned, scope, read)
     scan = f"SELECT {', '.join([*by, *own]) or '1 AS one'} FROM {source} WHERE {' AND '.join(conditions)}"
-    counts = [*by, *(f"{text} AS n{position}" for position, text in enumerate(measured))]
+    counts = [*by, *(f"{text} AS {COUNTED}{position}" for position, text in enumerate(measured))]
     grouped = f" GROUP BY {', '.join(by)}" if by else ""
     counted = f"(SELECT {', '.join(counts)} FROM ({scan}) AS scan{grouped}) AS counted"
     public = [scan_sql(catalog, first.owned, scan, scope, read) for scan in first.public]
     inner = [f"{sql(column)} AS k{i}" for i, column in enumerate(keys.columns)]
-    inner += [f"n{position}" for position in range(len(statistics))]
+    inner += [f"{COUNTED}{position}" for position in range(len(statistics))]
     above = " AND ".join(sql(condition) for condition in first.above) or "TRUE"
     joined = f"SELECT {', '.join(inner)} FROM {' CROSS JOIN '.join([counted, *public])} WHERE {above}"
     outer = [f"k{i}" for i in range(len(keys.columns))]
-    outer += [f"CAST(COALESCE(SUM(n{p}), 0) AS BIGINT) AS s{p}" for p in range(len(statistics))]
+    outer += [f"CAST(COALESCE(SUM({COUNTED}{p}), 0) AS BIGINT) AS s{p}" for p in range(len(statistics))]
     return f"SELECT {', '.join(outer)} FROM ({joined}) AS joined"
 
 
@@ -204,19 +207,19 @@ def _measured(
     for position, statistic in enumerate(statistics):
         flag = _flag(statistic, common, cohorts, catalog.cohort)
         if flag is not None:
-            inner.append(f"{flag} AS f{position}")
-        keep = "" if flag is None else f" FILTER (WHERE f{position})"
+            inner.append(f"{flag} AS {FLAG}{position}")
+        keep = "" if flag is None else f" FILTER (WHERE {FLAG}{position})"
         if statistic.centred is None:
             counted = "DISTINCT owner" if statistic.students else "*"
             outer.append(f"COUNT({counted}){keep}")
             continue
         term = folded(statistic.centred)
         if term is None:
-            inner.append(f"{sql(statistic.centred.arg)} AS x{position}")
-            term = centred(statistic.centred, f"x{position}")
+            inner.append(f"{sql(statistic.centred.arg)} AS {VALUE}{position}")
+            term = centred(statistic.centred, f"{VALUE}{position}")
         else:
-            inner.append(f"{term} AS x{position}")
-            term = f"x{position}"
+            inner.append(f"{term} AS {VALUE}{position}")
+            term = f"{VALUE}{position}"
         outer.append(f"CAST(COALESCE(SUM({term}){keep}, 0) AS BIGINT)")
     return inner, outer
 

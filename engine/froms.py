@@ -144,9 +144,8 @@ def from_clause(
             text += f" LEFT JOIN {right} AS {name} ON {on}"
         elif _equalities(left):
             text += f" LEFT JOIN {right} AS {name} ON {on}"
-            text = (
-                f"(SELECT *, {name}.hit IS NOT NULL AS {quoted(left.presence or '')} FROM {text}) AS marked{position}"
-            )
+            found = f"{name}.{HIT} IS NOT NULL AS {quoted(left.presence or '')}"
+            text = f"(SELECT *, {found} FROM {text}) AS marked{position}"
         else:
             found = f"EXISTS (SELECT 1 FROM {right} AS {name} WHERE {on}) AS {quoted(left.presence or '')}"
             text = f"(SELECT *, {found} FROM {text}) AS marked{position}"
@@ -252,7 +251,7 @@ def _right(catalog: Catalog, left: tree.Left, scope: Scope, read: Collection[str
     where = " AND ".join(sql(condition) for condition in left.where) or "TRUE"
     source = from_clause(catalog, left.relation, scope, read, left.where)
     if left.once and _equalities(left):
-        return f"(SELECT DISTINCT {', '.join([*columns, '1 AS hit'])} FROM {source} WHERE {where})"
+        return f"(SELECT DISTINCT {', '.join([*columns, f'1 AS {HIT}'])} FROM {source} WHERE {where})"
     return f"(SELECT {', '.join(columns) or '1 AS one'} FROM {source} WHERE {where})"
 
 
@@ -267,9 +266,10 @@ def _on(left: tree.Left, owner: str) -> str:
 
 # -- steps within each student
 
-PERSON, CLASS, KEY, TIE = "homeroom_person", "homeroom_class", "homeroom_key", "homeroom_tie"
+PERSON, CLASS, KEY, TIE, HIT = "homeroom_person", "homeroom_class", "homeroom_key", "homeroom_tie", "homeroom_hit"
 """What rows within a step have besides what is read of them, under names that no catalog can declare: whose they are,
-the values of its GROUP BY, and which of its student's rows one is by all that is used of it."""
+the values of its GROUP BY, which of its student's rows one is by all that is used of it; and of EXISTS that a row is
+there."""
 
 
 def step_sql(

@@ -49,30 +49,38 @@ def with_aliases(
         selected: names and what is asked for.
         known: lower-case names of columns in FROM, which go before.
     """
-    earlier: dict[str, exp.Expr] = {}
+    earlier: dict[str, tuple[exp.Expr, int]] = {}
     found, size = [], 0
     for name, node in selected:
-        value = node.transform(lambda part: _alias(part, earlier, known)) if earlier else node
-        size += sum(1 for _ in value.walk())
-        if size > NODES_MAX:
-            raise source.refusal(
-                "too_large",
-                "This is too much once it is written out.",
-                node,
-                accepted="fewer columns made of columns",
-            )
+        value = node.copy()
+        for part in list(value.walk(prune=lambda each: isinstance(each, exp.Query))):  # a subquery has its own names
+            written = _alias(part, earlier, known)
+            if written is None:
+                continue
+            size += written[1]
+            if size > NODES_MAX:
+                raise source.refusal(
+                    "too_large",
+                    "This is too much once it is written out.",
+                    node,
+                    accepted="fewer columns made of other columns",
+                )
+            other = exp.Paren(this=written[0].copy())
+            value = other if part is value else (part.replace(other), value)[1]
         found.append((name, value))
         if not isinstance(value, exp.Column | exp.Literal) and name.lower() not in known:
-            earlier.setdefault(name.lower(), value)
+            earlier.setdefault(name.lower(), (value, sum(1 for _ in value.walk())))
     return found
 
 
-def _alias(part: exp.Expr, earlier: Mapping[str, exp.Expr], known: Collection[str]) -> exp.Expr:
+def _alias(
+    part: exp.Expr, earlier: Mapping[str, tuple[exp.Expr, int]], known: Collection[str]
+) -> tuple[exp.Expr, int] | None:
+    """What a name stands for that is an earlier column's, and how large that is."""
     if isinstance(part, exp.Column) and not part.table and isinstance(part.this, exp.Identifier):
         name = part.name.lower()
-        if name in earlier and name not in known:
-            return exp.Paren(this=earlier[name].copy())
-    return part
+        return earlier.get(name) if name not in known else None
+    return None
 
 
 def _columns_of(name: str) -> set[str]:

@@ -78,6 +78,7 @@ class Stage:
         keys: the GROUP BY expressions, as columns of the grouped step; the cohort stays what it is.
         values: what is made of each group, by its name in the step.
         windows: what is made beside each row, likewise.
+        reserved: names that no column of a step may have.
     """
 
     grouped: str | None
@@ -85,6 +86,7 @@ class Stage:
     keys: Mapping[tree.Expr, Column] = field(default_factory=dict)
     values: dict[str, Within] = field(default_factory=dict)
     windows: dict[str, Rolling] = field(default_factory=dict)
+    reserved: frozenset[str] = frozenset()
 
     def __call__(self, scope: Scope, node: exp.Expr) -> tree.Expr | None:
         """The column of an aggregate or a window; None for any other node."""
@@ -97,7 +99,7 @@ class Stage:
                     node,
                     accepted="a window among the columns of a subquery, and a condition on its name above it",
                 )
-            inside = replace(plain, stage=Stage(self.grouped, None, self.keys, self.values, {}))
+            inside = replace(plain, stage=replace(self, windowed=None, windows={}))
             return self._column(self.windowed, self.windows, rolling(self, inside, node))
         if self.grouped is None or not is_aggregate(node):
             return None
@@ -109,7 +111,8 @@ class Stage:
                 return Column(f"{step}.{name}", value.type)
         used = sorted(tree.columns_of(value.arg)) if value.arg is not None else []
         hint = "_".join([value.function, *(name.rpartition(".")[2] for name in used[:1] if name.isascii())])
-        name = own_name(hint, {*found, *(column.name.rpartition(".")[2] for column in self.keys.values())})
+        keys = (column.name.rpartition(".")[2] for column in self.keys.values())
+        name = own_name(hint, {*found, *keys, *self.reserved})
         found[name] = value
         return Column(f"{step}.{name}", value.type)
 

@@ -293,6 +293,13 @@ class Reader(Steps, Once, Joins):
         for window in windows:
             if type(window) is not exp.Window or not isinstance(window.this, exp.Identifier):
                 raise self.source.refusal("syntax", "WINDOW cannot be read.", place, accepted="WINDOW w AS (…)")
+            if window.this.name.lower() in named:
+                raise self.source.refusal(
+                    "syntax",
+                    f"Two windows are called {window.this.name}.",
+                    place,
+                    accepted="a name of its own for each",
+                )
             named[window.this.name.lower()] = window
         found = node.copy()
         found.set("windows", None)
@@ -300,7 +307,8 @@ class Reader(Steps, Once, Joins):
             alias = window.args.get("alias")
             if alias is None:
                 continue
-            if window.args.get("partition_by") or window.args.get("order") or alias.name.lower() not in named:
+            added = any(window.args.get(key) for key in ("partition_by", "order", "spec"))
+            if added or alias.name.lower() not in named:
                 raise self.source.refusal(
                     "unsupported",
                     f"{alias.name} is not a window of this SELECT, or more is added to it.",

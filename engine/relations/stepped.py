@@ -44,6 +44,7 @@ class Steps(Base):
         stage = Stage(
             self.fresh("per_student", node) if grouping else None,
             self.fresh("along", node) if any(map(has_window, parts)) else None,
+            reserved=frozenset(self.reserved),
         )
         keys = self.group_keys(scope, stage, group, expressions, place) if grouping else ()
         aliases: dict[str, tree.Expr] = {}

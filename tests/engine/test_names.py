@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from importlib.resources import files
 
 import pytest
 
 from engine import tree
+from engine.catalog_file import read_catalog
 from engine.compile import compile_batch
 from engine.froms import RESEARCH, scans_of
+from engine.intake.load import load
+from engine.intake.rules import Standing
 from engine.preparation import planned
 from engine.refusals import QueryRefused
+from engine.vault import Vault
 from tests.engine.test_steps import QUESTIONS, counted, plainly
 
 CHOSEN = ["homeroom_owner", "homeroom_person", "homeroom_class", "homeroom_research", "homeroom_key0", "cohort_year",
@@ -101,3 +107,26 @@ def test_a_group_that_nobody_can_be_in_adds_nothing(canonical):
     WHERE (school_year - 2020) * (school_year - 2020) = schools_attended * 3 GROUP BY 1"""
     assert isinstance(planned(canonical, sql, canonical.cohorts).statistics, tuple)
     assert tree.INTEGER.kind == "exact"
+
+
+@pytest.mark.parametrize(
+    "cohort", ["n0", "x0", "x1", "f1", "k0", "s0", "hit", "rows", "found", "owner", "t0", "count"]
+)
+def test_a_catalog_may_call_its_cohort_what_it_likes(cohort, tables, tmp_path):
+    """The one column that has no table's name before it is told from all that a statement makes for itself."""
+    text = files("engine").joinpath("starter.yaml").read_text(encoding="utf-8").replace("cohort_year", cohort)
+    starter = tmp_path / "district.yaml"
+    starter.write_text(text, encoding="utf-8")
+    renamed = {
+        name: table.rename_columns([cohort if column == "cohort_year" else column for column in table.column_names])
+        for name, table in tables.items()
+    }
+    done = load(read_catalog(starter), renamed, tmp_path, owner_key=b"k" * 32, standing=Standing({}))
+    with contextlib.closing(Vault.open(tmp_path / done.file, read_catalog(starter))) as held:
+        for sql in (
+            f"SELECT {cohort}, school_level, COUNT(*), COUNT(*) FILTER (WHERE has_iep) FROM student_year y JOIN school USING (school_id) GROUP BY ALL",
+            f"SELECT {cohort}, school_level, SUM(schools_attended) FROM student_year y JOIN school USING (school_id) GROUP BY ALL",
+            f"SELECT {cohort}, COUNT(*) FROM student s WHERE EXISTS (SELECT 1 FROM program p WHERE p.student_key = s.student_key) GROUP BY 1",
+            f"SELECT {cohort}, n, COUNT(*) FROM (SELECT student_key, {cohort}, COUNT(*) AS n FROM student_year GROUP BY ALL) GROUP BY ALL",
+        ):
+            assert counted(held, sql) == plainly(held, sql)

@@ -34,6 +34,10 @@ def shapes(sql, catalog):
             "SELECT AVG(c) FROM (SELECT student_key, gpa - LAG(gpa) OVER (PARTITION BY student_key ORDER BY school_year) AS c FROM student_year)",
         ),
         (
+            "SELECT NOT has_iep AS is_passed, COUNT(*) FILTER (WHERE student_key IN (SELECT student_key FROM course_grade WHERE is_passed)) FROM student_year GROUP BY 1",
+            "SELECT NOT has_iep, COUNT(*) FILTER (WHERE student_key IN (SELECT c.student_key FROM course_grade c WHERE c.is_passed)) FROM student_year GROUP BY 1",
+        ),
+        (
             f"SELECT often, COUNT(*) FROM (SELECT student_key, days_absent / 2 AS half, half > 9 AS often {YEAR}) GROUP BY often",
             f"SELECT often, COUNT(*) FROM (SELECT student_key, days_absent / 2 > 9 AS often {YEAR}) GROUP BY often",
         ),
@@ -57,6 +61,8 @@ def test_a_column_goes_before_a_name_of_another_column(canonical):
         ("SELECT COUNT(*) FROM (SELECT student_key, LAG(gpa) OVER v AS c FROM student_year WINDOW w AS (PARTITION BY student_key ORDER BY school_year))", "unsupported"),
         ("SELECT COUNT(*) FROM (SELECT student_key, RANK() OVER w AS c FROM student_year WINDOW w AS (ORDER BY gpa))", "crosses_students"),
         ("SELECT COUNT(DISTINCT CASE WHEN has_iep THEN student_key ELSE 1 END) FROM student_year", "unsupported"),
+        ("SELECT COUNT(*) FROM (SELECT student_key, COUNT(*) OVER (w ROWS 1 PRECEDING) AS c FROM student_year WINDOW w AS (PARTITION BY student_key ORDER BY school_year))", "unsupported"),
+        ("SELECT COUNT(*) FROM (SELECT student_key, COUNT(*) OVER w AS c FROM student_year WINDOW w AS (PARTITION BY student_key), W AS (PARTITION BY student_key, school_year))", "syntax"),
     ],
 )  # fmt: skip
 def test_what_is_not_the_same_is_refused(sql, code, canonical):

@@ -42,10 +42,12 @@ def test_a_wrong_rule_turns_the_fuzz_red(plant, monkeypatch):
 
 
 def first_failure(folder):
-    """The first case of a seed that breaks a rule."""
+    """The first case of a seed without groups that breaks a rule."""
     pairs = made_pairs(SEED, 0, folder)
-    for number in range(200):
+    for number in range(400):
         question = any_question(random.Random(f"{SEED} 0 question {number}"), pairs.catalog)
+        if "GROUP BY" in question.sql:
+            continue
         try:
             examine(pairs, question)
         except BrokenError as broken:
