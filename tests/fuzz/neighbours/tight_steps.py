@@ -101,11 +101,18 @@ class StepAimer(Aimer):
                 if not shared:
                     return None
                 name = rng.choice(shared).name
-                verb = kind.upper()
-                text = (
-                    f"SELECT {owner}, {name} AS m FROM {table.name} {verb} SELECT {owner}, {name} FROM {other.name}"
-                )
-                return self.of(kind, table, text, {}, keys=("a.m",) if kind == "union" or rng.random() < 0.5 else ())
+                one = f"SELECT {owner}, {name} AS m FROM {table.name}"
+                two = f"SELECT {owner}, {name} FROM {other.name}"
+                both = [v for v in table.columns[name].values or () if v in (other.columns[name].values or ())]
+                if len(both) < 2:
+                    return None
+                first, second = rng.sample(both, 2)
+                if kind == "union all":
+                    text = f"{one} WHERE {name} = {literal(first).sql} UNION ALL {two} WHERE {name} = {literal(first).sql}"
+                    return self.of(kind, table, text, {name: [first]}, keys=("a.m",) if rng.random() < 0.5 else ())
+                # of a student with both values each side has its own
+                text = f"{one} WHERE {name} = {literal(first).sql} UNION {two} WHERE {name} = {literal(second).sql}"
+                return self.of(kind, table, text, {name: [first, second]}, keys=("a.m",))
             case "exists":
                 some = f"EXISTS (SELECT 1 FROM {other.name} AS e WHERE e.{owner} = a.{owner})"
                 return self.of(kind, table, table.name, {}, pin=some)
