@@ -163,6 +163,8 @@ def _fields(
     epsilon: float | None,
     moe: list[str] | None,
     moe_at_n: int | None,
+    rows: int | None,
+    groups: int | None,
     *,
     rehearse: bool,
 ) -> dict[str, Any]:
@@ -173,6 +175,8 @@ def _fields(
         "epsilon": epsilon,
         "moe": _margins(moe),
         "moe_at_n": moe_at_n,
+        "rows_per_student_max": rows,
+        "groups_per_student_max": groups,
         "rehearse": rehearse,
     }
 
@@ -215,8 +219,8 @@ def preview(  # noqa: PLR0913, PLR0917 - one for each option of the command
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say what a question would cost and how sharp it would be. Free."""
-    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
-    fields |= {"rows_per_student_max": rows_per_student_max, "groups_per_student_max": groups_per_student_max}
+    most = (rows_per_student_max, groups_per_student_max)
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, *most, rehearse=rehearse)
 
     def work() -> None:
         with _district(place, token_file) as district:
@@ -245,8 +249,8 @@ def explain(  # noqa: PLR0913, PLR0917 - one for each option of the command
     form: Annotated[TextFormat, typer.Option("--format")] = TextFormat.TABLE,
 ) -> None:
     """Say why a question would cost what it costs, and what would make it sharper. Free."""
-    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
-    fields |= {"rows_per_student_max": rows_per_student_max, "groups_per_student_max": groups_per_student_max}
+    most = (rows_per_student_max, groups_per_student_max)
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, *most, rehearse=rehearse)
 
     def work() -> None:
         with _district(place, token_file) as district:
@@ -279,8 +283,8 @@ def ask(  # noqa: PLR0913, PLR0917 - one for each option of the command
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
 ) -> None:
     """Answer a question, charging the classes of students it touches."""
-    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, rehearse=rehearse)
-    fields |= {"rows_per_student_max": rows_per_student_max, "groups_per_student_max": groups_per_student_max}
+    most = (rows_per_student_max, groups_per_student_max)
+    text, fields = _text(sql), _fields(grant, cohorts, epsilon, moe, moe_at_n, *most, rehearse=rehearse)
     if form is Format.PARQUET and output is None and sys.stdout.isatty():
         raise typer.BadParameter("parquet is binary: name a file with --output", param_hint="--format")
 

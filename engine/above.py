@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import advice, tree
-from engine.expressions import ARITHMETIC, Scope, condition, connective, convert, exact, fold
+from engine.expressions import ARITHMETIC, Scope, both, condition, convert, exact, fold
 from engine.refusals import QueryRefused
 from engine.source import span_of
 from engine.tree import Aggregate, Constant, KeyRef, Outer, OuterArithmetic, Total
@@ -226,8 +226,7 @@ def _aggregate(scope: Scope, node: exp.Expr, where: tree.Expr | None) -> Aggrega
     if carrier is not None:
         return Aggregate("count", None, _present(carrier, where), span)
     if type(node) is exp.CountIf:
-        both = [condition(scope, this)] if where is None else [condition(scope, this), where]
-        return Aggregate("count", None, tree.Logic("and", tuple(both)) if len(both) > 1 else both[0], span)
+        return Aggregate("count", None, both(condition(scope, this), where), span)
     arg = convert(scope, this)
     if function != "count":
         if arg.type == tree.BOOLEAN:
@@ -267,16 +266,12 @@ def _case(scope: Scope, node: exp.Case, where: tree.Expr | None) -> tuple[exp.Ex
     when, then = scope.source.consume(ifs[0], "this", "true")
     if scope.carrier(then) is None:
         return None, where
-    met = condition(scope, when)
-    return then, met if where is None else connective("and", [met, where])
+    return then, both(condition(scope, when), where)
 
 
 def _present(carrier: Named, where: tree.Expr | None) -> tree.Expr | None:
     """A condition, and that a right side's row was matched."""
-    if carrier.presence is None:
-        return where
-    there = tree.Not(tree.IsNull(carrier.presence))
-    return there if where is None else connective("and", [there, where])
+    return where if carrier.presence is None else both(tree.Not(tree.IsNull(carrier.presence)), where)
 
 
 _AGGREGATES: dict[type[exp.Expr], Any] = {

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.tree import Derived
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
 
-    from engine.tree import Expr, Type
+    from engine.tree import Expr, Scan, Type
 
 Value = int | str | bool
 
@@ -131,6 +133,10 @@ class Catalog:
     tables: Mapping[str, Table]
     document: str
     digest: str
+
+    def is_public(self, scan: Scan | Derived) -> bool:
+        """Whether it is a public table; a step never is."""
+        return not isinstance(scan, Derived) and self.tables[scan.table].public
 
     @property
     def private_tables(self) -> tuple[Table, ...]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.analysis.frames import Frame
     from engine.analysis.intervals import Number, Range
     from engine.catalog import Catalog
-    from engine.plan import Plan, Statistic
+    from engine.plan import Centred, Plan, Statistic
     from engine.release import Preview
     from engine.tree import Scalar
 
@@ -272,9 +272,14 @@ def _narrower(plan: Plan, priced: Priced) -> Iterator[tuple[float, str]]:
         if (centred := plan.statistics[position].centred) is not None and centred.high - centred.low > 1
     ]
     if widest:
-        bounds = {tree.canonical(each.arg): plan.bounds_of(each) for each in widest}
-        told = ", ".join(f"{b.expression} from {float(b.low):g} to {float(b.high):g}" for b in bounds.values() if b)
-        yield 2.0, f"With half as wide bounds ({told}; CASE WHEN x BETWEEN … AND … THEN x END)"
+        told = {tree.canonical(each.arg): _ends(each) for each in widest}
+        yield 2.0, f"With half as wide bounds ({', '.join(told.values())}; CASE WHEN x BETWEEN … AND … THEN x END)"
+
+
+def _ends(centred: Centred) -> str:
+    """The argument of a sum and its bounds, in the column's unit."""
+    low, high = (float(end) / 10.0**centred.arg.type.scale for end in (centred.low, centred.high))
+    return f"{tree.shown(centred.arg)} from {low:g} to {high:g}"
 
 
 def _fewer_rows(plan: Plan, priced: Priced) -> Iterator[tuple[float, str]]:

@@ -129,7 +129,7 @@ def from_clause(
         own = _source(catalog, relation, scan, scope, read)
         if not text:
             text = own
-        elif is_public(catalog, scan):
+        elif catalog.is_public(scan):
             text += f" CROSS JOIN {own}"
         else:
             text += f" JOIN {own} ON {quoted(owner_name(scan.name))} = {owner_of(catalog, relation)}"
@@ -179,13 +179,8 @@ def plain_table(relation: tree.Relation) -> str | None:
     return first.table
 
 
-def is_public(catalog: Catalog, scan: tree.Scan | tree.Derived) -> bool:
-    """Whether it is a public table; a step never is."""
-    return isinstance(scan, tree.Scan) and catalog.tables[scan.table].public
-
-
 def _owned_first(catalog: Catalog, relation: tree.Relation) -> list[tree.Scan | tree.Derived]:
-    return sorted(relation.scans, key=lambda scan: is_public(catalog, scan))
+    return sorted(relation.scans, key=catalog.is_public)
 
 
 def _home(catalog: Catalog, relation: tree.Relation) -> tree.Scan | tree.Derived:
@@ -246,7 +241,7 @@ def _right(catalog: Catalog, left: tree.Left, scope: Scope, read: Collection[str
     columns = [f"{sql(expr)} AS {quoted(name)}" for name, expr in visible]
     if left.once:
         columns += [f"{owner_of(catalog, left.relation)} AS {quoted(owner_name(left.presence or ''))}"] * left.owned
-    elif left.presence is not None and not left.once:
+    elif left.presence is not None:
         columns.append(f"{owner_of(catalog, left.relation)} AS {quoted(left.presence)}")
     where = " AND ".join(sql(condition) for condition in left.where) or "TRUE"
     source = from_clause(catalog, left.relation, scope, read, left.where)
@@ -297,7 +292,7 @@ def step_sql(
     match derived.step:
         case tree.Grouped(relation, where, keys, values):
             rows = _rows(catalog, relation, where, scope, read, [(f"{KEY}{i}", k) for i, (_, k) in enumerate(keys)])
-            known = _known(catalog, relation, where)
+            known = _known(catalog, relation, where, (value for _, value in values))
             made = [f"{KEY}{i} AS {quoted(full(name))}" for i, (name, _) in enumerate(keys) if used(name)]
             made += [f"{aggregate_sql(v, known)} AS {quoted(full(name))}" for name, v in values if used(name)]
             columns = ", ".join([carried, *made])
@@ -305,7 +300,7 @@ def step_sql(
             return f"SELECT {columns} FROM ({rows}) AS rows GROUP BY {by}"
         case tree.Windowed(relation, where, shown, windows):
             rows = _rows(catalog, relation, where, scope, read, [])
-            known = _known(catalog, relation, where)
+            known = _known(catalog, relation, where, (value for _, value in windows))
             ties = _ties(shown, [value for _, value in windows])
             if sum(map(_orders_in_doubt, (value for _, value in windows))) > 1:
                 rows, ties = _numbered(rows, ties), (quoted(TIE),)
@@ -342,8 +337,18 @@ def _rows(
     return f"SELECT {', '.join(columns)} FROM {source} WHERE {' AND '.join(conditions)}"
 
 
-def _known(catalog: Catalog, relation: tree.Relation, where: Iterable[tree.Expr]) -> Mapping[str, Range] | None:
-    """What is known of the rows that a step is made of, as the proof has it; None where there are none."""
+def _known(
+    catalog: Catalog,
+    relation: tree.Relation,
+    where: Iterable[tree.Expr],
+    values: Iterable[tree.Within | tree.Rolling],
+) -> Mapping[str, Range] | None:
+    """What is known of the rows that a step is made of, as the proof has it; None where there are none.
+
+    None as well where nothing is made of doubles: these alone are added in steps that depend on their range.
+    """
+    if all(value.arg is None or value.arg.type != tree.DOUBLE for value in values):
+        return None
     frame = frame_of(catalog, relation)
     return assume((*where, *frame.checks), frame.known)
 
@@ -389,12 +394,15 @@ def _order(terms: Iterable[tree.Sort], ties: Iterable[str] = ()) -> str:
     return ", ".join([*written, *(f"{tie} ASC NULLS LAST" for tie in ties)])
 
 
+_BOOLEANS = {"any": "bool_or", "all": "bool_and"}
+
+
 def aggregate_sql(value: tree.Within, known: Mapping[str, Range] | None) -> str:
     """An aggregate over a student's rows, exact whatever their order.
 
     Args:
         value: what is made.
-        known: of the columns of the rows; None where there is no row.
+        known: of the columns of the rows; None where there is no row, or nothing is made of doubles.
     """
     keep = "" if value.condition is None else f" FILTER (WHERE {sql(value.condition)})"
     if value.arg is None:
@@ -408,7 +416,7 @@ def aggregate_sql(value: tree.Within, known: Mapping[str, Range] | None) -> str:
         case "min" | "max":
             return f"{value.function.upper()}({arg}){keep}"
         case "any" | "all":
-            return f"{'bool_or' if value.function == 'any' else 'bool_and'}({arg}){keep}"
+            return f"{_BOOLEANS[value.function]}({arg}){keep}"
         case "first":
             return f"first({arg} ORDER BY {_order(value.order, [arg])}){keep}"
         case "median":
@@ -462,7 +470,7 @@ def rolling_sql(value: tree.Rolling, ties: Sequence[str], known: Mapping[str, Ra
         case "nth_value":
             return f"NTH_VALUE({arg}, {value.number}) {over}"
         case "any" | "all":
-            return f"{'bool_or' if value.function == 'any' else 'bool_and'}({arg}) {over}"
+            return f"{_BOOLEANS[value.function]}({arg}) {over}"
         case "sum" | "avg":
             return exact_sql(value.function, value.arg, known, lambda made: f"{made} {over}")
     return f"{value.function.upper()}({arg}) {over}"

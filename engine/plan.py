@@ -87,6 +87,10 @@ class Limits:
     groups: int | None = None
 
 
+NO_LIMITS = Limits()
+"""All of every student."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limited:
     """A limit that bears on a statistic: a student beyond it contributes that part of each exact total.
@@ -222,11 +226,6 @@ class Plan:
     parts: tuple[Plan, ...] = ()
     made: tree.Combined | None = None
 
-    def bounds_of(self, centred: Centred) -> Bounds | None:
-        """The clamping bounds of a sum, if the question asked for it."""
-        argument = tree.shown(centred.arg)
-        return next((each for each in self.bounds if each.expression == argument), None)
-
     @property
     def left_out(self) -> tuple[int, ...]:
         """Touched cohorts the question is not asked of."""
@@ -251,7 +250,7 @@ def make_plan(
     query: tree.Query | tree.Combined,
     catalog: Catalog,
     askable: Collection[int],
-    limits: Limits = Limits(),
+    limits: Limits = NO_LIMITS,
 ) -> Plan:
     """The plan of a question asked of the `askable` cohorts it touches, and of no more of a student than `limits`.
 
@@ -288,12 +287,8 @@ class _Planner:
 
     def part(self, query: tree.Query) -> Plan:
         """The plan of one aggregate SELECT; what it measures is collected for the whole."""
-        try:
+        with self.source.placing():
             self.query, self.frame = query, frame_of(self.catalog, query.relation)
-        except QueryRefused as refusal:
-            raise self.source.refusal(
-                refusal.code, refusal.message, refusal.span, accepted=refusal.accepted
-            ) from None
         self.known = self.frame.known
         self.contributions: dict[tuple[tree.Expr, ...], Contribution] = {}
         self.prove_relation()
@@ -435,11 +430,9 @@ class _Planner:
         self, exprs: Sequence[tree.Expr], span: tree.Span | None, known: Mapping[str, Range] | None = None
     ) -> None:
         """Prove that every number in the expressions fits, on every record whatever its cohort or group."""
-        try:
+        with self.source.placing(span):
             for expr in exprs:
                 fitting(expr, self.known if known is None else known)
-        except QueryRefused as refusal:
-            raise self.source.refusal(refusal.code, refusal.message, span, accepted=refusal.accepted) from None
 
     # -- forms
 
@@ -655,7 +648,7 @@ class _Planner:
         """Whether counts of rows touch the same cohorts, and one student can do as much to one as to the other."""
         try:
             known = [assume(conditions, self.known) for conditions in (one, other)]
-            if self.limits != Limits() or None in known or touched(self.frame, one) != touched(self.frame, other):
+            if self.limits != NO_LIMITS or None in known or touched(self.frame, one) != touched(self.frame, other):
                 return False
             shares = [self.contribution(c, k) for c, k in zip((one, other), known, strict=True) if k is not None]
         except QueryRefused:
@@ -749,8 +742,10 @@ class _Planner:
 
         A student counts once in a group whatever the rows, so a limit of rows leaves counts of students as they are.
         """
+        if self.limits == NO_LIMITS:
+            return None
         known = assume(base, self.known)
-        if known is None or self.limits == Limits():
+        if known is None:
             return None
         whole = self.contribution(base, known)
         rows, groups = self.limits.rows, self.limits.groups

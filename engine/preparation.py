@@ -18,7 +18,7 @@ from engine import accuracy
 from engine.compile import reads
 from engine.forms import Key, Ratio
 from engine.parse import parse
-from engine.plan import Limits, make_plan
+from engine.plan import NO_LIMITS, make_plan
 from engine.refusals import BudgetRefused, QueryRefused
 from engine.release import ClampingBounds, Noise, ReleaseColumn
 from engine.source import Source
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engine.accuracy import Priced
     from engine.catalog import Catalog
     from engine.compile import Compiled
-    from engine.plan import Plan
+    from engine.plan import Limits, Plan
     from engine.request import Asked
 
 LEFT_OUT_REASONS = {
@@ -125,9 +125,9 @@ def prepare(asked: Asked, books: Books) -> Prepared:
     return Prepared(plan, books.population, askable, left_out, names, read)
 
 
-def planned(catalog: Catalog, sql: str, askable: Sequence[int], limits: Limits | None = None) -> Plan:
+def planned(catalog: Catalog, sql: str, askable: Sequence[int], limits: Limits = NO_LIMITS) -> Plan:
     """The plan of a text, asked of some cohorts and of no more of a student than is named."""
-    return make_plan(Source(sql), parse(sql, catalog), catalog, frozenset(askable), limits or Limits())
+    return make_plan(Source(sql), parse(sql, catalog), catalog, frozenset(askable), limits)
 
 
 def digests(plan: Plan, epoch: str, population: str) -> tuple[str, ...]:

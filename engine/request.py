@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from budgets.grants import DISTRICT
 from budgets.loss import nanorho_for
-from engine.plan import Limits
+from engine.plan import NO_LIMITS, Limits
 from engine.refusals import QueryRefused
 
 REQUEST_ID_CHARACTERS_MAX = 100
@@ -105,7 +105,7 @@ class Asked:
     moe: tuple[tuple[str | None, float], ...] = ()
     moe_at_n: int = MOE_AT_N
     rehearse: bool = False
-    limits: Limits = Limits()  # noqa: RUF009 - frozen
+    limits: Limits = NO_LIMITS
 
 
 def _per_student(field: str, given: int | None) -> int | None:

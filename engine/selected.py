@@ -115,10 +115,9 @@ def group_keys(above: Above, group: exp.Group | None, selected: list[tuple[str, 
         nodes += [
             value for _, value in selected if not value.find(exp.AggFunc) and not isinstance(value, exp.Literal)
         ]
-    names = {name for named in scope.relations for name in (*named.columns, *named.owners, *named.off)}
     spans = []
     for term in nodes:
-        key = convert(scope, resolve(source, term, selected, prefer=names))
+        key = convert(scope, resolve(source, term, selected, prefer=scope.names))
         if key not in above.keys:
             above.keys.append(key)
             spans.append(span_of(term))

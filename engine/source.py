@@ -6,6 +6,7 @@ Nothing here is ever executed.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from engine.refusals import QueryRefused
 from engine.tree import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from engine.refusals import RefusalCode
 
@@ -110,6 +111,15 @@ class Source:
         first = self._closed(span).split("\n")[0]
         excerpt = first if first.strip() else None
         return QueryRefused(code, message, accepted=accepted, line=line, column=column, excerpt=excerpt)
+
+    @contextmanager
+    def placing(self, span: Span | None = None) -> Iterator[None]:
+        """Let a refusal from within say where in the text it belongs: where it knows itself, else at `span`."""
+        try:
+            yield
+        except QueryRefused as refusal:
+            at = refusal.span or span
+            raise self.refusal(refusal.code, refusal.message, at, accepted=refusal.accepted) from None
 
     def place(self, node: exp.Expr) -> Span | None:
         """Where a node stands; of one that sqlglot keeps no position of, its word, or what it stands in."""

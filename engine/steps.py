@@ -1,7 +1,7 @@
 """Aggregates and windows within each student: sqlglot nodes → our tree, an allow-list by construction.
 
 Everything inside a student is a function of the multiset of that student's rows: where an order leaves rows in doubt,
-what is read of them decides (see `engine.stepping`), and what depends on no order that is written is refused.
+what is read of them decides (see `engine.froms`), and what depends on no order that is written is refused.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from engine import tree
-from engine.expressions import condition, convert
+from engine.expressions import both, condition, convert
 from engine.source import span_of
-from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, Column, Constant, Rolling, Sort, Type, Within
+from engine.tree import BOOLEAN, DOUBLE, INTEGER, Column, Constant, Rolling, Sort, Type, Within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -219,7 +219,7 @@ def _plain(
     source = scope.source
     this, _big = source.consume(node, "this", "big_int")
     if type(node) is exp.CountIf:
-        return "rows", None, _both(condition(scope, this), filtered)
+        return "rows", None, both(condition(scope, this), filtered)
     if isinstance(this, exp.Star) or this is None:
         if function != "count":
             raise _unaccepted(scope, node)
@@ -235,7 +235,7 @@ def _plain(
         raise source.refusal(
             "unsupported", f"Within a student there is one {scope.owner}.", node, accepted="COUNT(*), or MAX of 1"
         )
-    matched = filtered if carrier.presence is None else _both(tree.Not(tree.IsNull(carrier.presence)), filtered)
+    matched = filtered if carrier.presence is None else both(tree.Not(tree.IsNull(carrier.presence)), filtered)
     return "rows", None, matched
 
 
@@ -256,7 +256,7 @@ def _argument(scope: Scope, node: exp.Expr, this: exp.Expr, function: Any) -> tr
     """What is aggregated, in a type that it can be."""
     if function in ("any", "all"):
         return condition(scope, this)
-    arg = _typed(convert(scope, this))
+    arg = _typed(scope, this)
     if function in NUMBERS and arg.type == BOOLEAN:
         return tree.Cast(arg, INTEGER)
     if function in NUMBERS and not arg.type.is_number:
@@ -269,10 +269,6 @@ def _argument(scope: Scope, node: exp.Expr, this: exp.Expr, function: Any) -> tr
     return arg
 
 
-def _both(one: tree.Expr, other: tree.Expr | None) -> tree.Expr:
-    return one if other is None else tree.Logic("and", tuple(sorted((one, other), key=tree.canonical)))
-
-
 def _first(
     scope: Scope, node: exp.Expr, filtered: tree.Expr | None
 ) -> tuple[tree.Expr, tuple[Sort, ...], tree.Expr | None]:
@@ -280,9 +276,9 @@ def _first(
     source = scope.source
     if type(node) in (exp.ArgMax, exp.ArgMin):
         this, by = source.consume(node, "this", "expression")
-        arg, key = _typed(convert(scope, this)), _typed(convert(scope, by))
+        arg, key = _typed(scope, this), _typed(scope, by)
         for there in (arg, key):
-            filtered = _both(tree.Not(tree.IsNull(there)), filtered)
+            filtered = both(tree.Not(tree.IsNull(there)), filtered)
         return arg, (Sort(key, type(node) is exp.ArgMax, nulls_first=False),), filtered
     (this,) = source.consume(node, "this")
     if type(this) is not exp.Order:
@@ -295,7 +291,7 @@ def _first(
         )
     inner, terms = source.consume(this, "this", "expressions")
     order = sorting(scope, exp.Order(expressions=terms), backwards=type(node) is exp.Last)
-    return _typed(convert(scope, inner)), order, filtered
+    return _typed(scope, inner), order, filtered
 
 
 def _own(scope: Scope, node: exp.Expr) -> bool:
@@ -306,8 +302,9 @@ def _own(scope: Scope, node: exp.Expr) -> bool:
     return carrier is not None
 
 
-def _typed(expr: tree.Expr) -> tree.Expr:
-    return Constant(None, INTEGER) if expr.type == NULL else expr
+def _typed(scope: Scope, node: exp.Expr) -> tree.Expr:
+    """An expression that is NULL of some type, if it is NULL."""
+    return tree.of_type(convert(scope, node), INTEGER)
 
 
 def sorting(scope: Scope, order: exp.Order | None, *, backwards: bool = False) -> tuple[Sort, ...]:
@@ -324,9 +321,7 @@ def sorting(scope: Scope, order: exp.Order | None, *, backwards: bool = False) -
             raise scope.source.refusal(
                 "unsupported", "A number orders nothing here.", this, accepted="ORDER BY a column"
             )
-        found.append(
-            Sort(_typed(convert(scope, this)), bool(descending) != backwards, bool(nulls_first) != backwards)
-        )
+        found.append(Sort(_typed(scope, this), bool(descending) != backwards, bool(nulls_first) != backwards))
     return tuple(found)
 
 
@@ -368,7 +363,7 @@ def rolling(stage: Stage, scope: Scope, node: exp.Window) -> Rolling:
         stage=stage,
         scope=scope,
         node=node,
-        partition=tuple(_typed(convert(scope, part)) for part in inner),
+        partition=tuple(_typed(scope, part) for part in inner),
         order=sorting(scope, order),
         frame=None if spec is None else _frame(scope, spec),
     )
@@ -445,13 +440,13 @@ class _Window:
             if self.frame is not None:
                 raise _unaccepted_window(self.scope, self.node)
             number = 1 if offset is None else _number(self.scope, offset, least=0)
-            arg = _typed(convert(self.scope, this))
+            arg = _typed(self.scope, this)
             return self.made(function, arg, number, None if default is None else self.default(default, arg))
         if function == "nth_value":
             this, offset = source.consume(node, "this", "offset")
-            return self.made(function, _typed(convert(self.scope, this)), _number(self.scope, offset, least=1))
+            return self.made(function, _typed(self.scope, this), _number(self.scope, offset, least=1))
         (this,) = source.consume(node, "this")
-        return self.made(function, _typed(convert(self.scope, this)))
+        return self.made(function, _typed(self.scope, this))
 
     def default(self, node: exp.Expr, arg: tree.Expr) -> Constant | None:
         """What LAG and LEAD give where there is no such row: a constant of the argument's type."""

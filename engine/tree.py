@@ -573,6 +573,22 @@ def rebuilt(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
             return replace(expr, arg=change(expr.arg))
 
 
+def common_type(types: Iterable[Type]) -> Type | None:
+    """The type that values of some types have together: NULL of none but NULL, None where none fits."""
+    found = set(types) - {NULL}
+    kinds = {of.kind for of in found}
+    if kinds == {"exact"}:
+        return Type("exact", max(of.scale for of in found))
+    if kinds and kinds <= {"exact", "double"}:
+        return DOUBLE
+    return NULL if not found else found.pop() if len(found) == 1 else None
+
+
+def of_type(expr: Expr, of: Type) -> Expr:
+    """NULL as a constant of a type; anything else as it is."""
+    return Constant(None, of) if expr.type == NULL else expr
+
+
 def renamed(expr: Expr, names: Mapping[str, str]) -> Expr:
     """The same expression over columns of other names."""
     if isinstance(expr, Column):

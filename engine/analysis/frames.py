@@ -30,7 +30,7 @@ class Matched:
         known: of the names within it, where its own conditions and ON are true; None where no row can match.
         conditions: all conjuncts that are true there.
         given: the columns of what stands left of it: of one left row each has one value.
-        cohorts: whose rows it can have.
+        cohorts: whose rows it can have, where it only tells if some row matches; else all.
     """
 
     frame: Frame
@@ -104,10 +104,7 @@ def frame_of(catalog: Catalog, relation: Relation) -> Frame:
             found, inside[scan.name] = _made(catalog, scan)
             made[scan.name] = found
             known |= {names[own]: _renamed(each, scan.prefix) for own, each in found.known.items()}
-            own = {
-                name: names.get(name, relation.cohort) for check in found.checks for name in tree.columns_of(check)
-            }
-            checks += [tree.renamed(check, own) for check in found.checks]
+            checks += [tree.renamed(check, names) for check in found.checks]
             cohort = within(cohort, frozenset(found.cohorts))
             columns |= {names[name]: column for name, column in _passed(scan, inside[scan.name]).items()}
             continue
@@ -116,7 +113,7 @@ def frame_of(catalog: Catalog, relation: Relation) -> Frame:
             columns[full] = table.columns[name]
             known[full] = _renamed(declared(table.columns[name]), scan.prefix)
         checks += [_check(check, scan.prefix, catalog.cohort, relation.cohort) for check in table.checks]
-    if any(not catalog.tables[scan.table].public for scan in relation.scans if isinstance(scan, tree.Scan)) or made:
+    if not all(map(catalog.is_public, relation.scans)):
         known[relation.cohort] = cohort
         columns.setdefault(relation.cohort, catalog.tables[catalog.cohort_table].columns[catalog.cohort])
     lefts = []
@@ -207,7 +204,7 @@ def _check(check: Expr, prefix: str, cohort: str, cohort_here: str) -> Expr:
 def _matched(catalog: Catalog, left: Left, known: Mapping[str, Range]) -> Matched:
     frame, given = frame_of(catalog, left.relation), frozenset(known)
     conditions = tree.conjuncts((*left.where, *left.on, *frame.checks))
-    cohorts = touched(frame, left.where) if left.owned else catalog.cohorts
+    cohorts = touched(frame, left.where) if left.owned and left.once else catalog.cohorts
     inside = assume((*left.where, *frame.checks), frame.known)
     if inside is None:
         return Matched(frame, None, conditions, given, ())

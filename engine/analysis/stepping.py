@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from engine import tree
-from engine.analysis.intervals import DOUBLE_MAX, Range, evaluate, fits, listed, outcomes, union
+from engine.analysis.intervals import DOUBLE_MAX, Range, evaluate, fits, how_many, listed, outcomes, union
 from engine.catalog import Cap, Column, Table
 from engine.expressions import MAGNITUDE_MAX
 from engine.refusals import QueryRefused
@@ -74,15 +73,6 @@ class Made:
     cohorts: tuple[int, ...]
 
 
-def count_of(found: Range, of: tree.Type) -> int | None:
-    """How many values an expression can have, NULL among them; None where they cannot be counted."""
-    if found.values is not None:
-        return len(found.values) + found.nullable
-    if of == tree.INTEGER and found.low is not None and found.high is not None:
-        return max(0, math.floor(Fraction(found.high)) - math.ceil(Fraction(found.low)) + 1) + found.nullable
-    return None
-
-
 def _passed(expr: Expr, known: Mapping[str, Range], bare: Mapping[str, str]) -> Range:
     """The range of what a step hands on; a public table still bounds it where all its keys are handed on too."""
     found = evaluate(expr, known)
@@ -132,7 +122,7 @@ def grouped(catalog: Catalog, name: str, step: tree.Grouped, inner: Inner, types
     bare = {key.name: own for own, key in step.keys if isinstance(key, tree.Column)}
     constants = frozenset(own for own, key in step.keys if tree.columns_of(key) <= inner.constant)
     ranges = {own: _passed(key, inner.known, bare) for own, key in step.keys}
-    counts = [1 if own in constants else count_of(ranges[own], key.type) for own, key in step.keys]
+    counts = [1 if own in constants else how_many(ranges[own], key.type) for own, key in step.keys]
     reachable = math.prod(count for count in counts if count is not None) if None not in counts else math.inf
     rows = int(min(inner.rows, reachable))
     moving = frozenset(own for own, _ in step.keys) - constants
@@ -294,7 +284,7 @@ def windowed(catalog: Catalog, name: str, step: tree.Windowed, inner: Inner, typ
             known[own] = rolling(value, inner.known, each)
         moving = [part for part in value.partition if not tree.columns_of(part) <= inner.constant]
         if value.function == "row_number":
-            parts = [1 if p not in moving else count_of(evaluate(p, inner.known), p.type) for p in value.partition]
+            parts = [1 if p not in moving else how_many(evaluate(p, inner.known), p.type) for p in value.partition]
             most = math.prod(part for part in parts if part is not None) if None not in parts else inner.rows
             keys[frozenset({own})] = min(most, inner.rows)
             if all(isinstance(part, tree.Column) and part.name in bare for part in moving):

@@ -5,7 +5,7 @@ Every form made here is total: no value can make it fail (see `engine.sql`).
 """
 
 from engine.exact import MAGNITUDE_MAX, PRECISION_MAX, SCALE_MAX, as_double, cast
-from engine.expressions.comparisons import comparison, connective
+from engine.expressions.comparisons import both, comparison, connective
 from engine.expressions.convert import ARITHMETIC, COMPARISONS, condition, convert
 from engine.expressions.numbers import exact, fold
 from engine.expressions.scope import LookUp, Named, Scope
@@ -20,6 +20,7 @@ __all__ = [
     "Named",
     "Scope",
     "as_double",
+    "both",
     "cast",
     "comparison",
     "condition",

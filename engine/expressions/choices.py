@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine import tree
 from engine.exact import cast
 from engine.expressions.dates import as_dates
-from engine.tree import DATE, DOUBLE, NULL, Constant, Expr, Type
+from engine.tree import DATE, DOUBLE, NULL, TEXT, Constant, Expr, Type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,25 +20,17 @@ if TYPE_CHECKING:
 def _unify(scope: Scope, args: Sequence[Expr], node: exp.Expr) -> tuple[tuple[Expr, ...], Type]:
     """The common type of alternatives, and the alternatives as that type."""
     types = {arg.type for arg in args} - {NULL}
-    kinds = {of.kind for of in types}
-    if not kinds:
-        common = NULL
-    elif kinds == {"exact"}:
-        common = Type("exact", max(of.scale for of in types))
-    elif kinds <= {"exact", "double"}:
-        common = DOUBLE
-    elif kinds == {"date", "text"}:
+    common = tree.common_type(types)
+    if types == {DATE, TEXT}:
         args, common = as_dates(scope, args, node), DATE
-    elif len(kinds) == 1:
-        (common,) = types
-    else:
+    if common is None:
         shown = " and ".join(sorted(str(of) for of in types))
         raise scope.source.refusal(
             "unsupported", f"The alternatives are {shown}.", node, accepted="alternatives of one type"
         )
     if common == DOUBLE:
         args = [arg if arg.type == NULL else cast(arg, DOUBLE) for arg in args]
-    return tuple(Constant(None, common) if arg.type == NULL else arg for arg in args), common
+    return tuple(tree.of_type(arg, common) for arg in args), common
 
 
 def choice(scope: Scope, conditions: Sequence[Expr], values: Sequence[Expr], default: Expr, node: exp.Expr) -> Expr:

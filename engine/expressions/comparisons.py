@@ -160,6 +160,11 @@ def connective(op: Literal["and", "or"], args: Sequence[Expr]) -> Expr:
     return tree.Logic(op, tuple(distinct[key] for key in sorted(distinct)))
 
 
+def both(one: Expr, other: Expr | None) -> Expr:
+    """A condition, and another beside it if there is one."""
+    return one if other is None else connective("and", [one, other])
+
+
 def negation(arg: Expr) -> Expr:
     """NOT; two of them are none."""
     return arg.arg if isinstance(arg, tree.Not) else tree.Not(arg)

@@ -126,10 +126,6 @@ class Base:
         self.given.add(found)
         return found
 
-    def is_public(self, scan: Scan | Derived) -> bool:
-        """Whether it is a public table."""
-        return isinstance(scan, Scan) and self.catalog.tables[scan.table].public
-
     def names(self, room: Room) -> set[str]:
         """Every column name of the tables in a room."""
         return {f"{scan.prefix}{column}" for scan in room.scans for column in (*self.own(scan), self.catalog.owner)}
@@ -205,8 +201,3 @@ def plain_name(name: str) -> str:
     """A name of plain characters, for a column within a step."""
     low = name.lower()
     return low if low.isascii() and low.isidentifier() and not low.startswith("homeroom_") else "made"
-
-
-def of_type(expr: tree.Expr, of: tree.Type) -> tree.Expr:
-    """NULL as a constant of a type; anything else as it is."""
-    return tree.Constant(None, of) if expr.type == tree.NULL else expr

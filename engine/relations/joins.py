@@ -119,7 +119,7 @@ class Joins(Base):
                 node,
                 accepted="JOIN: groups of a public table are in the answer even where no student is in them",
             )
-        private = any(not self.is_public(scan) for scan in inside.scans)
+        private = any(not self.catalog.is_public(scan) for scan in inside.scans)
         if private and (within.person is None or not owned):
             raise self.not_joined(within.name or "the right side", node)
         room.lefts.append(

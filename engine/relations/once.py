@@ -79,7 +79,7 @@ class Once(Base):
 
     def matched(self, room: Room, inside: Room, node: exp.Expr, compared: list[tree.Expr]) -> tree.Expr:
         """The column that tells whether a row of a subquery matches."""
-        private = any(not self.is_public(scan) for scan in inside.scans)
+        private = any(not self.catalog.is_public(scan) for scan in inside.scans)
         if private and not inside.tied:
             raise self.source.refusal(
                 "crosses_students",

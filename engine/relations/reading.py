@@ -91,7 +91,7 @@ def read(source: Source, node: exp.Select, catalog: Catalog, known: Mapping[str,
     reader = Reader(source, catalog, qualified=many(source, node, found))
     room = Room(right=False)
     scope = reader.select(room, node, found)
-    private = [scan for scan in room.scans if not reader.is_public(scan)]
+    private = [scan for scan in room.scans if not catalog.is_public(scan)]
     if not private:
         raise reader.only_public(room.scans[0], node.args["from_"])
     return Read(room, catalog, tree.conjuncts(room.conjuncts), scope, found)

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from engine import tree
 from engine.expressions import Named, Scope, cast, condition, convert
-from engine.relations.base import Base, Room, Shape, conjunct_nodes, of_type, off_of, plain_name
+from engine.relations.base import Base, Room, Shape, conjunct_nodes, off_of, plain_name
 from engine.relations.known import handed_on
 from engine.selected import resolve
 from engine.source import span_of
@@ -62,7 +62,7 @@ class Steps(Base):
         relation, where = inner.relation, tree.conjuncts(inner.conjuncts)
         if stage.grouped is not None:
             step = Derived(stage.grouped, Grouped(relation, where, keys, tuple(stage.values.items())), span_of(node))
-            relation, where = Relation((step,), (), self.catalog.cohort), tree.conjuncts(waiting)
+            relation, where = self.alone(step), tree.conjuncts(waiting)
         if stage.windowed is not None:
             exprs = [*(e for _, e in shape if not isinstance(e, Named)), *last]
             relation, where, exprs = self.along(stage, relation, where, exprs, last, place)
@@ -71,6 +71,10 @@ class Steps(Base):
         if distinct is not None:
             relation, where, shape = self.distinct(relation, where, shape, distinct, place)
         return self.placed(room, relation, where, shape), off_of(scope)
+
+    def alone(self, step: Derived) -> Relation:
+        """The relation of a step and nothing else."""
+        return Relation((step,), (), self.catalog.cohort)
 
     def settled(self, stage: Stage, expr: tree.Expr, written: str, place: exp.Expr) -> tree.Expr:
         """An expression above the grouping, in which no column of single rows is left."""
@@ -117,10 +121,9 @@ class Steps(Base):
         selected = [(part.alias_or_name, part.this if isinstance(part, exp.Alias) else part) for part in expressions]
         if everything:
             nodes += [value for _, value in selected if not has_aggregate(value) and not has_window(value)]
-        known = {name for named in scope.relations for name in (*named.columns, *named.owners, *named.off)}
         by_owner, by_cohort, keys = False, False, dict[tree.Expr, str]()
         for term in nodes:
-            part = resolve(source, term, selected, prefer=known)
+            part = resolve(source, term, selected, prefer=scope.names)
             if isinstance(part, exp.Star):
                 raise source.refusal("unsupported", "* names no group.", part, accepted="the columns' names")
             carrier = scope.carrier(part)
@@ -171,7 +174,7 @@ class Steps(Base):
         new = {name: f"{prefix}{names[name]}" if name in names else name for name in types}
         found = [tree.renamed(expr, new) for expr in exprs]
         cut = len(found) - len(last)
-        return Relation((step,), (), self.catalog.cohort), tree.conjuncts(found[cut:]), found[:cut]
+        return self.alone(step), tree.conjuncts(found[cut:]), found[:cut]
 
     def distinct(
         self,
@@ -203,7 +206,7 @@ class Steps(Base):
             (written, e if isinstance(e, Named) or e == self.cohort else tree.Column(f"{name}.{keys[e]}", e.type))
             for written, e in shape
         ]
-        return Relation((step,), (), self.catalog.cohort), (), columns
+        return self.alone(step), (), columns
 
     def placed(self, room: Room, relation: Relation, where: Iterable[tree.Expr], shape: Shape) -> Shape:
         """Let the last of some steps stand in a room; the owner is that step's."""
@@ -249,15 +252,13 @@ class Steps(Base):
         taken: list[str] = []
         for written, _ in columns:
             taken.append(own_name(plain_name(written), {*taken, *self.reserved}))
-        branches = tuple(
-            Branch(inner.relation, tree.conjuncts(inner.conjuncts), tuple(map(cast, plain, types)))
-            for inner, shape in read
-            for plain in (
-                [of_type(e, types[i]) for i, e in enumerate(x for _, x in shape if not isinstance(x, Named))],
-            )
-        )
+        branches = []
+        for inner, shape in read:
+            plain = (expression for _, expression in shape if not isinstance(expression, Named))
+            cells = tuple(cast(tree.of_type(e, of), of) for e, of in zip(plain, types, strict=True))
+            branches.append(Branch(inner.relation, tree.conjuncts(inner.conjuncts), cells))
         step = Derived(name, Union(tuple(taken), tuple(branches)), span_of(place))
-        relation = Relation((step,), (), self.catalog.cohort)
+        relation = self.alone(step)
         own = iter(zip(taken, types, strict=True))
         shape = []
         for written, *expressions in zip(
@@ -305,20 +306,12 @@ class Steps(Base):
         columns = [(name, e) for name, e in first if not isinstance(e, Named)]
         types = []
         for (name, _), *exprs in zip(columns, *plain, strict=True):
-            found = {expr.type for expr in exprs} - {tree.NULL}
-            kinds = {of.kind for of in found}
-            if not kinds:
-                types.append(tree.INTEGER)
-            elif kinds == {"exact"}:
-                types.append(tree.Type("exact", max(of.scale for of in found)))
-            elif kinds == {"exact", "double"}:
-                types.append(tree.DOUBLE)
-            elif len(kinds) == 1:
-                types.append(next(iter(found)))
-            else:
+            common = tree.common_type(expr.type for expr in exprs)
+            if common is None:
                 raise source.refusal(
                     "unsupported", f"{name} differs in type on the sides of UNION.", place, accepted="one type"
                 )
+            types.append(tree.INTEGER if common == tree.NULL else common)
         return columns, types
 
 

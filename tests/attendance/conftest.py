@@ -9,10 +9,8 @@ import pytest
 from attendance_records import tables
 
 from budgets.clock import FixedClock
-from engine.backends import duckdb as backend
 from engine.catalog_file import read_catalog
 from engine.combination import answer
-from engine.compile import compile_batch
 from engine.district import District
 from engine.founding import INVENTED, Terms, found
 from engine.intake.load import load
@@ -20,6 +18,7 @@ from engine.intake.rules import Standing
 from engine.postprocess import Draws
 from engine.preparation import planned
 from engine.vault import Vault
+from tests.engine.counting import exact_vectors
 
 HERE = Path(__file__).parent
 AS_OF = datetime(2025, 9, 15, 12, tzinfo=UTC)
@@ -48,9 +47,7 @@ def exactly(vault):
 
     def run(sql):
         plan = planned(vault.catalog, sql, vault.catalog.cohorts)
-        compiled = compile_batch(vault.catalog, plan.statistics)
-        with vault.cursor() as cursor:
-            vectors = backend.run(cursor, compiled, plan.keys, len(plan.statistics))
+        vectors = exact_vectors(vault, plan)
         return dict(zip(plan.keys.rows, zip(*(vector.tolist() for vector in vectors), strict=True), strict=True))
 
     return run
@@ -62,9 +59,7 @@ def without_noise(vault):
 
     def run(sql):
         plan = planned(vault.catalog, sql, vault.catalog.cohorts)
-        compiled = compile_batch(vault.catalog, plan.statistics)
-        with vault.cursor() as cursor:
-            vectors = backend.run(cursor, compiled, plan.keys, len(plan.statistics))
+        vectors = exact_vectors(vault, plan)
         return answer(plan, Draws(tuple(vectors), (1.0,) * len(vectors))).rows
 
     return run

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from engine import margins
-from engine.plan import Limits
+from engine.plan import NO_LIMITS, Limits
 from engine.preparation import planned
 from engine.tree import canonical as text
 
 FEW = "COUNT(*) FILTER (WHERE has_iep)"
 
 
-def asked(catalog, columns, where="school_year = 2025", limits=None):
+def asked(catalog, columns, where="school_year = 2025", limits=NO_LIMITS):
     return planned(catalog, f"SELECT {columns} FROM student_year WHERE {where}", catalog.cohorts, limits)
 
 
@@ -37,11 +37,11 @@ def test_the_order_in_which_they_are_asked_does_not_matter(canonical):
 @pytest.mark.parametrize(
     ("columns", "where", "limits"),
     [
-        ("COUNT(*), COUNT(*) FILTER (WHERE cohort_year = 2030)", "school_year = 2025", None),
-        ("COUNT(*), COUNT(*) FILTER (WHERE school_year = 2025)", "school_year >= 2020", None),
+        ("COUNT(*), COUNT(*) FILTER (WHERE cohort_year = 2030)", "school_year = 2025", NO_LIMITS),
+        ("COUNT(*), COUNT(*) FILTER (WHERE school_year = 2025)", "school_year >= 2020", NO_LIMITS),
         (f"COUNT(*), {FEW}", "school_year >= 2020", Limits(2)),
-        ("COUNT(DISTINCT student_key), COUNT(*) FILTER (WHERE has_iep)", "school_year >= 2020", None),
-        (f"{FEW}, COUNT(*) FILTER (WHERE econ_disadv)", "school_year = 2025", None),
+        ("COUNT(DISTINCT student_key), COUNT(*) FILTER (WHERE has_iep)", "school_year >= 2020", NO_LIMITS),
+        (f"{FEW}, COUNT(*) FILTER (WHERE econ_disadv)", "school_year = 2025", NO_LIMITS),
     ],
 )
 def test_what_is_not_alike_stays_apart(columns, where, limits, canonical):

@@ -7,11 +7,10 @@ from math import trunc
 
 import pytest
 
-from engine.backends import duckdb as backend
-from engine.compile import compile_batch
 from engine.froms import OWNER
 from engine.plan import FINE, Limits
 from engine.preparation import planned
+from tests.engine.counting import exact_vectors
 
 COUNT = "SELECT subject_area, COUNT(*) AS n FROM course_grade GROUP BY subject_area"
 COUNTED = "SELECT {owner}, subject_area, COUNT(*), COALESCE(SUM(COALESCE(credits_earned, 0)), 0) FROM course_grade WHERE {where} GROUP BY ALL"
@@ -20,8 +19,7 @@ COUNTED = "SELECT {owner}, subject_area, COUNT(*), COALESCE(SUM(COALESCE(credits
 def exact(vault, sql, limits):
     """The statistics of a question and their exact vectors, by key."""
     plan = planned(vault.catalog, sql, vault.catalog.cohorts, limits)
-    compiled = compile_batch(vault.catalog, plan.statistics)
-    vectors = backend.run(vault.cursor(), compiled, plan.keys, len(plan.statistics))
+    vectors = exact_vectors(vault, plan)
     return plan, [dict(zip(plan.keys.rows, vector.tolist(), strict=True)) for vector in vectors]
 
 

@@ -17,7 +17,8 @@ from engine.intake.rules import Standing
 from engine.preparation import planned
 from engine.refusals import QueryRefused
 from engine.vault import Vault
-from tests.engine.test_steps import QUESTIONS, counted, plainly
+from tests.engine.counting import counted, plainly
+from tests.engine.test_steps import QUESTIONS
 
 CHOSEN = ["homeroom_owner", "homeroom_person", "homeroom_class", "homeroom_research", "homeroom_key0", "cohort_year",
           "student_key_", "owner", "hit", "found", "rows", "count", "k0", "c0", "along", "per_student", "student_year"]  # fmt: skip

@@ -21,6 +21,7 @@ from engine.district import District
 from engine.office import Office
 from engine.preparation import planned
 from engine.refusals import AccessRefused, BudgetRefused, InternalFailure, QueryRefused
+from tests.engine.counting import exact_vectors
 
 COUNT = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
 
@@ -641,9 +642,7 @@ def exact(district, sql, cohorts):
     """The integers before the noise, by label."""
     house = district._house
     plan = planned(house.catalog, sql, cohorts)
-    vectors = backend.run(
-        house.vault.cursor(), compile_batch(house.catalog, plan.statistics), plan.keys, len(plan.statistics)
-    )
+    vectors = exact_vectors(house.vault, plan)
     return {s.label: vector.tolist() for s, vector in zip(plan.statistics, vectors, strict=True)}
 
 

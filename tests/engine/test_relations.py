@@ -11,34 +11,9 @@ from engine import tree
 from engine.backends import duckdb as backend
 from engine.catalog_file import catalog_of_document, resolve
 from engine.compile import compile_batch
-from engine.forms import Key
-from engine.froms import OWNER
 from engine.preparation import planned
 from engine.refusals import QueryRefused
-from engine.source import Source  # noqa: F401
-
-
-def counted(vault, sql):
-    """The groups that have records and their exact counts, as our statement finds them."""
-    plan = planned(vault.catalog, sql, vault.catalog.cohorts)
-    compiled = compile_batch(vault.catalog, plan.statistics)
-    vectors = backend.run(vault.cursor(), compiled, plan.keys, len(plan.statistics))
-    asked = [exactly(output.form, vectors) for output in plan.outputs if not isinstance(output.form, Key)]
-    rows = zip(plan.keys.rows, *asked, strict=True)
-    return sorted(((*key, *cells) for key, *cells in rows if any(cells)), key=repr)
-
-
-def exactly(form, vectors):
-    """The numbers of a count or sum before noise."""
-    size = len(vectors[0])
-    return [form.constant + sum(c * int(vectors[p][cell]) for p, c in form.terms) for cell in range(size)]
-
-
-def plainly(vault, sql):
-    """The same by the researcher's own SQL."""
-    rows = vault.cursor().execute(sql.replace("student_key", OWNER)).fetchall()
-    return sorted((row for row in rows if any(row)), key=repr)
-
+from tests.engine.counting import counted, plainly
 
 QUESTIONS = [
     "SELECT s.race_ethnicity, s.sex, COUNT(*) FROM student_year y JOIN student s ON s.student_key = y.student_key WHERE y.school_year = 2025 GROUP BY s.race_ethnicity, s.sex",

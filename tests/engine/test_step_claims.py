@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from engine.backends import duckdb as backend
 from engine.compile import compile_batch, reads
 from engine.froms import OWNER, Scope, step_sql
 from engine.preparation import planned
 from engine.refusals import QueryRefused
+from tests.engine.counting import exact_vectors
 
 if TYPE_CHECKING:
     from engine.catalog import Catalog
@@ -254,8 +254,7 @@ def test_a_cohort_may_be_called_what_our_own_statement_calls_things(cohort, cano
 
 def counted(vault, sql):
     plan = planned(vault.catalog, sql, vault.catalog.cohorts)
-    compiled = compile_batch(vault.catalog, plan.statistics)
-    (vector,) = backend.run(vault.cursor(), compiled, plan.keys, 1)
+    (vector,) = exact_vectors(vault, plan)
     return {key: cell for key, cell in zip(plan.keys.rows, vector.tolist(), strict=True) if cell}
 
 

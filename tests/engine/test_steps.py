@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.backends import duckdb as backend
-from engine.compile import compile_batch
-from engine.forms import Key
-from engine.froms import OWNER
-from engine.preparation import planned
+from tests.engine.counting import counted, plainly
 
 QUESTIONS = [
     # groups
@@ -70,28 +66,6 @@ QUESTIONS = [
     "SELECT deep, COUNT(*) FROM (SELECT student_key, MAX(total) AS deep FROM (SELECT student_key, y, SUM(n) AS total FROM (SELECT student_key, school_year AS y, subject_area, COUNT(*) AS n FROM course_grade GROUP BY ALL) GROUP BY student_key, y) GROUP BY student_key) GROUP BY deep",
     "SELECT COUNT(*) FROM (SELECT y.student_key FROM student_year y LEFT JOIN (SELECT student_key, school_year, ROW_NUMBER() OVER (PARTITION BY student_key, school_year ORDER BY program_type) AS k FROM program) p ON p.student_key = y.student_key AND p.school_year = y.school_year AND p.k = 1 WHERE p.k IS NULL)",
 ]
-
-
-def counted(vault, sql):
-    """The groups that have records and their exact counts, as our statement finds them."""
-    plan = planned(vault.catalog, sql, vault.catalog.cohorts)
-    compiled = compile_batch(vault.catalog, plan.statistics)
-    vectors = backend.run(vault.cursor(), compiled, plan.keys, len(plan.statistics))
-    asked = [exactly(output.form, vectors) for output in plan.outputs if not isinstance(output.form, Key)]
-    rows = zip(plan.keys.rows, *asked, strict=True)
-    return sorted(((*key, *cells) for key, *cells in rows if any(cells)), key=repr)
-
-
-def exactly(form, vectors):
-    """The numbers of a count or sum before noise."""
-    size = len(vectors[0])
-    return [form.constant + sum(c * int(vectors[p][cell]) for p, c in form.terms) for cell in range(size)]
-
-
-def plainly(vault, sql):
-    """The same by the researcher's own SQL."""
-    rows = vault.cursor().execute(sql.replace("student_key", OWNER)).fetchall()
-    return sorted((row for row in rows if any(row)), key=repr)
 
 
 @pytest.mark.parametrize("sql", QUESTIONS)

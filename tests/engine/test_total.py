@@ -7,7 +7,9 @@ import time
 
 import pytest
 
+from engine.preparation import planned
 from engine.refusals import QueryRefused
+from tests.engine.counting import exact_vectors
 
 BIG = "400000000000000000.0"
 ORACLES = [
@@ -78,17 +80,12 @@ def test_mixed_lists_mean_what_their_parts_mean(district):
     """x IN (a, b) counts as x = a OR x = b, whatever the types of a and b."""
     one = district.preview("SELECT COUNT(*) AS n FROM student_year WHERE gpa IN (3.5, CAST(9 AS DOUBLE))")
     assert one.charges
-    from engine.backends import duckdb as backend  # noqa: PLC0415 - only here
-    from engine.compile import compile_batch  # noqa: PLC0415 - only here
-    from engine.preparation import planned  # noqa: PLC0415 - only here
-
     counts = []
     for condition in ("gpa IN (3.5, CAST(9 AS DOUBLE))", "gpa = 3.5 OR gpa = CAST(9 AS DOUBLE)", "gpa = 3.5"):
         plan = planned(
             district.catalog, f"SELECT COUNT(*) FROM student_year WHERE {condition}", district.catalog.cohorts
         )
-        compiled = compile_batch(district.catalog, plan.statistics)
-        counts.append(backend.run(district._house.vault.cursor(), compiled, plan.keys, 1)[0].tolist())
+        counts.append(exact_vectors(district._house.vault, plan)[0].tolist())
     assert counts[0] == counts[1] == counts[2]
     assert counts[0][0] > 0
 
