@@ -244,6 +244,14 @@ def test_a_margin_is_a_positive_number(moe, district):
     assert set(spent(district).values()) == {0}
 
 
+def test_the_bounds_that_could_be_narrower_are_each_sums_own(district):
+    """Two CASE expressions are shown alike, and are two."""
+    one = "SUM(CASE WHEN schools_attended BETWEEN 2 AND 5 THEN schools_attended END)"
+    other = "SUM(CASE WHEN days_absent BETWEEN 2 AND 90 THEN days_absent END)"
+    advice = district.explain(f"SELECT {one} AS a, {other} AS b FROM student_year WHERE school_year = 2025").advice
+    assert any("(CASE … from 2 to 5, CASE … from 2 to 90;" in each for each in advice)
+
+
 def test_an_explanation_shows_the_proof(district):
     """Pins, key, sensitivity, noise and loss of each statistic, the statement, and advice with its factor."""
     sql = "SELECT school_year, SUM(gpa) AS s FROM student_year WHERE school_year IN (2023, 2024, 2025) GROUP BY school_year"
