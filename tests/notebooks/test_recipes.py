@@ -68,8 +68,8 @@ def test_r_shows_why_not(served, tmp_path):
     needs("Rscript")
     done = rscript(BLOCKS["r"] + 'ask("SELECT MEDIAN(gpa) FROM student_year", "no")\n', served, tmp_path)
     assert done.returncode != 0
-    assert "MEDIAN is not accepted" in done.stderr
-    assert "Accepted: COUNT" in done.stderr
+    assert "MEDIAN over students is not answered" in done.stderr
+    assert "Accepted: AVG(gpa)" in done.stderr
 
 
 def curl(served, folder, question: str) -> subprocess.CompletedProcess[str]:
@@ -98,4 +98,5 @@ def test_stata_s_line_brings_the_reason(served, tmp_path):
     needs("curl")
     done = curl(served, tmp_path, json.dumps({"sql": "SELECT MEDIAN(gpa) FROM student_year"}))
     assert done.returncode == 22
-    assert json.loads((tmp_path / "answer.csv").read_text(encoding="utf-8"))["accepted"].startswith("COUNT")
+    problem = json.loads((tmp_path / "answer.csv").read_text(encoding="utf-8"))
+    assert problem["accepted"].startswith("AVG(gpa)")
