@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.catalog import Catalog
     from engine.early import Early
     from engine.keysets import KeyList
-    from engine.plan import Centred, Statistic
+    from engine.statistic import Centred, Statistic
 
 KEYS_TABLE = "homeroom_keys"
 FLAG, VALUE, COUNTED = "homeroom_flag", "homeroom_value", "homeroom_counted"

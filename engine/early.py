@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.catalog import Catalog, Column
-    from engine.plan import Statistic
+    from engine.statistic import Statistic
 
 VALUES_MAX = 10_000
 """So many combinations of values are counted by; with more there is little left to win."""

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from engine.analysis.frames import Frame
     from engine.analysis.intervals import Number, Range
     from engine.catalog import Catalog
-    from engine.plan import Centred, Plan, Statistic
+    from engine.plan import Plan
     from engine.release import Preview
+    from engine.statistic import Centred, Statistic
     from engine.tree import Scalar
 
 GAIN_MIN = 1.2

@@ -30,12 +30,12 @@ from engine import accuracy, combination, explanation, mechanisms, pacing, postp
 from engine.backends import duckdb as backend
 from engine.compile import batches, compile_batch
 from engine.mechanisms import Gaussian, d_in_of
-from engine.plan import Limits
 from engine.preparation import Books, Prepared
 from engine.refusals import AccessRefused, InternalFailure, LedgerDamaged, Refusal
 from engine.release import CohortCharge, CohortLeftOut, Expected, Preview, Release
 from engine.request import Request
 from engine.sharpening import combined, combined_scale
+from engine.statistic import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,9 +52,10 @@ if TYPE_CHECKING:
     from engine.catalog import Catalog
     from engine.epochs import Following
     from engine.explanation import Explanation
-    from engine.plan import Plan, Statistic
+    from engine.plan import Plan
     from engine.preparation import Statements
     from engine.request import Asked
+    from engine.statistic import Statistic
     from engine.vault import Vault
 
     Result = TypeVar("Result")

@@ -18,10 +18,11 @@ from engine import accuracy
 from engine.compile import reads
 from engine.forms import Key, Ratio
 from engine.parse import parse
-from engine.plan import NO_LIMITS, make_plan
+from engine.planning import make_plan
 from engine.refusals import BudgetRefused, QueryRefused
 from engine.release import ClampingBounds, Noise, ReleaseColumn
 from engine.source import Source
+from engine.statistic import NO_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from engine.accuracy import Priced
     from engine.catalog import Catalog
     from engine.compile import Compiled
-    from engine.plan import Limits, Plan
+    from engine.plan import Plan
     from engine.request import Asked
+    from engine.statistic import Limits
 
 LEFT_OUT_REASONS = {
     Standing.SEALED: "sealed: its last budget year is over",

@@ -11,7 +11,7 @@ import sys
 from engine.functions.page import page as functions
 from engine.keysets import GROUPS_MAX
 from engine.parse import parse
-from engine.plan import CELLS_MAX, JOINED_ROWS_MAX, make_plan
+from engine.planning import CELLS_MAX, JOINED_ROWS_MAX, make_plan
 from engine.refusals import QueryRefused
 from engine.relations import SCANS_MAX, TABLES_MAX
 from engine.released import PARTS_MAX

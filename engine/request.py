@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from budgets.grants import DISTRICT
 from budgets.loss import nanorho_for
-from engine.plan import NO_LIMITS, Limits
 from engine.refusals import QueryRefused
+from engine.statistic import NO_LIMITS, Limits
 
 REQUEST_ID_CHARACTERS_MAX = 100
 EPSILON_MAX = 100.0

@@ -9,7 +9,7 @@ from engine import accuracy, margins, postprocess
 from engine.accuracy import Stored
 from engine.forms import Key, Linear, Ratio, Smooth, combine
 from engine.parse import parse
-from engine.plan import make_plan
+from engine.planning import make_plan
 from engine.postprocess import Draws
 from engine.refusals import QueryRefused
 from engine.source import Source

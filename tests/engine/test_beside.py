@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine import margins
-from engine.plan import NO_LIMITS, Limits
 from engine.preparation import planned
+from engine.statistic import NO_LIMITS, Limits
 from engine.tree import canonical as text
 
 FEW = "COUNT(*) FILTER (WHERE has_iep)"

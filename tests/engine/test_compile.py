@@ -8,8 +8,8 @@ import pytest
 from engine.analysis.intervals import Range
 from engine.backends import duckdb as backend
 from engine.compile import centred, compile_batch, folded
-from engine.plan import _centred_double, _centred_exact
 from engine.preparation import planned
+from engine.statistic import Centred
 from engine.tree import BOOLEAN, DOUBLE, INTEGER, NULL, Case, Column, Constant, Type
 
 
@@ -23,7 +23,7 @@ def integers(measure, kind, values):
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3, 4), (0, 5), (7, 7), (-9, -2)])
 def test_no_exact_number_adds_more_than_its_bound(low, high):
     """Beyond its range a number counts as the range's end; an odd range is doubled, and so is its bound."""
-    measure = _centred_exact(Column("x", INTEGER), Range(low, high))
+    measure = Centred.of(Column("x", INTEGER), Range(low, high))
     values = [low - 10**9, low - 1, low, high, high + 1, 10**15]
     found = integers(measure, "BIGINT", values)
     assert max(map(abs, found)) == measure.bound
@@ -34,7 +34,7 @@ def test_no_exact_number_adds_more_than_its_bound(low, high):
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.1, 0.7), (1e6, 1e6 + 3), (-5e-7, 2e-9), (2.5, 2.5)])
 def test_no_double_adds_more_than_its_bound(low, high):
     """Neither beyond its range, nor where it is infinite or not a number."""
-    measure = _centred_double(Column("x", DOUBLE), Range(low, high))
+    measure = Centred.of(Column("x", DOUBLE), Range(low, high))
     values = [low - 1e9, low, high, high + 1e9, float("inf"), float("-inf"), float("nan"), 1e300]
     found = integers(measure, "DOUBLE", values)
     assert max(map(abs, found)) <= measure.bound
@@ -44,8 +44,8 @@ def test_no_double_adds_more_than_its_bound(low, high):
 
 def test_null_adds_nothing_after_centring():
     """Not the centre, not minus the centre: 0."""
-    assert integers(_centred_exact(Column("x", INTEGER), Range(0, 5, nullable=True)), "BIGINT", [None]) == [0]
-    assert integers(_centred_double(Column("x", DOUBLE), Range(0.0, 5.0, nullable=True)), "DOUBLE", [None]) == [0]
+    assert integers(Centred.of(Column("x", INTEGER), Range(0, 5, nullable=True)), "BIGINT", [None]) == [0]
+    assert integers(Centred.of(Column("x", DOUBLE), Range(0.0, 5.0, nullable=True)), "DOUBLE", [None]) == [0]
 
 
 def test_a_folded_case_adds_what_it_would_unfolded():
@@ -58,7 +58,7 @@ def test_a_folded_case_adds_what_it_would_unfolded():
     ]
     for then, other, of in cases:
         case = Case(((flag, then),), other, of)
-        measure = _centred_exact(case, Range(1, 10, nullable=True))
+        measure = Centred.of(case, Range(1, 10, nullable=True))
         with duckdb.connect() as connection:
             rows = connection.execute(f"SELECT {folded(measure)} FROM (VALUES (TRUE), (FALSE)) AS t(b)").fetchall()
         plain = [None if one.value is None else one.value * 10**of.scale for one in (then, other)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.parse import parse
-from engine.plan import make_plan
+from engine.planning import make_plan
 from engine.refusals import QueryRefused
 from engine.source import Source
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from engine.catalog import Catalog
-    from engine.plan import Plan, Statistic
+    from engine.plan import Plan
+    from engine.statistic import Statistic
 
 spec = importlib.util.spec_from_file_location("golden", Path(__file__).parent / "golden.py")
 assert spec is not None

@@ -8,8 +8,8 @@ from math import trunc
 import pytest
 
 from engine.froms import OWNER
-from engine.plan import FINE, Limits
 from engine.preparation import planned
+from engine.statistic import FINE, Limits
 from tests.engine.counting import exact_vectors
 
 COUNT = "SELECT subject_area, COUNT(*) AS n FROM course_grade GROUP BY subject_area"

@@ -26,7 +26,7 @@ from engine.intake.report import RETIRED
 from engine.loading import Wishes, load_next
 from engine.office import Office
 from engine.parse import parse
-from engine.plan import make_plan
+from engine.planning import make_plan
 from engine.refusals import AccessRefused, CatalogRefused
 from engine.source import Source
 

@@ -14,7 +14,7 @@ from engine import accuracy, margins, mechanisms, postprocess
 from engine.accuracy import Stored, price_margins, targets
 from engine.forms import Linear
 from engine.parse import parse
-from engine.plan import make_plan
+from engine.planning import make_plan
 from engine.postprocess import Draws
 from engine.refusals import QueryRefused
 from engine.source import Source

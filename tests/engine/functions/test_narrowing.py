@@ -10,7 +10,7 @@ import pytest
 
 from engine.analysis.intervals import assume, evaluate
 from engine.parse import parse
-from engine.plan import make_plan
+from engine.planning import make_plan
 from engine.ranges import Range, listed
 from engine.refusals import QueryRefused
 from engine.source import Source

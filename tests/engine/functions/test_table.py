@@ -12,7 +12,7 @@ from engine.compile import compile_batch
 from engine.functions import BY_NAME, FUNCTIONS, Native
 from engine.functions.page import page
 from engine.parse import parse
-from engine.plan import make_plan
+from engine.planning import make_plan
 from engine.refusals import QueryRefused
 from engine.source import Source
 from engine.sql import sql

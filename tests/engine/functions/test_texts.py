@@ -16,7 +16,7 @@ from engine.functions import FUNCTIONS, Misfit, Tabulated
 from engine.functions.patterns import compiled, like
 from engine.functions.texts import SPACES, lower, upper
 from engine.parse import parse
-from engine.plan import make_plan
+from engine.planning import make_plan
 from engine.ranges import Range, listed
 from engine.refusals import QueryRefused
 from engine.source import Source

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from engine.analysis.stepping import Made
     from engine.catalog import Catalog
     from engine.keysets import KeyList
-    from engine.plan import Plan, Statistic
+    from engine.plan import Plan
+    from engine.statistic import Statistic
 
     from .pairs import Pairs
     from .questions import Question

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.catalog import Column, Table
-    from engine.plan import Statistic
+    from engine.statistic import Statistic
 
     from .catalogs import Declared
     from .compare import Reached
