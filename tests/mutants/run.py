@@ -29,8 +29,12 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -41,6 +45,8 @@ LIBRARIES = (
     "duckdb",
     "fastapi",
     "httpx2",
+    "hypothesis.stateful",
+    "hypothesis.strategies",
     "numpy",
     "opendp.prelude",
     "pandas",
@@ -53,20 +59,27 @@ LIBRARIES = (
     "starlette.testclient",
     "typer",
 )
-EARLY = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
-"""anyio is a plugin of pytest, and imported before it."""
+PLAIN = (
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+    "-p",
+    "no:unraisableexception",
+    "-p",
+    "no:threadexception",
+)
+"""Plugins are imported before pytest looks for them, and those that collect garbage after every run are left out."""
 
 NOT_TRIED = 99
 """Of a run that never came to its tests; pytest itself ends with 0 to 5."""
 
 
-def copied(source: Path, folder: Path, parts: tuple[str, ...] = PARTS) -> Path:
+def copied(source: Path, folder: Path, copy: Callable[[str, str], object] = shutil.copy2) -> Path:
     """A copy of what tests need; times are kept, so that what Python has compiled stays good."""
-    for part in parts:
+    for part in PARTS:
         if (source / part).is_dir():
-            shutil.copytree(source / part, folder / part)
+            shutil.copytree(source / part, folder / part, copy_function=copy)
         else:
-            shutil.copy2(source / part, folder / part)
+            copy(str(source / part), str(folder / part))
     return folder
 
 
@@ -101,7 +114,7 @@ def imported(tree: Path, files: list[str]) -> str:
 def tested(tree: Path, tests: list[str], changed: list[str]) -> int:
     """Run tests on a copy, in this process: 0 all passed, 1 a test failed; else nothing is known of the bug."""
     sys.path.insert(0, str(tree))
-    os.environ["PYTHONPATH"] = str(tree)
+    os.environ |= {"PYTHONPATH": str(tree), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     os.chdir(tree)
     wrong = imported(tree, changed)
     if wrong:
@@ -118,7 +131,7 @@ def tested(tree: Path, tests: list[str], changed: list[str]) -> int:
         "--no-header",
         "--tb=line",
         "--show-capture=no",
-        *EARLY,
+        *PLAIN,
     ]
     code = int(pytest.main([*options, *tests], plugins=[seen]))
     if code == pytest.ExitCode.TESTS_FAILED and not seen.failed:
@@ -127,8 +140,8 @@ def tested(tree: Path, tests: list[str], changed: list[str]) -> int:
     return code
 
 
-def started(tree: Path, tests: list[str], changed: list[str]) -> int:
-    """Fork a process that runs tests on a copy and writes to the copy's `log`; its id."""
+def started(tree: Path, tests: list[str], changed: list[str], log: Path) -> int:
+    """Fork a process that runs tests on a copy and writes to a file; its id."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -136,9 +149,9 @@ def started(tree: Path, tests: list[str], changed: list[str]) -> int:
     code = NOT_TRIED
     try:
         signal.alarm(TIMEOUT_S)
-        log = os.open(tree / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(written, 1)
+        os.dup2(written, 2)
         code = tested(tree, tests, changed)
     except BaseException:  # noqa: BLE001 - nothing of the parent may run in the child
         traceback.print_exc()
@@ -175,7 +188,7 @@ class Mutant:
 
     def plant(self, healthy: Path, folder: Path) -> bool:
         """Copy the tree and harm the copy; False, and why, where the patch does not fit."""
-        copied(healthy, folder)
+        copied(healthy, folder, os.link)  # git and Python write new files in the place of old ones
         for name in self.changed:  # what was compiled of the healthy file is not looked at
             for stale in (folder / name).parent.glob(f"__pycache__/{Path(name).stem}.*"):
                 stale.unlink()
@@ -198,11 +211,21 @@ def prepared(folder: Path, mutants: list[Mutant]) -> bool:
     folder.mkdir()
     for cache in copied(ROOT, folder).rglob("__pycache__"):
         shutil.rmtree(cache)
-    _, status = os.waitpid(started(folder, sorted({one.test for one in mutants}), []), 0)
-    if status:
-        print((folder / "log").read_text(encoding="utf-8", errors="replace")[-3000:])
-        print("the named tests do not pass without a bug")
-    return status == 0
+    tests = sorted({one.test for one in mutants})
+    share = -(-len(tests) // WORKERS)
+    runs = {}
+    for first in range(0, len(tests), share):
+        log = folder / f"log{first}"
+        runs[started(folder, tests[first : first + share], [], log)] = log
+    sound = True
+    while runs:
+        child, status = os.wait()
+        log = runs.pop(child)
+        if status:
+            print(log.read_text(encoding="utf-8", errors="replace")[-3000:])
+            print("the named tests do not pass without a bug")
+            sound = False
+    return sound
 
 
 def hunted(mutants: list[Mutant], scratch: Path, healthy: Path) -> None:
@@ -214,7 +237,7 @@ def hunted(mutants: list[Mutant], scratch: Path, healthy: Path) -> None:
             tree = scratch / mutant.patch.stem
             tree.mkdir()
             if mutant.plant(healthy, tree):
-                running[started(tree, [mutant.test], mutant.changed)] = mutant, tree
+                running[started(tree, [mutant.test], mutant.changed, tree / "log")] = mutant, tree
         if running:
             child, status = os.wait()
             mutant, tree = running.pop(child)
