@@ -375,6 +375,19 @@ def _in_doubt(value: tree.Rolling) -> bool:
     )  # fmt: skip
 
 
+def _picks_among_peers(value: tree.Rolling) -> bool:
+    """Whether a value is picked by position from a frame that ends, or begins, with the row's peers.
+
+    The frame must then be made of the order as it is written, or it would end with the row itself; what decides
+    between peers only orders the rows within it.
+    """
+    if value.function not in ("first_value", "last_value", "nth_value") or not value.order:
+        return False
+    unit, first, last = value.frame or ("range", None, 0)
+    ends = {"first_value": (first,), "last_value": (last,), "nth_value": (first, last)}[value.function]
+    return unit == "range" and 0 in ends
+
+
 def _numbered(rows: str, ties: Sequence[str]) -> str:
     """The rows with numbers that all windows sort by: of equal rows each is the same one in every window.
 
@@ -457,6 +470,9 @@ def rolling_sql(value: tree.Rolling, ties: Sequence[str], known: Mapping[str, Ra
     """A window over a student's rows."""
     parts = ", ".join([PERSON, *(sql(part) for part in value.partition)])
     order = _order(value.order, ties if _in_doubt(value) else ())
+    within = ""
+    if _picks_among_peers(value):
+        order, within = _order(value.order), f" ORDER BY {order}"
     over = f"OVER (PARTITION BY {parts}{f' ORDER BY {order}' if value.order else ''}{_frame_sql(value)})"
     if value.arg is None:
         argument = {"rows": "*", "ntile": str(value.number)}.get(value.function, "")
@@ -468,12 +484,12 @@ def rolling_sql(value: tree.Rolling, ties: Sequence[str], known: Mapping[str, Ra
             default = "" if value.default is None else f", {sql(value.default)}"
             return f"{value.function.upper()}({arg}, {value.number}{default}) {over}"
         case "nth_value":
-            return f"NTH_VALUE({arg}, {value.number}) {over}"
+            return f"NTH_VALUE({arg}, {value.number}{within}) {over}"
         case "any" | "all":
             return f"{_BOOLEANS[value.function]}({arg}) {over}"
         case "sum" | "avg":
             return exact_sql(value.function, value.arg, known, lambda made: f"{made} {over}")
-    return f"{value.function.upper()}({arg}) {over}"
+    return f"{value.function.upper()}({arg}{within}) {over}"
 
 
 def _frame_sql(value: tree.Rolling) -> str:

@@ -140,7 +140,11 @@ class Statistic:
 
     @cached_property
     def shape(self) -> str:
-        """A text that two statistics share only if they measure the same over the same cohorts."""
+        """A text that two statistics share only if they measure the same over the same cohorts, under one claim.
+
+        What can be proved in the time there is may depend on what else is asked; noise that was drawn for one claim
+        is not taken for another's.
+        """
         measure = "student" if self.students else "1"
         if self.centred is not None:
             c = self.centred
@@ -149,9 +153,8 @@ class Statistic:
         if self.limited is not None:
             base = " ".join(tree.canonical(condition) for condition in self.limited.base)
             measure += f" of {FINE} at most {self.limited.rows} {self.limited.groups} of [{base}]"
-        return (
-            f"{tree.canonical_relation(self.relation)} [{conditions}] <{measure}> {self.keys_digest} {self.cohorts}"
-        )
+        made_of = f"{tree.canonical_relation(self.relation)} [{conditions}] <{measure}> {self.keys_digest}"
+        return f"{made_of} {self.cohorts} {self.l2_squared}"
 
     def digest(self, epoch: str, population: str) -> str:
         """SHA-256 by which the ledger knows the measurement."""

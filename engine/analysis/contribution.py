@@ -43,6 +43,14 @@ class Contribution:
         """The same where a student counts once in each group, whatever the rows."""
         return Contribution(min(self.rows, self.groups), min(self.rows_per_group, 1), self.groups)
 
+    def at_most(self, other: Contribution) -> Contribution:
+        """The same of rows that are among those of another."""
+        return Contribution(
+            min(self.rows, other.rows),
+            min(self.rows_per_group, other.rows_per_group),
+            min(self.groups, other.groups),
+        )
+
     def limited(self, rows: int | None, groups: int | None) -> Contribution:
         """The same where a student with more rows, or in more groups, counts in proportion.
 

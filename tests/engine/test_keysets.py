@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -62,11 +63,34 @@ def test_a_measurement_belongs_to_its_groups(canonical):
 def test_a_measurement_belongs_to_its_table(canonical):
     """Equal conditions on two tables are two measurements."""
     (one,), (other,) = (
-        planned(canonical, f"SELECT COUNT(*) FROM {table} WHERE school_year = 2025", canonical.cohorts).statistics
-        for table in ("course_grade", "program")
+        planned(canonical, f"SELECT COUNT(*) FROM {table} WHERE cohort_year <= 2030", canonical.cohorts).statistics
+        for table in ("student", "graduation")
     )
     assert (one.conditions, one.cohorts, one.keys_digest) == (other.conditions, other.cohorts, other.keys_digest)
+    assert one.l2_squared == other.l2_squared
     assert one.shape != other.shape
+
+
+def test_a_measurement_belongs_to_its_claim(canonical):
+    """Noise that was drawn for one claim is not taken for what another says a student can do."""
+    sql = "SELECT school_year % 100 AS y, COUNT(*) AS n FROM course_grade GROUP BY y"
+    (one,) = planned(canonical, sql, canonical.cohorts).statistics
+    other = replace(one, contribution=replace(one.contribution, rows_per_group=one.contribution.rows))
+    assert other.l2_squared > one.l2_squared
+    assert one.shape != other.shape
+
+
+def test_what_is_claimed_is_the_same_whatever_else_is_asked(canonical):
+    """Filters share the time there is to look into groups by expressions; the whole has its own, and bounds them."""
+    joined = "".join(
+        f" JOIN {table} USING (student_key)" for table in ("student s", "graduation g", "student o", "student p")
+    )
+    filters = "".join(f", COUNT(*) FILTER (WHERE y.gpa > {gpa}) AS n{place}" for place, gpa in enumerate((1, 2, 3)))
+    ask = f"SELECT y.school_year % 100 AS k, COUNT(*) AS n{{}} FROM student_year y{joined} GROUP BY k"
+    alone, beside = (planned(canonical, ask.format(more), canonical.cohorts).statistics for more in ("", filters))
+    assert beside[0] == alone[0]
+    assert {each.contribution for each in beside} == {alone[0].contribution}
+    assert alone[0].contribution.rows_per_group == 1
 
 
 def test_a_measurement_belongs_to_its_records_and_population(canonical):

@@ -85,6 +85,16 @@ def test_students_are_counted_once_whatever_the_limit_of_rows(vault):
     assert (groups.contribution.rows, groups.contribution.groups, groups.l2_squared) == (9, 2, 2 * FINE**2)
 
 
+def test_students_whose_rows_in_a_group_are_one_are_counted_alike(vault):
+    """Where the catalog's key says so they are counted as rows, and a limit of rows is still none of students."""
+    sql = "SELECT school_year, COUNT(DISTINCT student_key) AS n FROM student_year GROUP BY school_year"
+    (plain,) = planned(vault.catalog, sql, vault.catalog.cohorts).statistics
+    (rows,) = planned(vault.catalog, sql, vault.catalog.cohorts, Limits(1)).statistics
+    (groups,) = planned(vault.catalog, sql, vault.catalog.cohorts, Limits(None, 2)).statistics
+    assert rows == plain
+    assert (groups.limited.rows, groups.limited.groups, groups.l2_squared) == (None, 2, 2 * FINE**2)
+
+
 def test_an_answer_under_a_limit_says_so(district):
     """Estimates are in the question's own unit, the notes say what is cut off, and explain tells it from noise."""
     limited = district.ask(COUNT, rows_per_student_max=8, epsilon=0.3, request_id="limited")

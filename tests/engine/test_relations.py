@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -105,6 +106,7 @@ def test_students_and_rows_are_two_measurements(canonical):
     sql = "SELECT COUNT(*), COUNT(DISTINCT student_key) FROM course_grade WHERE school_year = 2025"
     rows, students = planned(canonical, sql, canonical.cohorts).statistics
     assert rows.shape != students.shape
+    assert replace(students, students=False).shape != students.shape
     assert (rows.l2_squared, students.l2_squared) == (256, 1)
 
 

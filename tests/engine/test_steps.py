@@ -41,6 +41,11 @@ QUESTIONS = [
     "SELECT run, n, COUNT(*) FROM (SELECT student_key, SUM(schools_attended) OVER (PARTITION BY student_key ORDER BY school_year ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS run, COUNT(*) OVER (PARTITION BY student_key) AS n FROM student_year) GROUP BY ALL",
     "SELECT f, l, COUNT(*) FROM (SELECT student_key, FIRST_VALUE(grade_level) OVER (PARTITION BY student_key ORDER BY school_year) AS f, LAST_VALUE(grade_level) OVER (PARTITION BY student_key ORDER BY school_year ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS l FROM student_year) GROUP BY ALL",
     "SELECT second, COUNT(*) FROM (SELECT student_key, NTH_VALUE(grade_level, 2) OVER (PARTITION BY student_key ORDER BY school_year) AS second FROM student_year) GROUP BY 1",
+    # frames to the last of the row's peers, or from the first of them
+    "SELECT COUNT(*), COUNT(second) FROM (SELECT student_key, NTH_VALUE(subject_area, 2) OVER (PARTITION BY student_key ORDER BY school_year) AS second FROM course_grade)",
+    "SELECT COUNT(*) FROM (SELECT DISTINCT student_key, school_year, LAST_VALUE(subject_area) OVER (PARTITION BY student_key ORDER BY school_year) AS l FROM course_grade)",
+    "SELECT COUNT(*) FROM (SELECT DISTINCT student_key, school_year, FIRST_VALUE(subject_area) OVER (PARTITION BY student_key ORDER BY school_year DESC RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS f FROM course_grade)",
+    "SELECT COUNT(third) FROM (SELECT student_key, NTH_VALUE(subject_area, 3) OVER (PARTITION BY student_key ORDER BY school_year RANGE BETWEEN CURRENT ROW AND CURRENT ROW) AS third FROM course_grade)",
     "SELECT m, b, COUNT(*) FROM (SELECT student_key, MAX(schools_attended) OVER (PARTITION BY student_key ORDER BY school_year ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS m, BOOL_OR(has_iep) OVER (PARTITION BY student_key) AS b FROM student_year) GROUP BY ALL",
     "SELECT x, COUNT(*) FROM (SELECT student_key, COUNT(*) FILTER (WHERE has_iep) OVER (PARTITION BY student_key) AS x FROM student_year) GROUP BY x",
     "SELECT a > 1.2, COUNT(*) FROM (SELECT student_key, AVG(schools_attended) OVER (PARTITION BY student_key ORDER BY school_year) AS a FROM student_year) GROUP BY 1",
