@@ -113,6 +113,7 @@ class Desk:
         ties: columns that put rows in one order where the question does not.
         inside: the same inside an aggregate over released rows; None where there may be none.
         windows: whether windows may.
+        groups: whether columns are those of GROUP BY over students' rows.
     """
 
     source: Source
@@ -121,6 +122,7 @@ class Desk:
     ties: Sequence[str]
     inside: Callable[[exp.Expr], Cell | None] | None = None
     windows: bool = True
+    groups: bool = False
 
 
 def cell_of(desk: Desk, node: exp.Expr) -> Cell:
@@ -170,11 +172,11 @@ def _unaccepted(desk: Desk, node: exp.Expr) -> QueryRefused:
     if isinstance(node, advice.LEVELS):
         return advice.levels(desk.source, node)
     name = desk.source.called(node)
+    accepted = "CASE, COALESCE, CAST, ROUND, ABS, + - * /, comparisons, AND, OR, NOT, RANK and other windows"
+    if desk.groups and node.find(exp.Column) and not node.find(exp.AggFunc):
+        accepted = f"the same in GROUP BY, where it is worked out row by row; over the answer's numbers {accepted}"
     return desk.source.refusal(
-        "unsupported",
-        f"{name} is not accepted over the answer's numbers.",
-        node,
-        accepted="CASE, COALESCE, CAST, ROUND, ABS, + - * /, comparisons, AND, OR, NOT, RANK and other windows",
+        "unsupported", f"{name} is not accepted over the answer's numbers.", node, accepted=accepted
     )
 
 

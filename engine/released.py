@@ -192,7 +192,7 @@ class _Reader:
 
         query = tree.Query(asked.relation, asked.where, (), (), ())
         self.parts.append(query)
-        desk = Desk(source, cell, {}, ("i",))
+        desk = Desk(source, cell, {}, ("i",), groups=True)
         sql, columns = self.made(node, desk, f"p{number}", selected, (having, qualify))
         if not items and group is None:
             raise source.refusal(

@@ -260,6 +260,8 @@ def _quotient(a: Range, b: Range, divisor: Expr) -> Range:
     if a.low is None or a.high is None or b.low is None or b.high is None:
         raise AssertionError
     nullable = a.nullable or b.nullable
+    if b.low == b.high == 0:
+        return Range(values=EMPTY, nullable=True)
     if not b.low <= 0 <= b.high:
         corners = [float(x) / float(y) for x in (a.low, a.high) for y in (b.low, b.high)]
         low, high = math.nextafter(min(corners), -math.inf), math.nextafter(max(corners), math.inf)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine import tree
 from engine.analysis.contribution import proof
-from engine.analysis.intervals import evaluate, fitting
+from engine.analysis.intervals import assume, evaluate, fitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +41,8 @@ class Proofs:
 
     def rows(self, frame: Frame, where: Sequence[tree.Expr], span: tree.Span | None = None) -> None:
         """Prove that a student has not too many rows to be worked with."""
-        rows = proof(frame, where, frame.known).rows
+        known = assume(where, frame.known)
+        rows = proof(frame, where, frame.known if known is None else known).rows
         if rows > JOINED_ROWS_MAX:
             raise self.source.refusal(
                 "too_large",

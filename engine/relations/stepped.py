@@ -212,7 +212,7 @@ class Steps(Base):
         """Let the last of some steps stand in a room; the owner is that step's."""
         (step,) = relation.scans
         if isinstance(step, Derived):
-            self.known.update(handed_on(step, self.known))
+            self.known.update(handed_on(step, self.known, self.catalog))
         room.scans.append(step)
         room.persons[step.name] = step.name
         if room.cohort is None:

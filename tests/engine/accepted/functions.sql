@@ -39,3 +39,7 @@ SELECT race_ethnicity LIKE '%7' AS told, COUNT(*) FROM student GROUP BY 1;
 -- a remainder of a listed number makes as many groups as it has values
 -- COUNT(*) | 1 | 2022-2038 | 1
 SELECT school_id % 7, COUNT(*) FROM student_year WHERE school_year = 2025 GROUP BY 1;
+
+-- a quotient by 0 is NULL on every row: only the rows are measured
+-- COUNT(*) | 49 | 2020-2039 | 1
+SELECT COUNT(*), SUM(days_absent / 0), AVG(days_absent / 0) FROM student_year;

@@ -25,6 +25,10 @@ SELECT COUNT(*) FROM student_year y JOIN student_year z ON z.student_key = y.stu
 -- COUNT(*) | 2401 | 2020-2039 | 1
 SELECT COUNT(*) FROM student_year y JOIN student_year z ON z.student_key = y.student_key;
 
+-- one row of a public table, named by its key alone, adds no row either
+-- COUNT(*) | 49 | 2020-2039 | 1
+SELECT COUNT(*) FROM student_year y JOIN school c ON c.school_id = 1001;
+
 -- a public table met on its key adds no row; seven years may all be at schools of one level
 -- COUNT(*) | 49 | 2020-2039 | 1
 SELECT c.school_level, COUNT(*) FROM student_year y JOIN school c USING (school_id) GROUP BY c.school_level;

@@ -22,6 +22,10 @@ SELECT SUM(ap) FROM (SELECT student_key, COUNT(*) FILTER (WHERE course_level = '
 -- COUNT(per_student.sum_credits_earned) | 1 | 2020-2039 | 1
 SELECT AVG(credits) FROM (SELECT student_key, SUM(credits_earned) AS credits FROM course_grade GROUP BY student_key);
 
+-- how many rows there can be is known, so their number can be written out
+-- COUNT(*) | 1 | 2020-2039 | 1
+SELECT CASE WHEN n >= 5 THEN '5+' ELSE CAST(n AS VARCHAR) END AS years, COUNT(*) FROM (SELECT student_key, COUNT(*) AS n FROM student_year GROUP BY student_key) GROUP BY years;
+
 -- HAVING is WHERE above the step
 -- COUNT(*) | 1 | 2020-2039 | 1
 SELECT COUNT(*) FROM (SELECT student_key, COUNT(*) AS n FROM student_year GROUP BY student_key HAVING COUNT(*) >= 3);

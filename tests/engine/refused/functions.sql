@@ -41,3 +41,7 @@ SELECT COUNT(*) FROM student s LEFT JOIN program p ON p.student_key = s.student_
 -- too large, or without bounds
 -- too_large | 1:8 | smaller bounds
 SELECT SUM(POWER(POWER(POWER(POWER(days_absent, 10), 10), 10), 10)) FROM student_year;
+
+-- of a group's value
+-- unsupported | 1:21 | the same in GROUP BY
+SELECT school_year, MOD(school_year, 2) AS odd, COUNT(*) FROM student_year GROUP BY school_year;
