@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from engine import compile, froms, keysets, plan, tree  # noqa: A004 - the room's name
+from engine import compile, froms, keysets, tree  # noqa: A004 - the room's name
 from engine.analysis import cohorts, contribution, frames, intervals, stepping
 from engine.intake import load
+from engine.planning import measuring, planner, proofs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,18 +36,19 @@ def in_counts_one(patch: pytest.MonkeyPatch) -> None:
                 found[conjunct.arg.name] = intervals.listed(values[:1])
         return found
 
-    patch.setattr(plan, "assume", assume)
+    patch.setattr(measuring, "assume", assume)
+    patch.setattr(planner, "assume", assume)
 
 
 def null_group_forgotten(patch: pytest.MonkeyPatch) -> None:
     """The group of NULL is not among those a student can be in."""
-    real = plan.contribution
+    real = measuring.contribution
 
     def forgetful(catalog: Any, table: Any, known: Any, *rest: Any) -> Any:
         never = {name: dataclasses.replace(found, nullable=False) for name, found in known.items()}
         return real(catalog, table, never, *rest)
 
-    patch.setattr(plan, "contribution", forgetful)
+    patch.setattr(measuring, "contribution", forgetful)
 
 
 def not_squared(patch: pytest.MonkeyPatch) -> None:
@@ -96,7 +98,7 @@ def overflow_raises(patch: pytest.MonkeyPatch) -> None:
     """Arithmetic is neither proved to fit nor done in wider integers."""
     patch.setattr("engine.sql._total", lambda left, op, right: f"({left} {op} {right})")
     patch.setattr(intervals, "fits", lambda found, _of: found)
-    patch.setattr(plan, "fitting", lambda _expr, _known: None)
+    patch.setattr(proofs, "fitting", lambda _expr, _known: None)
 
 
 def nullif_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -226,13 +228,13 @@ def right_pin_survives(patch: pytest.MonkeyPatch) -> None:
 
 def on_narrows(patch: pytest.MonkeyPatch) -> None:
     """What the ON of a LEFT JOIN says is true of every row."""
-    real = plan.contribution
+    real = measuring.contribution
 
     def narrowed(frame: Any, conditions: Any, known: Any, *rest: Any) -> Any:
         more = tuple(condition for left in frame.relation.lefts for condition in left.on)
         return real(frame, (*conditions, *more), intervals.assume(more, known) or known, *rest)
 
-    patch.setattr(plan, "contribution", narrowed)
+    patch.setattr(measuring, "contribution", narrowed)
 
 
 def public_on_any_column(patch: pytest.MonkeyPatch) -> None:
@@ -242,7 +244,7 @@ def public_on_any_column(patch: pytest.MonkeyPatch) -> None:
 
 def expression_as_bare_key(patch: pytest.MonkeyPatch) -> None:
     """In a group of an expression the columns in it have one value."""
-    real = plan.contribution
+    real = measuring.contribution
 
     def as_bare(frame: Any, conditions: Any, known: Any, keys: Any, *rest: Any) -> Any:
         found = real(frame, conditions, known, keys, *rest)
@@ -250,7 +252,7 @@ def expression_as_bare_key(patch: pytest.MonkeyPatch) -> None:
         inside = contribution.proof(frame, (*conditions, *frame.checks), known, fixed).rows
         return dataclasses.replace(found, rows_per_group=min(found.rows_per_group, inside))
 
-    patch.setattr(plan, "contribution", as_bare)
+    patch.setattr(measuring, "contribution", as_bare)
 
 
 def expression_of_one_group(patch: pytest.MonkeyPatch) -> None:
@@ -331,7 +333,8 @@ def exists_spares_anywhere(patch: pytest.MonkeyPatch) -> None:
             found &= set(matched.cohorts) if side.once and side.presence in used else found
         return tuple(sorted(found))
 
-    patch.setattr(plan, "touched", touched)
+    patch.setattr(measuring, "touched", touched)
+    patch.setattr(planner, "touched", touched)
     patch.setattr(frames, "touched", touched)
 
 
