@@ -7,9 +7,11 @@ import random
 import subprocess
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from engine.statistic import Limits
 
 from .compare import BrokenError, examine, rows_of_others
 from .joins import any_joined
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from .pairs import Pairs
     from .questions import Question
 
-AGAIN, DEEP, STEPPED = 21, 3, 5
+AGAIN, DEEP, STEPPED, LIMITED = 21, 3, 5, 7
 """Each so-manieth question is planned anew on each neighbour; is held against the records in depth; has steps
-within each student."""
+within each student; asks for no more than a part of a student."""
 
 ROOT = Path(__file__).parents[3]
 
@@ -73,9 +75,15 @@ class Tally:
 def question_of(seed: str, catalog: int, number: int, pairs: Pairs) -> Question | Joined:
     """The question of a case: some have steps; of the others every other one is of several relations."""
     rng = random.Random(f"{seed} {catalog} question {number}")
+    question: Question | Joined
     if number % STEPPED == STEPPED - 1:
-        return any_stepped(rng, pairs.catalog)
-    return any_joined(rng, pairs.catalog) if number % 2 else any_question(rng, pairs.catalog)
+        question = any_stepped(rng, pairs.catalog)
+    else:
+        question = any_joined(rng, pairs.catalog) if number % 2 else any_question(rng, pairs.catalog)
+    if number % LIMITED == LIMITED - 1:
+        rows, groups = (rng.choice([None, 1, 1, 2, 3, 5]) for _ in range(2))
+        question = replace(question, limits=Limits(rows, groups))
+    return question
 
 
 def made_pairs(seed: str, catalog: int, folder: Path) -> Pairs:

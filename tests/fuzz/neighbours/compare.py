@@ -15,11 +15,12 @@ from engine import tree
 from engine.analysis.frames import frame_of
 from engine.analysis.intervals import assume, evaluate
 from engine.backends import duckdb as backend
-from engine.compile import Compiled, compile_batch
+from engine.compile import Compiled, batches, compile_batch
 from engine.froms import OWNER, Scope, from_clause, owner_name, owner_of, step_sql
 from engine.preparation import planned
 from engine.refusals import QueryRefused
 from engine.sql import sql
+from engine.statistic import NO_LIMITS
 from engine.vault import unscaled
 
 from .joins import Joined
@@ -100,14 +101,18 @@ class Reached:
         return math.sqrt(self.moved / self.claim)
 
 
-def ask(catalog: Catalog, text: str, cohorts: Sequence[int]) -> Asked | None:
+def ask(catalog: Catalog, question: Question | Joined) -> Asked | None:
     """A question planned and compiled; None where it is refused.
+
+    Where a limit bears on some of what is measured and not on the rest, it is left out: all is to be one statement.
 
     Raises:
         BrokenError: anything but a refusal came of it.
     """
     try:
-        plan = planned(catalog, text, cohorts)
+        plan = planned(catalog, question.sql, question.cohorts, question.limits)
+        if len(batches(plan.statistics)) > 1:
+            plan = planned(catalog, question.sql, question.cohorts)
         if not plan.statistics:
             return Asked(plan, None, None)
         with patch("engine.compile.early", return_value=None):
@@ -154,7 +159,8 @@ def within(statistic: Statistic, difference: Collection[int], cohort: int | None
         raise BrokenError("cohorts", f"{statistic.label} of {statistic.cohorts} moved by one of {cohort}")
     if sum(map(abs, difference)) > c.rows * bound or max(map(abs, difference)) > c.rows_per_group * bound:
         raise BrokenError("contribution", f"{statistic.label}: {c} of ±{bound}, moved by {list(difference)}")
-    if len(difference) > c.groups:
+    in_proportion = statistic.limited is not None and statistic.limited.groups is not None
+    if len(difference) > c.groups and not in_proportion:
         raise BrokenError("groups", f"{statistic.label}: {c}, moved by {list(difference)}")
     return moved
 
@@ -167,7 +173,7 @@ def fits(catalog: Catalog, asked: Asked, vectors: Vectors) -> None:
             raise BrokenError("magnitude", f"{statistic.label}: a cell beyond {most}")
 
 
-def neighbours(pairs: Pairs, asked: Asked, text: str, cohorts: Sequence[int], *, again: bool) -> list[int]:
+def neighbours(pairs: Pairs, asked: Asked, question: Question | Joined, *, again: bool) -> list[int]:
     """The greatest squared distance of each statistic over the loaded neighbours."""
     mine = run(pairs.whole.cursor(), asked)
     fits(pairs.catalog, asked, mine)
@@ -177,7 +183,7 @@ def neighbours(pairs: Pairs, asked: Asked, text: str, cohorts: Sequence[int], *,
     greatest = each_student(asked, mine, by_student, pairs.cohorts)
     for other in pairs.others:
         if again:
-            same = ask(other.vault.catalog, text, cohorts)
+            same = ask(other.vault.catalog, question)
             if same is None or same.plan.digest != asked.plan.digest:
                 raise BrokenError("plan", f"another plan without {other.source}")
         theirs = run(other.vault.cursor(), asked)
@@ -207,8 +213,7 @@ def examine(
     Raises:
         BrokenError: a rule is broken.
     """
-    text = question.sql
-    asked = ask(pairs.catalog, text, question.cohorts)
+    asked = ask(pairs.catalog, question)
     if asked is None:
         return None
     if isinstance(question, Joined):
@@ -218,7 +223,7 @@ def examine(
     for statistic in asked.statistics:
         if not set(statistic.cohorts) <= set(question.cohorts):
             raise BrokenError("cohorts", f"{statistic.label} scans {statistic.cohorts}")
-    greatest = neighbours(pairs, asked, text, question.cohorts, again=again)
+    greatest = neighbours(pairs, asked, question, again=again)
     if deep:
         spared(pairs.whole.cursor(), pairs.catalog, asked, question.cohorts)
         ranges(pairs.whole.cursor(), pairs.catalog, asked)
@@ -235,6 +240,7 @@ def as_written(pairs: Pairs, question: Joined, asked: Asked) -> None:
         pairs.opted_out
         or not question.plain
         or question.released == "having"
+        or question.limits != NO_LIMITS
         or tuple(question.cohorts) != pairs.catalog.cohorts
     ):
         return
@@ -265,7 +271,12 @@ def students(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) 
     if asked.of_rows is None:
         return found
     for owner, *row in cursor.execute(
-        by_owner(asked.of_rows, owner_of(catalog, asked.statistics[0].relation), width)
+        by_owner(
+            asked.of_rows,
+            owner_of(catalog, asked.statistics[0].relation),
+            width,
+            limited=asked.statistics[0].limited is not None,
+        )
     ).fetchall():
         place = places.get(tuple(row[:width]))
         if place is None:
@@ -277,14 +288,18 @@ def students(cursor: duckdb.DuckDBPyConnection, catalog: Catalog, asked: Asked) 
     return found
 
 
-def by_owner(compiled: Compiled, owner: str, keys: int) -> str:
+def by_owner(compiled: Compiled, owner: str, keys: int, *, limited: bool) -> str:
     """A compiled statement with the owner before its columns, and in its groups."""
     text = compiled.sql
     if compiled.layout == "placed":
         text = text.partition(" LEFT JOIN (")[2].rpartition(") AS counted ON")[0]
+    names = ", ".join(["person", *(f"k{i}" for i in range(keys))])
+    if limited:
+        head, rest = text.removeprefix("SELECT ").split(" FROM (SELECT *, ", 1)
+        inner = rest.rpartition(") AS limited")[0]
+        return f"SELECT owner AS person, {head} FROM (SELECT *, {inner}) AS limited GROUP BY {names}"
     head, scan, inner = text.partition(" FROM (SELECT ")
     inner = inner.rpartition(") AS scan")[0]
-    names = ", ".join(["person", *(f"k{i}" for i in range(keys))])
     return f"SELECT person, {head.removeprefix('SELECT ')}{scan}{owner} AS person, {inner}) AS scan GROUP BY {names}"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from engine import tree
 from engine.catalog import Column
+from engine.statistic import NO_LIMITS, Limits
 
 from .groups import ColumnGrammar
 from .questions import Grammar
@@ -53,6 +54,7 @@ class Joined:
         kinds: which kinds of joins and keys it has.
         released: how it is asked: as it is, with HAVING, or in a CTE whose answer is selected from.
         plain: whether the vault itself can be asked its text.
+        limits: how much of a student is asked for.
     """
 
     ctes: tuple[tuple[str, str], ...]
@@ -64,6 +66,7 @@ class Joined:
     kinds: frozenset[str] = frozenset()
     released: Literal["", "having", "cte"] = ""
     plain: bool = False
+    limits: Limits = NO_LIMITS
 
     @property
     def sql(self) -> str:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from engine.intake.demo import generate
 from engine.sql import quoted
+from engine.statistic import NO_LIMITS, Limits
 from engine.vault import META, Vault, locks, stored_tables
 
 from .pairs import Pairs, neighbour, vault_of
@@ -52,6 +53,7 @@ class Written:
 
     sql: str
     cohorts: tuple[int, ...]
+    limits: Limits = NO_LIMITS
 
 
 def large_pairs(declared: Catalog, students: int, folder: Path, seed: int = 1) -> Pairs:

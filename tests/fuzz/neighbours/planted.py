@@ -348,6 +348,21 @@ def steps_of_everybody(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(froms, "step_sql", step_sql)
 
 
+def limit_of_everybody(patch: pytest.MonkeyPatch) -> None:
+    """A limit counts the rows of all students together."""
+    real = compile._limited
+
+    def limited(*asked: Any) -> str:
+        return real(*asked).replace("OVER (PARTITION BY owner)", "OVER ()")
+
+    patch.setattr(compile, "_limited", limited)
+
+
+def limit_not_kept(patch: pytest.MonkeyPatch) -> None:
+    """A limit is claimed, and nobody is cut to it."""
+    patch.setattr(compile, "_part", lambda statistic, position, _bases: f"(t{position} * {statistic.parts}::HUGEINT)")
+
+
 PLANTED: tuple[Plant, ...] = (
     in_counts_one,
     null_group_forgotten,
@@ -382,4 +397,6 @@ PLANTED: tuple[Plant, ...] = (
     all_of_a_step_is_the_students,
     exists_spares_anywhere,
     steps_of_everybody,
+    limit_of_everybody,
+    limit_not_kept,
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from engine import tree
 from engine.days import FIRST, LAST, iso
+from engine.statistic import NO_LIMITS, Limits
 
 if TYPE_CHECKING:
     import random
@@ -72,6 +73,7 @@ class Question:
     Attributes:
         cohorts: those it is asked of.
         style: how GROUP BY names its columns.
+        limits: how much of a student is asked for.
     """
 
     table: str
@@ -80,6 +82,7 @@ class Question:
     keys: tuple[str, ...]
     cohorts: tuple[int, ...]
     style: Style = "names"
+    limits: Limits = NO_LIMITS
 
     @property
     def sql(self) -> str:

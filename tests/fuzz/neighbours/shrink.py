@@ -346,7 +346,7 @@ def script(case: Case) -> str:
 
 def _planned(case: Case) -> Any:
     try:
-        return ask(case.catalog, case.question.sql, case.question.cohorts)
+        return ask(case.catalog, case.question)
     except (BrokenError, QueryRefused):
         return None
 
