@@ -80,6 +80,7 @@ MANY = (
     "tests/engine/functions/",
     "tests/attendance/",
     "tests/engine/test_names.py",
+    "tests/engine/test_parse.py",
     "tests/engine/test_step_claims.py",
 )
 """Rooms with hundreds of tests that differ in one value: a sixth of these is tried often, all of them before a change."""
