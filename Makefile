@@ -4,7 +4,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test check lint types contracts slow services statistical fuzz mutants prove bench clean
+FULL := -n 2 --dist worksteal -m 'slow or services or statistical or fuzz'
+
+.PHONY: demo test check lint types contracts full slow services statistical fuzz mutants prove bench clean
 
 .venv/core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 …"; exit 1; }
@@ -23,7 +25,7 @@ demo: .venv/core  ## make an invented district and ask it real questions
 test: .venv/dev  ## what a new user runs: under a minute, no services
 	@$(PYTEST) -q -n 2
 
-check: lint types contracts slow services statistical fuzz mutants  ## everything a change must pass
+check: lint types contracts full mutants  ## everything a change must pass
 
 lint: .venv/dev
 	@$(BIN)/ruff check .
@@ -34,6 +36,9 @@ types: .venv/dev
 
 contracts: .venv/dev
 	@$(BIN)/lint-imports
+
+full: .venv/dev .venv/bench  ## slow, services, statistical and fuzz in one run, which reads all tests once
+	@$(PYTEST) -q $(FULL)
 
 slow: .venv/dev
 	@$(PYTEST) -q -n 2 -m slow
@@ -50,8 +55,8 @@ fuzz: .venv/dev  ## random questions on neighbouring databases; HOMEROOM_SEED an
 mutants: .venv/dev  ## each known privacy bug, planted in a copy, must turn its test red
 	@$(BIN)/python tests/mutants/run.py
 
-prove: .venv/dev  ## the same slow, statistical and fuzz tests at full size, by hand
-	@HOMEROOM_PROVE=1 $(PYTEST) -q -n 2 -m 'slow or services or statistical or fuzz'
+prove: .venv/dev .venv/bench  ## the same tests at full size, by hand
+	@HOMEROOM_PROVE=1 $(PYTEST) -q $(FULL)
 
 .venv/bench: .venv/dev
 	@$(PIP) --editable '.[plot]'
