@@ -249,12 +249,7 @@ def _students(scope: Scope, node: exp.Expr, distinct: exp.Distinct, where: tree.
         only, where = _case(scope, only, where)
     carrier = scope.carrier(only) if only is not None and type(node) is exp.Count else None
     if carrier is None:
-        raise scope.source.refusal(
-            "unsupported",
-            f"DISTINCT inside an aggregate is accepted for {scope.owner} alone.",
-            node,
-            accepted=f"COUNT(DISTINCT {scope.owner}), or the aggregate without DISTINCT",
-        )
+        raise advice.distinct(scope.source, node, scope.owner)
     return Aggregate("students", None, _present(carrier, where), span_of(node))
 
 

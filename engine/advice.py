@@ -47,6 +47,49 @@ def levels(source: Source, node: exp.Expr) -> QueryRefused:
     )
 
 
+def first_of_each(source: Source, node: exp.Expr, owner: str) -> QueryRefused:
+    """Of DISTINCT ON, which keeps the first row of each."""
+    return source.refusal(
+        "unsupported",
+        "DISTINCT ON is not accepted.",
+        node,
+        accepted=f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {owner} ORDER BY …) = 1 in the subquery",
+    )
+
+
+def distinct(source: Source, node: exp.Expr, owner: str) -> QueryRefused:
+    """Of DISTINCT in an aggregate over anything but the owner."""
+    inside = [part for each in node.find_all(exp.Distinct) for part in each.expressions]
+    columns = list(dict.fromkeys(part.name for each in inside for part in each.find_all(exp.Column)))
+    if owner.lower() in map(str.lower, columns):
+        instead = f"COUNT(*) over a subquery SELECT DISTINCT {', '.join(columns)} FROM …"  # noqa: S608 - it is shown
+    else:
+        piece = _piece(source, inside[0] if inside else None)
+        instead = f"COUNT(DISTINCT {owner}), with GROUP BY {piece} for each of its values"
+    return source.refusal(
+        "unsupported", f"DISTINCT inside an aggregate is accepted for {owner} alone.", node, accepted=instead
+    )
+
+
+FOREIGN = {
+    "DATEADD": "d + INTERVAL 1 DAY",
+    "DATEPART": "DATE_PART('year', d)",
+    "DECODE": "CASE x WHEN … THEN … END",
+    "DIV0": "x / y, which is NULL where y is 0",
+    "IFF": "IF(condition, x, y)",
+    "ISNULL": "COALESCE(x, y), or x IS NULL",
+    "NATIONAL": "the text in plain single quotes",
+    "NVL2": "IF(x IS NOT NULL, y, z)",
+    "SQUARE": "x * x, or POWER(x, 2)",
+    "TO_CHAR": "CAST(x AS VARCHAR)",
+    "TO_DATE": "CAST(x AS DATE)",
+    "TO_NUMBER": "TRY_CAST(x AS INTEGER)",
+    "ZEROIFNULL": "COALESCE(x, 0)",
+    "[…]": "a name as it is, or in double quotes",
+}
+"""What stands here for functions of other databases."""
+
+
 def single(source: Source, node: exp.Expr) -> QueryRefused:
     """Of MAX and MIN over students."""
     return source.refusal(
@@ -126,34 +169,47 @@ def subquery(source: Source, node: exp.Expr, owner: str) -> QueryRefused:
     """Of a subquery among a student's rows where a value stands."""
     query = node.unnest()
     instead = "the question asked by itself first, then its number written in"
-    if isinstance(query, exp.Select) and query.args.get("from_") is not None and _correlated(query, owner):
+    shared, others = _correlated(query)
+    if isinstance(query, exp.Select) and query.args.get("from_") is not None and owner.lower() in shared:
         table = source.written(query.args["from_"].this) or "…"
         value = query.expressions[0].unalias() if query.expressions else None
         if value is not None and value.find(exp.AggFunc):
-            more = " WHERE …" if isinstance(query.args["where"].this, exp.And) else ""
-            made = f"{owner}, {source.written(value) or 'COUNT(*)'} AS n"
+            keys = ", ".join([owner, *(name for name in shared if name != owner.lower())])
+            more = " WHERE …" if others else ""
+            of = value.this.name if isinstance(value.this, exp.Column) else "…"
+            call = source.written(value) or f"{source.called(value)}({of})"
+            made = f"{keys}, {call} AS n"
+            place = "COALESCE(n, 0)" if isinstance(value, exp.Count | exp.CountIf) else "n"
             instead = (
-                f"LEFT JOIN (SELECT {made} FROM {table}{more} GROUP BY {owner}) t "  # noqa: S608 - it is shown
-                f"USING ({owner}), and n in its place"
+                f"LEFT JOIN (SELECT {made} FROM {table}{more} GROUP BY {keys}) t "  # noqa: S608 - it is shown
+                f"USING ({keys}), and {place} in its place"
             )
         else:
             instead = f"JOIN {table} ON its {owner} and the column in its place"
     return source.refusal("unsupported", "A subquery is not accepted here.", node, accepted=instead)
 
 
-def _correlated(query: exp.Select, owner: str) -> bool:
-    """Whether a subquery's WHERE compares the owner with the owner of what it stands in."""
+def _correlated(query: exp.Expr) -> tuple[list[str], bool]:
+    """The columns that a subquery's WHERE equates with those of the same name around it; whether it says more."""
     where = query.args.get("where")
-    return where is not None and any(
-        all(isinstance(side, exp.Column) and side.name.lower() == owner.lower() for side in (eq.this, eq.expression))
-        for eq in where.find_all(exp.EQ)
-    )
+    shared: list[str] = []
+    others = False
+    condition = None if where is None else where.this
+    for part in condition.flatten() if isinstance(condition, exp.And) else [condition]:
+        sides = (part.this, part.expression) if isinstance(part, exp.EQ) else ()
+        names = {side.name.lower() for side in sides if isinstance(side, exp.Column)}
+        tables = {side.table.lower() for side in sides if isinstance(side, exp.Column)}
+        if len(sides) == len(tables) == 2 and len(names) == 1:  # noqa: PLR2004 - both sides
+            shared += names
+        else:
+            others = others or part is not None
+    return shared, others
 
 
 def extreme(node: exp.Expr) -> exp.Column | None:
-    """The column of a subquery that asks for its greatest or least value and nothing else."""
+    """The column of a subquery that asks for its greatest or least value of all and nothing else."""
     query = node.unnest()
-    if not isinstance(query, exp.Select) or len(query.expressions) != 1:
+    if not isinstance(query, exp.Select) or len(query.expressions) != 1 or _correlated(query)[0]:
         return None
     value = query.expressions[0].unalias()
     found = value.this if isinstance(value, exp.Max | exp.Min) else None
@@ -169,7 +225,7 @@ def listed(source: Source, node: exp.Expr, column: exp.Column, values: Sequence[
         "unsupported",
         f"A subquery is not accepted here, and the values of {column.name} are public: {shown}.",
         node,
-        accepted=f"the value as it is written, such as {written}",
+        accepted=f"the value as it is written, such as {written}; COUNT(*) by {column.name} tells which have rows",
     )
 
 

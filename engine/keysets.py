@@ -227,19 +227,11 @@ class _Maker:
         if len(keys) == 1 and isinstance(keys[0], tree.Column) and keys[0].name not in public:
             return positions, [(value,) for value in self.values(keys[0], positions[0])], None
         reads = frozenset().union(*(tree.columns_of(key) for key in keys))
-        types = {part.name: part.type for key in keys for part in tree.walk(key) if isinstance(part, tree.Column)}
-        ways = self.ways(reads, types)
+        ways = self.tried(keys, reads)
         found: dict[Key, None] = {}
         kept: list[tuple[Mapping[str, Value | None], frozenset[Key]]] = []
         own = [i for i, key in enumerate(keys) if not isinstance(key, tree.Column)]
         tried = 0
-        self.steps += len(ways) * sum(1 for key in keys for _ in tree.walk(key))
-        if self.steps > STEPS_MAX:
-            raise QueryRefused(
-                "keys_undeclared",
-                f"What GROUP BY can come to would have to be tried on {len(ways):,} combinations of values.",
-                accepted="expressions of fewer columns, or of columns with shorter lists",
-            )
         for way in ways:
             inside = _at(self.known, tuple(way), tuple(way.values()))
             lists = [self.possible(evaluate(key, inside), p) for key, p in zip(keys, positions, strict=True)]
@@ -302,8 +294,39 @@ class _Maker:
             )
         return [*listing, *([None] if found.nullable else [])]
 
-    def ways(self, reads: frozenset[str], types: Mapping[str, tree.Type]) -> Ways:
-        """The combinations of values that the listed columns among those read can have together."""
+    def tried(self, keys: Sequence[Expr], reads: frozenset[str]) -> Ways:
+        """The combinations of values that some keys are worked out on.
+
+        Of numbers between bounds these may be too many. Then a key is not tried on them: what it can be follows from
+        their ends alone, as of a CASE whose branches are constants. That can be more, which is safe.
+        """
+        types = {part.name: part.type for key in keys for part in tree.walk(key) if isinstance(part, tree.Column)}
+        weight = sum(1 for key in keys for _ in tree.walk(key))
+        ways = None
+        for bounded in (True, False):
+            try:
+                ways = self.ways(reads, types, bounded=bounded)
+            except QueryRefused:
+                if not bounded:
+                    raise
+                continue
+            if self.steps + len(ways) * weight <= STEPS_MAX:
+                self.steps += len(ways) * weight
+                return ways
+        raise QueryRefused(
+            "keys_undeclared",
+            f"What GROUP BY can come to would have to be tried on {len(ways or ()):,} combinations of values.",
+            accepted="expressions of fewer columns, or of columns with shorter lists",
+        )
+
+    def ways(self, reads: frozenset[str], types: Mapping[str, tree.Type], *, bounded: bool) -> Ways:
+        """The combinations of values that the listed columns among those read can have together.
+
+        Args:
+            reads: the columns.
+            types: their types.
+            bounded: whether whole numbers and days between bounds count as listed, where they are few.
+        """
         found: Ways = [{}]
         for scan, names in _public(self.frame):
             stands_for = {n: sorted(reads & self.equals.get(full, frozenset({full}))) for n, full in names.items()}
@@ -312,7 +335,7 @@ class _Maker:
         for name in sorted(reads - set(found[0] if found else ())):
             own = self.known[name]
             size = how_many(replace(own, nullable=False), types[name])
-            if own.values is None and (size is None or size > BOUNDED_MAX[types[name].kind]):
+            if own.values is None and (not bounded or size is None or size > BOUNDED_MAX[types[name].kind]):
                 continue
             listing = _listing(own, types[name])
             if listing is None:

@@ -175,11 +175,15 @@ def _is_whole(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= WHOLE_DIGITS_MAX
 
 
-def whole_number(source: Source, node: exp.Limit | exp.Offset | None) -> int | None:
-    """The number of a LIMIT or OFFSET."""
+def whole_number(source: Source, node: exp.Limit | exp.Fetch | exp.Offset | None) -> int | None:
+    """The number of a LIMIT, FETCH FIRST … ROWS ONLY or OFFSET."""
     if node is None:
         return None
-    (value,) = source.consume(node, "expression")
+    if isinstance(node, exp.Fetch):
+        _, value, options = source.consume(node, "direction", "count", "limit_options")
+        source.consume(options, "rows")
+    else:
+        (value,) = source.consume(node, "expression")
     if not isinstance(value, exp.Literal) or value.is_string or not _is_whole(value.name):
         raise source.refusal(
             "unsupported", "LIMIT and OFFSET take a whole number.", node, accepted="such as LIMIT 10"

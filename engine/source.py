@@ -52,14 +52,18 @@ _CALLED: dict[type[exp.Expr], str] = {
     exp.Struct: "{…}",
     exp.Subquery: "a subquery",
     exp.Table: "FROM",
+    exp.TableAlias: "an alias",
     exp.Tuple: "A list in parentheses",
     exp.Window: "OVER",
 }
 """What is called otherwise than sqlglot's class, where sqlglot does not keep how it was written."""
 
 _CLAUSES = {
+    "columns": "A list of columns",
+    "db": "A schema",
     "except_": "EXCLUDE",
     "group": "GROUP BY",
+    "hints": "WITH (…)",
     "joins": "JOIN",
     "laterals": "LATERAL",
     "limit_options": "PERCENT or WITH TIES",
@@ -71,6 +75,14 @@ _CLAUSES = {
     "windows": "WINDOW",
 }
 """What is called otherwise than sqlglot's arg."""
+
+_INSTEAD = {
+    "columns": "names given where the columns are, as in SELECT school_year AS y",
+    "db": "the table's name alone",
+    "hints": "the table's name alone",
+    "pivots": "COUNT(*) FILTER (WHERE …) AS … for each column",
+}
+"""What is answered instead, where it is more than the same without it."""
 
 WRITTEN_MAX = 200
 """Longest piece of the text that a refusal says again."""
@@ -202,7 +214,7 @@ class Source:
                     "unsupported",
                     f"{shown} is not accepted in {self.called(node)}.",
                     node,
-                    accepted=f"the same without {shown}",
+                    accepted=_INSTEAD.get(key, f"the same without {shown}"),
                 )
         return tuple(node.args.get(name) for name in names)
 

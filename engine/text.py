@@ -102,6 +102,9 @@ def unreadable(source: Source, error: SqlglotError, tokens: list[Any]) -> QueryR
     """
     first: dict[str, Any] = next(iter(getattr(error, "errors", [])), {})
     place = (first.get("line"), first.get("col"))
+    if len(tokens) > 1 and tokens[1].text.upper() == "TOP":
+        top = Span(tokens[1].start, tokens[1].end + 1)
+        return source.refusal("syntax", "TOP is not accepted.", top, accepted="LIMIT at the end of the question")
     for token in tokens:
         if (token.line, token.col) == place:
             return source.refusal(

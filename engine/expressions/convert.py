@@ -101,7 +101,8 @@ def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
         return source.refusal(
             "unsupported", "* stands for rows, and rows never leave the district.", node, accepted="COUNT(*)"
         )
-    return source.refusal("unsupported", f"{name} is not accepted.", node, accepted=_nearest(name))
+    accepted = advice.FOREIGN.get(name) or _nearest(name)
+    return source.refusal("unsupported", f"{name} is not accepted.", node, accepted=accepted)
 
 
 def _subquery(scope: Scope, node: exp.Expr) -> Exception:

@@ -21,6 +21,21 @@ if TYPE_CHECKING:
     from engine.source import Source
 
 
+_TYPES = {
+    "BIGINT",
+    "BIT",
+    "BOOLEAN",
+    "CHAR",
+    "DATE",
+    "DECIMAL",
+    "DOUBLE",
+    "FLOAT",
+    "INT",
+    "INTEGER",
+    "NUMERIC",
+    "VARCHAR",
+}
+
 WRITTEN_MAX = 10_000
 """Most nodes of all that a question's names stand for: each CTE may double what the one before it makes."""
 
@@ -218,6 +233,8 @@ class Scope:
         elsewhere = self._elsewhere(name)
         if valued is not None:
             accepted = f"'{node.name}' in single quotes, which is a value of {valued}"
+        elif node.name.upper() in _TYPES and not node.table:
+            message, accepted = f"{node.name} is a type.", f"CAST(… AS {node.name}), the type behind what is cast"
         elif node.table and beside:
             message = f"There is no column {node.name} in {node.table}; {beside[0]} has it."
             accepted = f"{beside[0]}.{node.name}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from engine import tree
+from engine import advice, tree
 from engine.expressions import Named, Scope, convert
 from engine.relations.base import SCANS_MAX, Room, Shape, off_of
 from engine.relations.ctes import Cte, alias_of, all_used, ctes_of, many, steps_of
@@ -324,6 +324,9 @@ class Reader(Steps, Once, Joins):
 
     def no_clauses(self, node: exp.Expr, place: exp.Expr) -> None:
         """Refuse the clauses that no subquery may have."""
+        distinct = node.args.get("distinct")
+        if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
+            raise advice.first_of_each(self.source, place, self.catalog.owner)
         for clause, what in _CLAUSES.items():
             if node.args.get(clause):
                 code: Any = "crosses_students" if clause in _CROSSING else "unsupported"

@@ -138,6 +138,25 @@ def test_a_bare_word_has_a_place(sql, place, excerpt, canonical):
             "SELECT AVG(COALESCE(n, 0)) FROM student s LEFT JOIN (SELECT student_key, COUNT(*) AS n FROM program p GROUP BY student_key) t USING (student_key)",
         ),
         (
+            "SELECT COUNT(*) FROM student_year y WHERE (SELECT COUNT(*) FROM program p WHERE p.student_key = y.student_key AND p.school_year = y.school_year) < 2", "A subquery",
+            "GROUP BY student_key, school_year) t USING (student_key, school_year), and COALESCE(n, 0)",
+            "SELECT COUNT(*) FROM student_year y LEFT JOIN (SELECT student_key, school_year, COUNT(*) AS n FROM program p GROUP BY student_key, school_year) t USING (student_key, school_year) WHERE COALESCE(n, 0) < 2",
+        ),
+        (
+            "SELECT COUNT(*) FROM student s WHERE (SELECT MAX(has_iep::int) FROM student_year y WHERE y.student_key = s.student_key) = 1", "A subquery",
+            "(SELECT student_key, MAX(…) AS n FROM student_year y GROUP BY student_key) t USING (student_key), and n in its place",
+            "SELECT COUNT(*) FROM student s LEFT JOIN (SELECT student_key, MAX(has_iep::int) AS n FROM student_year y GROUP BY student_key) t USING (student_key) WHERE n = 1",
+        ),
+        (
+            "SELECT COUNT(*) FROM student_year y WHERE y.school_year = (SELECT MAX(z.school_year) FROM student_year z WHERE z.student_key = y.student_key)", "A subquery",
+            "(SELECT student_key, MAX(school_year) AS n FROM student_year z GROUP BY student_key) t USING (student_key), and n in its place",
+            "SELECT COUNT(*) FROM student_year y LEFT JOIN (SELECT student_key, MAX(school_year) AS n FROM student_year z GROUP BY student_key) t USING (student_key) WHERE y.school_year = n",
+        ),
+        (
+            "SELECT COUNT(DISTINCT (student_key, school_year)) FROM program", "DISTINCT inside an aggregate",
+            "COUNT(*) over a subquery SELECT DISTINCT student_key, school_year FROM …", "SELECT COUNT(*) FROM (SELECT DISTINCT student_key, school_year FROM program)",
+        ),
+        (
             "SELECT COUNT(*) FROM student_year y WHERE (SELECT sex FROM student s WHERE s.student_key = y.student_key) = 'F'", "A subquery",
             "JOIN student s ON its student_key", "SELECT COUNT(*) FROM student_year y JOIN student s ON s.student_key = y.student_key WHERE sex = 'F'",
         ),

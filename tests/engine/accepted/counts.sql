@@ -92,3 +92,7 @@ SELECT COUNT_IF(has_iep) FILTER (WHERE school_year = 2025) FROM student_year;
 -- three keys that make up the unique key: one row in each of 56 cells (8 a year by the cap) out of 7 · 6 · 5
 -- COUNT(*) | 56 | 2020-2039 | 1
 SELECT school_year, test_program, subject, COUNT(*) FROM assessment GROUP BY ALL;
+
+-- FETCH is LIMIT
+-- COUNT(*) | 1 | 2020-2039 | 1
+SELECT sex, COUNT(*) FROM student GROUP BY sex ORDER BY 2 DESC FETCH FIRST 2 ROWS ONLY;

@@ -26,6 +26,10 @@ SELECT AVG(credits) FROM (SELECT student_key, SUM(credits_earned) AS credits FRO
 -- COUNT(*) | 1 | 2020-2039 | 1
 SELECT CASE WHEN n >= 5 THEN '5+' ELSE CAST(n AS VARCHAR) END AS years, COUNT(*) FROM (SELECT student_key, COUNT(*) AS n FROM student_year GROUP BY student_key) GROUP BY years;
 
+-- two counts decide between two groups: what a key can be follows from the branches, not from 12,656 pairs of counts
+-- COUNT(*) | 1 | 2020-2039 | 1
+SELECT CASE WHEN n >= 20 AND maths >= 3 THEN 'on track' ELSE 'off track' END AS track, COUNT(*) FROM (SELECT student_key, COUNT(*) AS n, COUNT_IF(subject_area = 'math') AS maths FROM course_grade GROUP BY student_key) GROUP BY track;
+
 -- HAVING is WHERE above the step
 -- COUNT(*) | 1 | 2020-2039 | 1
 SELECT COUNT(*) FROM (SELECT student_key, COUNT(*) AS n FROM student_year GROUP BY student_key HAVING COUNT(*) >= 3);

@@ -63,7 +63,7 @@ SELECT AVG(gpaa) FROM student_year;
 -- unknown_name | 1:12 | y
 SELECT AVG(x.gpa) FROM student_year y;
 
--- unsupported | 1:22 | without DB
+-- unsupported | 1:22 | the table's name alone
 SELECT COUNT(*) FROM other.student_year;
 
 -- column_off | 1:22 | student
@@ -99,7 +99,22 @@ SELECT COUNT(*) FROM student_year WHERE grade_level = 9;
 -- unsupported | 1:12 | COUNT
 SELECT AVG(grade_level) FROM student_year;
 
--- unsupported | 1:8 | without DISTINCT
+-- unsupported | 1:8 | a subquery SELECT DISTINCT student_key, school_year
+SELECT COUNT(DISTINCT (student_key, school_year)) FROM student_year;
+
+-- syntax | 1:8 | LIMIT
+SELECT TOP 5 grade_level, COUNT(*) FROM student_year GROUP BY grade_level;
+
+-- unsupported | 1:12 | COALESCE(x, y)
+SELECT AVG(ISNULL(gpa, 0)) FROM student_year;
+
+-- unknown_name | 1:49 | CAST
+SELECT COUNT(*) FROM student_year WHERE CONVERT(INT, grade_level) > 3;
+
+-- unsupported | 1:71 | without PERCENT
+SELECT school_year, COUNT(*) FROM student_year GROUP BY 1 FETCH FIRST 5 PERCENT ROWS ONLY;
+
+-- unsupported | 1:8 | GROUP BY grade_level
 SELECT COUNT(DISTINCT grade_level) FROM student_year;
 
 -- unsupported | 1:41 | UPPER

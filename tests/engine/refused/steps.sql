@@ -112,6 +112,10 @@ SELECT COUNT(*) FROM student s WHERE EXISTS (SELECT 1 FROM discipline d WHERE d.
 -- unsupported | 1:125 | a join in the subquery
 SELECT COUNT(*) FROM student s WHERE EXISTS (SELECT 1 FROM program p WHERE p.student_key = s.student_key AND EXISTS (SELECT 1 FROM course_grade g WHERE g.student_key = p.student_key AND g.school_year = s.entry_year));
 
+-- the first row of each
+-- unsupported | 1:56 | QUALIFY ROW_NUMBER()
+SELECT grade_level, COUNT(*) FROM (SELECT DISTINCT ON (student_key) student_key, grade_level FROM student_year ORDER BY student_key, school_year DESC) GROUP BY 1;
+
 -- ORDER BY in a step says nothing
 -- unsupported | 1:30 | a subquery without it; ORDER BY at the end of the question
 SELECT COUNT(*) FROM (SELECT student_key, COUNT(*) AS n FROM student_year GROUP BY student_key ORDER BY n);
