@@ -96,6 +96,7 @@ class Joins(Base):
         scope = replace(scope, subquery=None, outer=None)  # ON sees the two sides alone
         within = self.part(inside, this, ctes)
         self.new_name(scope, within, this)
+        known = {**self.known}
         above, columns = self.exposed(inside, within)
         matched = replace(above, presence=None, person=within.person)  # inside ON the right side is there
         pairs = [(identifier, *self.pair(scope, matched, identifier)) for identifier in using]
@@ -119,6 +120,19 @@ class Joins(Base):
                 node,
                 accepted="JOIN: groups of a public table are in the answer even where no student is in them",
             )
+        shared = {identifier.name.lower(): one for identifier, one, _ in pairs if not isinstance(one, Named)}
+        carriers = [one for _, one, _ in pairs if isinstance(one, Named)]
+        after = replace(
+            whole,
+            relations=[*scope.relations, above],
+            shared={**scope.shared, **shared},
+            shared_owner=carriers[0] if carriers else scope.shared_owner,
+        )
+        if self.always_met(inside, conjuncts):
+            self.known.update((name, known[name]) for name in columns)
+            room.scans += inside.scans
+            room.conjuncts += conjuncts
+            return replace(after, relations=[*scope.relations, within])
         private = any(not self.catalog.is_public(scan) for scan in inside.scans)
         if private and (within.person is None or not owned):
             raise self.not_joined(within.name or "the right side", node)
@@ -133,14 +147,26 @@ class Joins(Base):
                 span=span_of(node),
             )
         )
-        shared = {identifier.name.lower(): one for identifier, one, _ in pairs if not isinstance(one, Named)}
-        carriers = [one for _, one, _ in pairs if isinstance(one, Named)]
-        return replace(
-            whole,
-            relations=[*scope.relations, above],
-            shared={**scope.shared, **shared},
-            shared_owner=carriers[0] if carriers else scope.shared_owner,
-        )
+        return after
+
+    def always_met(self, inside: Room, on: Sequence[tree.Expr]) -> bool:
+        """Whether every left row meets a row of a public table: then LEFT JOIN is JOIN, and its groups are fewer.
+
+        The columns must be equal by the table's key, and the left one is always on the list of the key's values.
+        """
+        match inside.scans, on:
+            case [tree.Scan(_, name, prefix)], [tree.Compare("=", tree.Column(one, _), tree.Column(other, _))]:
+                table = self.catalog.tables[name]
+            case _:
+                return False
+        right, left = (one, other) if one.startswith(prefix) else (other, one)
+        if not right.startswith(prefix) or left.startswith(prefix):
+            return False
+        key = right.removeprefix(prefix)
+        listed = self.known[left]
+        if not table.public or inside.conjuncts or inside.lefts or (key,) not in table.unique or listed.nullable:
+            return False
+        return listed.values is not None and listed.values <= {row[key] for row in table.rows}
 
     def exposed(self, inside: Room, within: Named) -> tuple[Named, dict[str, tree.Expr]]:
         """The right side as it is named above, and what its columns are within it."""

@@ -110,6 +110,37 @@ def test_students_and_rows_are_two_measurements(canonical):
     assert (rows.l2_squared, students.l2_squared) == (256, 1)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT school_level, y.school_id, COUNT(*) FROM student_year y {} JOIN school c ON c.school_id = y.school_id GROUP BY ALL",
+        "SELECT school_level, school_id, COUNT(*) FROM student_year {} JOIN school USING (school_id) GROUP BY ALL",
+        "SELECT school_level, COUNT(*) FROM (SELECT school_id FROM student_year) q {} JOIN (SELECT * FROM school) c ON q.school_id = c.school_id GROUP BY 1",
+    ],
+)
+def test_a_left_join_that_always_meets_a_public_row_is_a_join(sql, canonical):
+    """The schools of records are those of the public table: its groups are those of JOIN, without a NULL."""
+    left, inner = (planned(canonical, sql.format(kind), canonical.cohorts) for kind in ("LEFT", "INNER"))
+    assert left.digest == inner.digest
+    assert left.keys.rows == inner.keys.rows
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT school_level, COUNT(*) FROM student s LEFT JOIN student_year y USING (student_key) LEFT JOIN school c ON c.school_id = y.school_id GROUP BY 1",
+        "SELECT school_level, COUNT(*) FROM student_year y LEFT JOIN school c ON c.school_id = y.school_id AND c.is_charter GROUP BY 1",
+        "SELECT school_level, COUNT(*) FROM student_year y LEFT JOIN (SELECT * FROM school WHERE is_charter) c ON c.school_id = y.school_id GROUP BY 1",
+        "SELECT school_level, COUNT(*) FROM (SELECT NULLIF(school_id, 1001) AS school_id FROM student_year) y LEFT JOIN school c ON c.school_id = y.school_id GROUP BY 1",
+        "SELECT school_level, COUNT(*) FROM (SELECT student_key, MAX(school_id) AS school_id FROM student_year GROUP BY 1) y LEFT JOIN school c ON c.school_id = y.school_id GROUP BY 1",
+    ],
+)
+def test_a_left_join_that_may_meet_nothing_keeps_its_rows(sql, canonical):
+    """Where the left side can be NULL or of no row, NULL stays a group."""
+    plan = planned(canonical, sql, canonical.cohorts)
+    assert (None,) in plan.keys.rows
+
+
 def test_an_equality_inside_or_ties_nothing(canonical):
     """What holds in one branch of an OR holds on no row for certain."""
     sql = "SELECT COUNT(*) FROM student_year a JOIN student_year b ON a.student_key = b.student_key AND (a.school_year = b.school_year OR a.has_iep)"
