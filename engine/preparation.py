@@ -267,6 +267,11 @@ def notes(plan: Plan, left_out: Sequence[tuple[int, str]], population: Populatio
             "Noise had a part in which rows are shown: one that is shown for a high or low estimate is likely to be "
             "less extreme than it looks, and its margin does not cover that."
         )
+    if plan.made is not None and plan.made.weighed:
+        found.append(
+            "An average, a count, the least and the greatest of groups are over every group there can be, those "
+            "without a student too: which groups have students is not told."
+        )
     if left_out:
         found.append("Some cohorts were left out; cells in which they can occur are marked partial.")
     return found

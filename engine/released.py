@@ -61,7 +61,7 @@ def combined(source: Source, node: exp.Expr, catalog: Catalog) -> tree.Combined:
     shape = reader.relation(node, {})
     if not reader.parts:
         raise source.refusal("unsupported", "This asks for nothing.", node, accepted="an aggregate such as COUNT(*)")
-    return tree.Combined(tuple(reader.parts), shape.sql, shape.columns, shape.size, reader.chosen)
+    return tree.Combined(tuple(reader.parts), shape.sql, shape.columns, shape.size, reader.chosen, reader.weighed)
 
 
 @dataclass(slots=True)
@@ -72,6 +72,7 @@ class _Reader:
     shapes: dict[int, _Shape] = field(default_factory=dict)
     known: dict[int, frozenset[str] | None] = field(default_factory=dict)
     chosen: bool = False
+    weighed: bool = False
 
     # -- what is released
 
@@ -237,6 +238,8 @@ class _Reader:
         if group is not None or any(_aggregates(value) for _, value in selected):
             desk, clause = self.grouped(desk, group, selected)
             text += clause
+            found = [part for _, value in selected for part in value.find_all(exp.AggFunc)]
+            self.weighed |= not all(isinstance(part, exp.Sum) for part in found)
         sql, columns = self.made(node, desk, text, selected, (having, qualify))
         return _Shape(sql, columns, ("*", tuple(table.shape.size for table in tables)))
 

@@ -511,6 +511,7 @@ class Combined:
         columns: of the answer.
         size: how many rows the statement may have.
         chosen: whether noisy numbers may decide which rows are there.
+        weighed: whether groups without a student count too in what is made of groups, other than sums.
     """
 
     parts: tuple[Query, ...]
@@ -518,6 +519,7 @@ class Combined:
     columns: tuple[Made, ...]
     size: Size
     chosen: bool
+    weighed: bool = False
 
 
 def told(value: Scalar, of: Type) -> Scalar:

@@ -146,7 +146,11 @@ YEARS = "FROM student_year y JOIN school c ON c.school_id = y.school_id"
         (f"SELECT COUNT(*) AS n {YEARS} WHERE c.locale = 'city'", False),
         (f"SELECT COUNT(DISTINCT y.student_key) AS n {YEARS}", False),
         (f"SELECT COUNT(*) FILTER (WHERE c.locale = 'city') AS n, COUNT(*) AS m {YEARS}", False),
-        ("SELECT COUNT(*) AS n FROM student_year y LEFT JOIN school c ON c.school_id = y.school_id", False),
+        ("SELECT COUNT(*) AS n FROM student_year y LEFT JOIN school c ON c.school_id = y.school_id", True),
+        (
+            "SELECT COUNT(*) AS n FROM student_year y LEFT JOIN school c ON c.school_id = y.school_id AND c.is_charter",
+            False,
+        ),
         ("SELECT school_id, COUNT(*) AS n FROM student_year GROUP BY school_id", False),
     ],
 )

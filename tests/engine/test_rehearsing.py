@@ -27,7 +27,7 @@ ACCEPTED, REFUSED = golden.read("accepted"), golden.read("refused")
 COUNT = "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE school_year = 2025 GROUP BY grade_level"
 SOME = {"epsilon": 0.01}
 CHOSEN = "Noise had a part"
-FEWER_SCHOOLS = "questions:155"
+FEWER_SCHOOLS = "questions:170"
 """Too large with the 25 schools of the golden catalog, and not with those of the small district."""
 
 

@@ -16,7 +16,7 @@ from engine.backends import duckdb as backend
 from engine.compile import batches, compile_batch
 from engine.froms import OWNER
 from engine.postprocess import Draws
-from engine.preparation import planned
+from engine.preparation import notes, planned
 from engine.refusals import QueryRefused
 
 
@@ -253,3 +253,14 @@ def test_joins_of_unions_are_bounded_before_anything_is_multiplied_out(canonical
         planned(canonical, sql, canonical.cohorts)
     assert (caught.value.code, time.perf_counter() - start < 2) == ("too_large", True)
     assert "64,000,000" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [("AVG(n)", True), ("COUNT(*)", True), ("MIN(n), SUM(n)", True), ("SUM(n)", False), ("SUM(n) / 7", False)],
+)
+def test_that_groups_without_students_count_in_an_average_is_said(made, said, canonical):
+    """Which groups have students is not told, so an average of groups is over all of them; a sum does not mind."""
+    sql = f"SELECT grade_level, {made} FROM (SELECT school_year, grade_level, COUNT(*) AS n FROM student_year GROUP BY 1, 2) GROUP BY 1"
+    told = notes(planned(canonical, sql, canonical.cohorts), [], "research")
+    assert any("without a student" in note for note in told) == said
