@@ -348,10 +348,14 @@ class _Maker:
             used = tree.columns_of(conjunct)
             if found and used and used <= set(found[0]) and len(found) <= self.left:
                 self.left -= len(found)
-                found = [
-                    way for way in found if may_hold((conjunct,), _at(self.known, tuple(way), tuple(way.values())))
-                ]
+                found = self.held(found, conjunct, sorted(used))
         return found
+
+    def held(self, ways: Ways, conjunct: Expr, used: Sequence[str]) -> Ways:
+        """The combinations on which a condition on some of their columns may be true, which is tried once for equals."""
+        parts = {tuple(way[name] for name in used) for way in ways}
+        allowed = {part for part in parts if may_hold((conjunct,), _at(self.known, used, part))}
+        return [way for way in ways if tuple(way[name] for name in used) in allowed]
 
     def joined(self, ways: Ways, scan: Scan, stands_for: Mapping[str, Sequence[str]]) -> Ways:
         """The combinations with the rows of a public table that agree with them.
