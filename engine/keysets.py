@@ -352,7 +352,7 @@ class _Maker:
         return found
 
     def held(self, ways: Ways, conjunct: Expr, used: Sequence[str]) -> Ways:
-        """The combinations on which a condition on some of their columns may be true, which is tried once for equals."""
+        """The combinations on which a condition on some columns may be true; it is tried once for equal values."""
         parts = {tuple(way[name] for name in used) for way in ways}
         allowed = {part for part in parts if may_hold((conjunct,), _at(self.known, used, part))}
         return [way for way in ways if tuple(way[name] for name in used) in allowed]
