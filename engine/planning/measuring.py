@@ -82,7 +82,7 @@ class Measuring:
             if explicit:
                 self.collected.explicit.add(position)
             found = forms.Linear.of({position: Fraction(1, self.parts(position))})
-        if not students:
+        if not students and found.terms:
             self._counted.setdefault(found, conditions)
         return found
 

@@ -67,3 +67,9 @@ def test_a_ratio_of_such_counts_is_foretold(canonical):
     among = "SUM(CASE WHEN econ_disadv THEN 1 ELSE 0 END) FILTER (WHERE has_iep)"
     part = asked(canonical, f"COUNT(*) AS n, {among} / {FEW} AS r").outputs[1].form
     assert part.per_row == 1
+
+
+def test_shares_of_a_class_that_cannot_be_there_are_of_nobody(canonical):
+    """Nothing is measured, and nothing fails."""
+    sql = "SELECT COUNT(*) FILTER (WHERE has_iep) / COUNT(*) AS r FROM student_year WHERE school_year = 2025"
+    assert planned(canonical, sql, (2021,)).statistics == ()

@@ -37,6 +37,8 @@ def groups(catalog, sql, cohorts=None):
         ("school_year", "school_year = 2020 OR school_year + 1 = 2026", (2020, 2025)),
         ("school_year", "school_year = 2020 OR gpa > 3", YEARS),
         ("cohort_year", "school_year = 2020 AND cohort_year > 2031", (2032, 2033)),
+        ("days_enrolled", "days_enrolled = 2.5", []),
+        ("days_enrolled", "days_enrolled IN (2.0, 2.5, 3)", [2, 3]),
     ],
 )
 def test_groups_are_all_that_may_hold_and_no_others(key, where, expected, canonical):
