@@ -163,10 +163,12 @@ class Joins(Base):
         if not right.startswith(prefix) or left.startswith(prefix):
             return False
         key = right.removeprefix(prefix)
-        listed = self.known[left]
-        if not table.public or inside.conjuncts or inside.lefts or (key,) not in table.unique or listed.nullable:
+        listed = self.known.get(left)
+        if not table.public or inside.conjuncts or inside.lefts or (key,) not in table.unique:
             return False
-        return listed.values is not None and listed.values <= {row[key] for row in table.rows}
+        if listed is None or listed.nullable or listed.values is None:
+            return False
+        return listed.values <= {row[key] for row in table.rows}
 
     def exposed(self, inside: Room, within: Named) -> tuple[Named, dict[str, tree.Expr]]:
         """The right side as it is named above, and what its columns are within it."""

@@ -131,6 +131,7 @@ def test_a_left_join_that_always_meets_a_public_row_is_a_join(sql, canonical):
         "SELECT school_level, COUNT(*) FROM student s LEFT JOIN student_year y USING (student_key) LEFT JOIN school c ON c.school_id = y.school_id GROUP BY 1",
         "SELECT school_level, COUNT(*) FROM student_year y LEFT JOIN school c ON c.school_id = y.school_id AND c.is_charter GROUP BY 1",
         "SELECT school_level, COUNT(*) FROM student_year y LEFT JOIN (SELECT * FROM school WHERE is_charter) c ON c.school_id = y.school_id GROUP BY 1",
+        "SELECT school_level, COUNT(*) FROM (SELECT student_key, SUM(schools_attended) AS n FROM student_year GROUP BY 1) y LEFT JOIN school c ON c.school_id = y.n GROUP BY 1",
         "SELECT school_level, COUNT(*) FROM (SELECT NULLIF(school_id, 1001) AS school_id FROM student_year) y LEFT JOIN school c ON c.school_id = y.school_id GROUP BY 1",
         "SELECT school_level, COUNT(*) FROM (SELECT student_key, MAX(school_id) AS school_id FROM student_year GROUP BY 1) y LEFT JOIN school c ON c.school_id = y.school_id GROUP BY 1",
     ],
