@@ -129,7 +129,7 @@ class Joins(Base):
             shared_owner=carriers[0] if carriers else scope.shared_owner,
         )
         if self.always_met(inside, conjuncts):
-            self.known.update((name, known[name]) for name in columns)
+            self.known.update((name, known[name]) for name in columns if name in known)
             room.scans += inside.scans
             room.conjuncts += conjuncts
             return replace(after, relations=[*scope.relations, within])

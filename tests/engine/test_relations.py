@@ -115,6 +115,7 @@ def test_students_and_rows_are_two_measurements(canonical):
     [
         "SELECT school_level, y.school_id, COUNT(*) FROM student_year y {} JOIN school c ON c.school_id = y.school_id GROUP BY ALL",
         "SELECT school_level, school_id, COUNT(*) FROM student_year {} JOIN school USING (school_id) GROUP BY ALL",
+        "SELECT level, COUNT(*) FROM student_year {} JOIN (SELECT school_id, UPPER(school_level) AS level FROM school) c USING (school_id) GROUP BY 1",
         "SELECT school_level, COUNT(*) FROM (SELECT school_id FROM student_year) q {} JOIN (SELECT * FROM school) c ON q.school_id = c.school_id GROUP BY 1",
     ],
 )
