@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from math import trunc
 
@@ -9,7 +10,7 @@ import pytest
 
 from engine.froms import OWNER
 from engine.preparation import planned
-from engine.statistic import FINE, Limits
+from engine.statistic import FINE, NO_LIMITS, Limits
 from tests.engine.counting import exact_vectors
 
 COUNT = "SELECT subject_area, COUNT(*) AS n FROM course_grade GROUP BY subject_area"
@@ -75,12 +76,18 @@ def test_a_sum_and_its_count_shrink_alike(vault):
     assert {key: n for key, n in counted.items() if n} == cut(vault, Limits(2), where)
 
 
+def under_limits(vault, sql):
+    """What is measured without a limit, with one of rows, and with one of groups."""
+    limits = NO_LIMITS, Limits(1), Limits(None, 2)
+    return [
+        *itertools.chain(*(planned(vault.catalog, sql, vault.catalog.cohorts, each).statistics for each in limits))
+    ]
+
+
 def test_students_are_counted_once_whatever_the_limit_of_rows(vault):
     """A limit of rows leaves counts of students as they are; one of groups does not."""
     sql = "SELECT subject_area, COUNT(DISTINCT student_key) AS n FROM course_grade GROUP BY subject_area"
-    (plain,) = planned(vault.catalog, sql, vault.catalog.cohorts).statistics
-    (rows,) = planned(vault.catalog, sql, vault.catalog.cohorts, Limits(1)).statistics
-    (groups,) = planned(vault.catalog, sql, vault.catalog.cohorts, Limits(None, 2)).statistics
+    plain, rows, groups = under_limits(vault, sql)
     assert rows == plain
     assert (groups.contribution.rows, groups.contribution.groups, groups.l2_squared) == (9, 2, 2 * FINE**2)
 
@@ -88,9 +95,7 @@ def test_students_are_counted_once_whatever_the_limit_of_rows(vault):
 def test_students_whose_rows_in_a_group_are_one_are_counted_alike(vault):
     """Where the catalog's key says so they are counted as rows, and a limit of rows is still none of students."""
     sql = "SELECT school_year, COUNT(DISTINCT student_key) AS n FROM student_year GROUP BY school_year"
-    (plain,) = planned(vault.catalog, sql, vault.catalog.cohorts).statistics
-    (rows,) = planned(vault.catalog, sql, vault.catalog.cohorts, Limits(1)).statistics
-    (groups,) = planned(vault.catalog, sql, vault.catalog.cohorts, Limits(None, 2)).statistics
+    plain, rows, groups = under_limits(vault, sql)
     assert rows == plain
     assert (groups.limited.rows, groups.limited.groups, groups.l2_squared) == (None, 2, 2 * FINE**2)
 
