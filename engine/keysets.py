@@ -14,7 +14,7 @@ import json
 import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from engine import tree
@@ -199,7 +199,8 @@ def _units(frame: Frame, keys: Sequence[Expr], equals: Mapping[str, frozenset[st
     return [tuple(sorted(positions)) for _, positions in sorted(units, key=lambda unit: min(unit[1]))]
 
 
-Ways = list[dict[str, "Value | None"]]
+Way = dict[str, "Value | None"]
+Ways = list[Way]
 
 
 @dataclass(slots=True)
@@ -232,9 +233,9 @@ class _Maker:
         kept: list[tuple[Mapping[str, Value | None], frozenset[Key]]] = []
         own = [i for i, key in enumerate(keys) if not isinstance(key, tree.Column)]
         tried = 0
+        worked_out = [self.worked_out(p, frozenset(ways[0] if ways else ())) for p in positions]
         for way in ways:
-            inside = _at(self.known, tuple(way), tuple(way.values()))
-            lists = [self.possible(evaluate(key, inside), p) for key, p in zip(keys, positions, strict=True)]
+            lists = [possible(way) for possible in worked_out]
             tried += math.prod(len(values) for values in lists)
             if tried > TRIED_MAX:
                 raise _too_many(tried)
@@ -256,6 +257,20 @@ class _Maker:
             )
 
         return positions, sorted(found, key=place), block
+
+    def worked_out(self, position: int, fixed: frozenset[str]) -> Callable[[Way], list[Value | None]]:
+        """The values that a key can have where some columns are fixed; worked out once for equal ones."""
+        key = self.query.keys[position]
+        reads = tree.columns_of(key)
+        bounding = frozenset().union(*(by.keys for name in reads if (by := self.known[name].by)))
+        known = {name: self.known[name] for name in reads | (bounding & self.known.keys())}
+        names = tuple(sorted(fixed & known.keys()))
+
+        @cache
+        def at(values: Key) -> list[Value | None]:
+            return self.possible(evaluate(key, _at(known, names, values)), position)
+
+        return lambda way: at(tuple(way[name] for name in names))
 
     def check(self, key: Expr, position: int) -> None:
         if key.type.kind == "double" or key.type.scale:

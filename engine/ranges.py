@@ -7,7 +7,7 @@ expression (`engine.analysis.intervals` does).
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -89,6 +89,8 @@ def union(ranges: Iterable[Range]) -> Range:
     filled = [each for each in every if not each.empty]
     if not filled:
         return Range(values=EMPTY, nullable=nullable)
+    if len(filled) == 1 and filled[0].by is None:
+        return filled[0] if filled[0].nullable == nullable else replace(filled[0], nullable=nullable)
     if all(each.values is not None for each in filled):
         return listed(itertools.chain.from_iterable(each.values or EMPTY for each in filled), nullable=nullable)
     lows, highs = [each.low for each in filled], [each.high for each in filled]

@@ -426,9 +426,9 @@ def _case(branches: Iterable[tuple[Expr, Expr]], default: Expr, known: Mapping[s
 
 def _coalesce(args: list[Range]) -> Range:
     reached = list(itertools.takewhile(lambda arg: arg.nullable, args))
-    rest = args[len(reached) :]
-    found = union([replace(arg, nullable=False) for arg in (*reached, *rest[:1])])
-    return replace(found, nullable=not rest)
+    last = args[len(reached) : len(reached) + 1]
+    found = union([*(replace(arg, nullable=False) for arg in reached), *last])
+    return found if last else replace(found, nullable=True)
 
 
 def _cast(arg: Range, source: tree.Type, of: tree.Type, low: int | None, high: int | None) -> Range:

@@ -91,22 +91,22 @@ def frames(district):
 
 
 def judged(district, sql, verb):
-    """The refusal or None for an answer, what is wrong with it, and how many rows it has."""
+    """The refusal or the answer, and what is wrong with it."""
     try:
         answer = verb(sql)
     except Refusal as refusal:
-        return refusal, list(wrong(refusal, sql)), 0
+        return refusal, list(wrong(refusal, sql))
     except InternalFailure:
-        return None, [f"InternalFailure {frames(district)}"], 0
+        return None, [f"InternalFailure {frames(district)}"]
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        return None, [f"{type(error).__name__}: {error}"], 0
+        return None, [f"{type(error).__name__}: {error}"]
     try:
         json.dumps(asdict(answer), allow_nan=False)
     except ValueError:
-        return None, ["a number that is none"], 0
-    return None, [], drawn(district, sql, answer) if hasattr(answer, "rows") else 0
+        return answer, ["a number that is none"]
+    return answer, []
 
 
 def drawn(district, sql, answer):
@@ -137,26 +137,27 @@ class Runner:
             signal.signal(signal.SIGALRM, before)
 
     def one(self, sql):
-        refusal, problems = self.measured(sql, self.district.preview)
+        found, problems = self.measured(sql, self.district.preview)
         self.asked += 1
-        if refusal is None and not problems:
-            refusal, problems = self.measured(sql, lambda text: self.district.ask(text, epsilon=EPSILON))
-            self.answered += refusal is None
+        if not isinstance(found, Refusal) and not problems:
+            found, problems = self.measured(sql, lambda text: self.district.ask(text, epsilon=EPSILON))
+            self.answered += hasattr(found, "rows")
         self.found += [f"{problem}\n    in {sql[:300]!r}" for problem in problems]
 
     def measured(self, sql, verb):
         signal.setitimer(signal.ITIMER_REAL, GIVE_UP_S)
         with Peak() as peak:
             start = time.process_time()
-            refusal, problems, rows = judged(self.district, sql, verb)
+            found, problems = judged(self.district, sql, verb)
             spent = time.process_time() - start
+        rows = drawn(self.district, sql, found) if hasattr(found, "rows") else 0  # planned again: not their time
         self.slowest = max(self.slowest, (spent, sql[:120]))
         self.largest = max(self.largest, (peak.grown, sql[:120]))
         if spent > SECONDS_MAX + rows * SECONDS_A_ROW:
             problems.append(f"{spent:.1f} s")
         if peak.grown > MEGABYTES_MAX:
             problems.append(f"{peak.grown:.0f} MB")
-        return refusal, problems
+        return found, problems
 
     def verdict(self):
         print(f"{self.asked} statements, {self.answered} answered")
