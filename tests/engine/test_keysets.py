@@ -47,6 +47,30 @@ def test_groups_are_all_that_may_hold_and_no_others(key, where, expected, canoni
     assert groups(canonical, sql) == tuple((value,) for value in expected)
 
 
+SCHOOLS = (*range(1, 7), None)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (
+            "school_year + 10000 * schools_attended",
+            {None if s is None else y + 10000 * s for y in YEARS for s in SCHOOLS},
+        ),
+        ("COALESCE(schools_attended, school_year)", {*SCHOOLS[:-1], *YEARS}),
+        ("CASE WHEN school_year > 2024 THEN schools_attended ELSE 0 END", {*SCHOOLS, 0}),
+        ("CASE WHEN gpa > 3 THEN 3 END", {3, None}),
+        ("CASE WHEN has_iep THEN schools_attended END", set(SCHOOLS)),
+        ("NULLIF(school_year, 2020)", {*YEARS[1:], None}),
+    ],
+)
+def test_an_expression_has_a_group_for_each_way_its_columns_can_go_together(key, expected, canonical):
+    """None is left out, and none is there that no values lead to."""
+    found = groups(canonical, f"SELECT {key}, COUNT(*) FROM student_year GROUP BY 1")
+    assert len(found) == len(expected)
+    assert {value for (value,) in found} == expected
+
+
 def test_cohorts_that_are_not_asked_have_no_groups(canonical):
     """A group nobody is counted in would look empty."""
     sql = "SELECT cohort_year, COUNT(*) FROM student GROUP BY 1"
