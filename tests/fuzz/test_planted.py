@@ -34,6 +34,12 @@ KEPT = (
 ROWS_MAX, WORDS_MAX = 9, 25
 
 
+@pytest.mark.parametrize("plant", planted.PLANTED, ids=lambda plant: plant.__name__)
+def test_what_a_wrong_rule_replaces_is_there(plant, monkeypatch):
+    """Plants keep up with the code."""
+    plant(monkeypatch)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("plant", KEPT, ids=lambda plant: plant.__name__)
 def test_a_wrong_rule_turns_the_fuzz_red(plant, monkeypatch):

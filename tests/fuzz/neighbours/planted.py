@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from engine import compile, froms, keysets, tree  # noqa: A004 - the room's name
 from engine.analysis import cohorts, contribution, frames, intervals, stepping
-from engine.intake import load
+from engine.intake import rules
 from engine.planning import measuring, planner, proofs
 
 if TYPE_CHECKING:
@@ -152,12 +152,12 @@ def spared_by_or(patch: pytest.MonkeyPatch) -> None:
 
 def caps_over_students(patch: pytest.MonkeyPatch) -> None:
     """The loader keeps the first rows of a key value, whoever's they are."""
-    real = load._beyond
+    real = rules._beyond
 
     def beyond(per: Any, order: Any, rows: int) -> str:
-        return real(per, order, rows).replace(f"PARTITION BY {load.OWNER}, ", "PARTITION BY ")
+        return real(per, order, rows).replace(f"PARTITION BY {rules.STAGED_OWNER}, ", "PARTITION BY ")
 
-    patch.setattr(load, "_beyond", beyond)
+    patch.setattr(rules, "_beyond", beyond)
 
 
 def left_adds_no_row(patch: pytest.MonkeyPatch) -> None:
