@@ -72,6 +72,7 @@ def distinct(source: Source, node: exp.Expr, owner: str) -> QueryRefused:
 
 
 FOREIGN = {
+    "AGE": "DATE_DIFF('day', earlier, later)",
     "DATEADD": "d + INTERVAL 1 DAY",
     "DATEPART": "DATE_PART('year', d)",
     "DECODE": "CASE x WHEN … THEN … END",

@@ -90,7 +90,8 @@ def _unaccepted(scope: Scope, node: exp.Expr) -> Exception:
     if isinstance(node, advice.LEVELS):
         return advice.levels(source, node)
     name = source.called(node)
-    if isinstance(node, exp.CurrentDate | exp.CurrentTimestamp | exp.CurrentTime) or name in _CLOCKS:
+    now = isinstance(node, exp.CurrentDate | exp.CurrentTimestamp | exp.CurrentTime)
+    if now or (name in _CLOCKS and len(node.expressions) <= 1):
         return source.refusal(
             "unsupported",
             "An answer must not depend on the day it is asked.",

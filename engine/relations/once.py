@@ -43,9 +43,24 @@ class Once(Base):
             if listed:
                 shape = list(self.projected(within, expressions or ()))
         else:
+            self.not_outward(scope, query)
             shape, _ = self.shape(inside, query, ctes, node)
         compared = self.compared(inside, scope, node, wanted, shape) if listed else []
         return self.matched(room, inside, node, compared)
+
+    def not_outward(self, scope: Scope, query: exp.Query) -> None:
+        """Refuse a subquery made in steps that names what stands outside it."""
+        own = {part.alias_or_name.lower() for part in query.find_all(exp.Table, exp.Subquery)}
+        outside = {named.name for named in scope.relations} - own
+        for column in query.find_all(exp.Column):
+            if column.table.lower() in outside and column.table:
+                owner = self.catalog.owner
+                raise self.source.refusal(
+                    "unsupported",
+                    "A subquery with GROUP BY, DISTINCT, a window or UNION cannot name what stands outside it.",
+                    column,
+                    accepted=f"{owner} IN (SELECT {owner} FROM … GROUP BY {owner} HAVING …)",
+                )
 
     def compared(self, inside: Room, scope: Scope, node: exp.Expr, wanted: exp.Expr, shape: Shape) -> list[tree.Expr]:
         """The comparisons of IN; that of owners ties the subquery to what it stands in."""

@@ -45,3 +45,6 @@ SELECT SUM(POWER(POWER(POWER(POWER(days_absent, 10), 10), 10), 10)) FROM student
 -- of a group's value
 -- unsupported | 1:21 | the same in GROUP BY
 SELECT school_year, MOD(school_year, 2) AS odd, COUNT(*) FROM student_year GROUP BY school_year;
+
+-- unsupported | 1:12 | DATE_DIFF('day', earlier, later)
+SELECT AVG(AGE(DATE '2026-01-01', DATE '2025-01-01')) FROM student;

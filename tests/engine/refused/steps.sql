@@ -119,3 +119,7 @@ SELECT grade_level, COUNT(*) FROM (SELECT DISTINCT ON (student_key) student_key,
 -- ORDER BY in a step says nothing
 -- unsupported | 1:30 | a subquery without it; ORDER BY at the end of the question
 SELECT COUNT(*) FROM (SELECT student_key, COUNT(*) AS n FROM student_year GROUP BY student_key ORDER BY n);
+
+-- a subquery with groups stands by itself
+-- unsupported | 1:97 | student_key IN (SELECT student_key
+SELECT COUNT(*) FROM student s WHERE EXISTS (SELECT 1 FROM student_year y WHERE y.student_key = s.student_key GROUP BY y.student_key HAVING COUNT(*) > 2);
