@@ -91,8 +91,7 @@ def answer(console: Console, release: Release, balances: Mapping[int, YearSpent]
         _bars(console, [balances[charge.cohort] for charge in release.charges if charge.cohort in balances])
     elif release.replayed and release.draws:
         console.print("Free: everything in this answer had been measured already.")
-    reasons = [f"{column.name}: {column.moe_reason}" for column in release.columns if column.moe_reason]
-    notes(console, [*reasons, *release.notes], [(each.cohort, each.reason) for each in release.cohorts_left_out])
+    _said(console, release)
 
 
 def _answer_table(release: Release) -> Table:
@@ -131,13 +130,13 @@ def _bars(console: Console, balances: Sequence[YearSpent]) -> None:
         console.print(f"  class of {years(cohorts):<11} {bar(share)} {share:6.1%} of this year used")
 
 
-def notes(console: Console, texts: Sequence[str], left_out: Sequence[tuple[int, str]]) -> None:
-    """What else must be said of an answer."""
-    for text in texts:
+def _said(console: Console, told: Release | Preview) -> None:
+    """What else must be said of an answer, or of one that is foretold."""
+    reasons = [f"{column.name}: {column.moe_reason}" for column in told.columns if column.moe_reason]
+    for text in [*reasons, *told.notes]:
         console.print(Text(f"· {plain(text)}", style="dim"))
-    reasons = sorted({reason for _, reason in left_out})
-    for reason in reasons:
-        without = years(cohort for cohort, own in left_out if own == reason)
+    for reason in sorted({each.reason for each in told.cohorts_left_out}):
+        without = years(each.cohort for each in told.cohorts_left_out if each.reason == reason)
         console.print(Text(f"· left out: class of {without} ({plain(reason)})", style="dim"))
 
 
@@ -161,7 +160,7 @@ def _foretold(console: Console, foretold: Preview) -> None:
         most = max(charge.epsilon for charge in foretold.charges)
         charged = years(charge.cohort for charge in foretold.charges)
         console.print(f"Would charge at most ε {most:.3g} (δ 5e-8) to each class of {charged}.")
-    notes(console, foretold.notes, [(each.cohort, each.reason) for each in foretold.cohorts_left_out])
+    _said(console, foretold)
 
 
 def _at_n(margin: float | None) -> str:

@@ -98,9 +98,22 @@ def check(plan: Plan) -> None:
         ) from None
 
 
+def foreseen(plan: Plan) -> list[str | None]:
+    """Why columns will have no margins, as far as that is certain before anything is drawn."""
+    if plan.made is None:
+        return [None] * len(plan.outputs)
+    return [_computed(column, output.form) for column, output in zip(plan.made.columns, plan.outputs, strict=True)]
+
+
+def _computed(column: tree.Made, form: Any) -> str | None:
+    if column.base is not None and not isinstance(form, Computed):
+        return None
+    return None if column.margins or column.kind in ("text", "boolean", "date", "null") else COMPUTED
+
+
 def _reason(column: tree.Made, form: Any, estimated: Sequence[Sequence[Estimated]]) -> str | None:
     if column.base is None or isinstance(form, Computed):
-        return None if column.margins or column.kind in ("text", "boolean", "date", "null") else COMPUTED
+        return _computed(column, form)
     part, item = column.base
     return estimated[part][item].reason
 

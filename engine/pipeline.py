@@ -247,7 +247,7 @@ def _foretold(house: House, asked: Asked) -> tuple[Plan, Priced, Preview]:
         population=prepared.population,
         grant=grant.id,
         rehearsal=asked.rehearse,
-        columns=preparation.columns(plan, [None] * len(plan.outputs)),
+        columns=preparation.columns(plan, combination.foreseen(plan)),
         partial=list(plan.partial),
         charges=[CohortCharge(cohort, n, 0, epsilon_of(n)) for cohort, n in charges.items()],
         cohorts_left_out=[CohortLeftOut(*each) for each in prepared.left_out],

@@ -192,10 +192,11 @@ def test_a_real_answer_is_not_marked(folder, homeroom):
 
 
 def test_a_preview_costs_nothing(folder, homeroom):
-    """Preview shows margin and price, and the budget stays whole."""
-    done = homeroom("preview", folder, COUNT)
+    """Preview shows margin and price, and what will have no margin; the budget stays whole."""
+    done = homeroom("preview", folder, COUNT.replace("COUNT(*) AS n", "COUNT(*) AS n, ROUND(AVG(gpa), 1) AS g"))
     assert done.returncode == 0, done.stderr.decode()
     assert "±" in done.stdout.decode()
+    assert "g: no margin" in done.stdout.decode()
     shown = json.loads(homeroom("budget", "show", folder, "--format", "json").stdout)
     assert {cohort["lifetime_spent_nanorho"] for cohort in shown["cohorts"]} == {0}
 
