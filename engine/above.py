@@ -88,7 +88,7 @@ def outer(above: Above, node: exp.Expr) -> Outer:
         this, other, *_ = source.consume(node, *names)
         op = ARITHMETIC[type(node)]
         if op == "/":
-            other = _divisor(source, other)
+            other = divisor(source, other)
         left, right = (outer(above, _as_double(source, side)) for side in (this, other))
         return _outer_arithmetic(above, op, left, right, node)
     total = _total(above, node) if isinstance(node, exp.Window) and above.totals else None
@@ -97,7 +97,7 @@ def outer(above: Above, node: exp.Expr) -> Outer:
     raise _noouter(source, node)
 
 
-def _divisor(source: Source, node: exp.Expr) -> exp.Expr:
+def divisor(source: Source, node: exp.Expr) -> exp.Expr:
     """A divisor: NULLIF(x, 0) is x, as a quotient by 0 is NULL anyway."""
     inner = node.unnest()
     if type(inner) is exp.Nullif and isinstance(inner.expression, exp.Literal) and inner.expression.name == "0":
@@ -141,8 +141,8 @@ def _linear(value: Outer) -> bool:
             return bool(sides) and all(_linear(side) for side in sides)
         case OuterArithmetic("*", Constant(), other) | OuterArithmetic("*", other, Constant()):
             return _linear(other)
-        case OuterArithmetic("/", other, Constant(divisor, _)):
-            return bool(divisor) and _linear(other)
+        case OuterArithmetic("/", other, Constant(by, _)):
+            return bool(by) and _linear(other)
         case _:
             return False
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from engine import advice
+from engine.above import divisor
+from engine.cell import Cell, Kind, added, alike, arithmetic, finite, moved, rounded
 from engine.days import days_of
 from engine.expressions import ARITHMETIC, COMPARISONS, PRECISION_MAX, SCALE_MAX
-from engine.margins import Z90, Z95
 from engine.selected import by_all
 from engine.source import nearest
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from engine.refusals import QueryRefused
     from engine.source import Source
-
-Kind = Literal["integer", "double", "text", "boolean", "date", "null"]
 
 WHOLE_DIGITS_MAX = 18
 OFFSET_MAX = 1_000_000
@@ -79,30 +78,6 @@ SQL_TYPES: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """A column or expression of released tables.
-
-    Attributes:
-        sql: how it is written.
-        kind: its type.
-        base: the part and the column of it that this is, unchanged; None for anything that was computed.
-        margins: how its standard error and margins are written, where it has them.
-        row: how the row of its part is written that it is a cell of.
-    """
-
-    sql: str
-    kind: Kind
-    base: tuple[int, int] | None = None
-    margins: tuple[str, str, str] | None = None
-    row: str = ""
-
-    @property
-    def number(self) -> str:
-        """It as a floating-point number."""
-        return self.sql if self.kind == "double" else f"CAST({self.sql} AS DOUBLE)"
-
-
-@dataclass(frozen=True, slots=True)
 class Desk:
     """What expressions over cells may use.
 
@@ -114,6 +89,7 @@ class Desk:
         inside: the same inside an aggregate over released rows; None where there may be none.
         windows: whether windows may.
         groups: whether columns are those of GROUP BY over students' rows.
+        settled: whether no noisy number had a part in which rows are there and in which groups they are.
     """
 
     source: Source
@@ -123,6 +99,7 @@ class Desk:
     inside: Callable[[exp.Expr], Cell | None] | None = None
     windows: bool = True
     groups: bool = False
+    settled: bool = False
 
 
 def cell_of(desk: Desk, node: exp.Expr) -> Cell:
@@ -137,7 +114,7 @@ def cell_of(desk: Desk, node: exp.Expr) -> Cell:
         if converter is None:
             raise _unaccepted(desk, node)
         found = converter(desk, node)
-    if len(found.sql) > TEXT_MAX:
+    if max(map(len, (found.sql, found.row, *(found.margins or ())))) > TEXT_MAX:
         raise desk.source.refusal(
             "too_large", "This is too long once it is written out.", node, accepted="less of it"
         )
@@ -155,15 +132,6 @@ def condition_of(desk: Desk, node: exp.Expr) -> str:
             accepted="a comparison, such as COUNT(*) > 100",
         )
     return found.sql
-
-
-def finite(text: str) -> str:
-    """A floating-point expression, NULL where it is no finite number.
-
-    The expression is written once: the database's NULLIF is a macro that copies it, so that twenty of them inside
-    each other are a million.
-    """
-    return f"list_filter([{text}], lambda number: isfinite(number))[1]"
 
 
 def _unaccepted(desk: Desk, node: exp.Expr) -> QueryRefused:
@@ -191,11 +159,11 @@ def _needs_number(desk: Desk, found: Cell, node: exp.Expr) -> Cell:
 def _literal(desk: Desk, node: exp.Literal) -> Cell:
     text, is_string = desk.source.consume(node, "this", "is_string")
     if is_string:
-        return Cell("'" + text.replace("'", "''") + "'", "text")
+        return Cell("'" + text.replace("'", "''") + "'", "text", public=True)
     if text.isascii() and text.isdecimal() and len(text) <= WHOLE_DIGITS_MAX:
-        return Cell(f"{int(text)}::BIGINT", "integer")
+        return Cell(f"{int(text)}::BIGINT", "integer", public=True)
     try:
-        return Cell(f"'{float(text)!r}'::DOUBLE", "double")
+        return Cell(f"'{float(text)!r}'::DOUBLE", "double", public=True)
     except ValueError:
         raise desk.source.refusal("syntax", "This is no number.", node, accepted="a number such as 0.5") from None
 
@@ -207,62 +175,27 @@ def _paren(desk: Desk, node: exp.Expr) -> Cell:
 
 def _null(desk: Desk, node: exp.Expr) -> Cell:
     desk.source.consume(node)
-    return Cell("NULL", "null")
+    return Cell("NULL", "null", public=True)
 
 
 def _boolean(desk: Desk, node: exp.Expr) -> Cell:
     (this,) = desk.source.consume(node, "this")
-    return Cell("TRUE" if this else "FALSE", "boolean")
+    return Cell("TRUE" if this else "FALSE", "boolean", public=True)
 
 
 def _arithmetic(desk: Desk, node: exp.Expr) -> Cell:
     names = ("this", "expression", "typed", "safe") if isinstance(node, exp.Div) else ("this", "expression")
     this, other, *_ = desk.source.consume(node, *names)
+    if isinstance(node, exp.Div):
+        other = divisor(desk.source, other)
     left, right = (_needs_number(desk, cell_of(desk, side), side) for side in (this, other))
-    text = finite(f"({left.number} {ARITHMETIC[type(node)]} {right.number})")  # by zero it is infinite, or no number
-    return Cell(text, "double", margins=_margins(node, (this, other), left, right))
-
-
-def _margins(
-    node: exp.Expr, sides: tuple[exp.Expr, exp.Expr], left: Cell, right: Cell
-) -> tuple[str, str, str] | None:
-    """The margins of arithmetic on released cells.
-
-    Two cells have independent noise unless both are made of one draw: of one statistic, in one row of its groups. The
-    variance of their sum or difference is then the sum of theirs. A constant shifts or scales.
-    """
-    constant = [isinstance(side, exp.Literal) for side in sides]
-    if any(constant):
-        found = left if constant[1] else right
-        if found.margins is None or (isinstance(node, exp.Div) and constant[0]):
-            return None
-        factor = (right if constant[1] else left).number
-        if isinstance(node, exp.Mul | exp.Div):
-            op = "/" if isinstance(node, exp.Div) else "*"
-            s, a, b = (finite(f"abs({margin} {op} {factor})") for margin in found.margins)
-            return s, a, b
-        return found.margins
-    if left.margins is None or right.margins is None or not isinstance(node, exp.Add | exp.Sub):
-        return None
-    if left.base is None or right.base is None:
-        return None
-    apart = f"({left.row} <> {right.row} OR {disjoint(left.base, right.base)})"
-    spread = f"sqrt({left.margins[0]} * {left.margins[0]} + {right.margins[0]} * {right.margins[0]})"
-    widths = [f"{z!r}::DOUBLE * {spread}" for z in (1.0, Z90, Z95)]
-    if left.kind == right.kind == "integer":  # as in margins.margin: the least whole number that is wide enough
-        widths[1:] = [f"greatest(0, ceil({width} - 0.5))" for width in widths[1:]]
-    s, a, b = (f"(CASE WHEN {apart} THEN {width} END)" for width in widths)
-    return s, a, b
-
-
-def disjoint(one: tuple[int, int], other: tuple[int, int]) -> str:
-    """A place for TRUE or FALSE: whether two columns of parts share no statistic, which the plan knows."""
-    return f"disjoint_{one[0]}_{one[1]}_{other[0]}_{other[1]}"
+    return arithmetic(ARITHMETIC[type(node)], left, right)
 
 
 def _negated(desk: Desk, node: exp.Expr) -> Cell:
     (this,) = desk.source.consume(node, "this")
-    return Cell(f"(-{_needs_number(desk, cell_of(desk, this), this).number})", "double")
+    arg = _needs_number(desk, cell_of(desk, this), this)
+    return alike(f"(-{arg.number})", "double", arg)
 
 
 def _compare(desk: Desk, node: exp.Expr) -> Cell:
@@ -409,7 +342,12 @@ def _several(desk: Desk, node: exp.Expr) -> Cell:
     this, expressions, *_ = desk.source.consume(node, *names)
     cells = [cell_of(desk, part) for part in (this, *(expressions or ()))]
     name = "coalesce" if isinstance(node, exp.Coalesce) else type(node).__name__.lower()
-    return Cell(f"{name}({', '.join(_alike(desk, cells, node))})", _kind_of(cells))
+    text, kind = f"{name}({', '.join(_alike(desk, cells, node))})", _kind_of(cells)
+    first, *others = cells
+    if name != "coalesce" or first.margins is None or not all(cell.public for cell in others):
+        return Cell(text, kind, public=all(cell.public for cell in cells))
+    s, a, b = (f"(CASE WHEN {first.sql} IS NOT NULL THEN {margin} END)" for margin in first.margins)
+    return replace(alike(text, kind, first), margins=(s, a, b))  # what stands in for it has no error that is known
 
 
 def _nullif(desk: Desk, node: exp.Expr) -> Cell:
@@ -423,7 +361,7 @@ def _round(desk: Desk, node: exp.Expr) -> Cell:
     this, decimals = desk.source.consume(node, "this", "decimals")
     arg = _needs_number(desk, cell_of(desk, this), this)
     places = 0 if decimals is None else _whole(desk, decimals, 15)
-    return Cell(finite(f"round({arg.number}, {places})"), "double")
+    return rounded(finite(f"round({arg.number}, {places})"), "double", arg, places)
 
 
 def _abs(desk: Desk, node: exp.Expr) -> Cell:
@@ -459,17 +397,17 @@ def _cast(desk: Desk, node: exp.Expr) -> Cell:
             accepted="TINYINT, SMALLINT, INTEGER, BIGINT, DECIMAL(p, s), DOUBLE, BOOLEAN, VARCHAR or DATE",
         )
     if kind == "date" and arg.kind in ("text", "date"):
-        return Cell(_as_date(desk, arg, node) if arg.kind == "text" else arg.sql, kind)
+        return Cell(_as_date(desk, arg, node) if arg.kind == "text" else arg.sql, kind, public=arg.public)
     if arg.kind != "null" and "date" in (arg.kind, kind) and kind != "text":
         raise desk.source.refusal(
             "unsupported", f"{arg.kind} cannot be cast to {kind}.", node, accepted="a date, or CAST(… AS VARCHAR)"
         )
     if kind == "double":
-        return Cell(finite(f"TRY_CAST({arg.sql} AS DOUBLE)"), kind)
+        return alike(finite(f"TRY_CAST({arg.sql} AS DOUBLE)"), kind, arg)
     if kind != "integer":
-        return Cell(f"TRY_CAST({arg.sql} AS {SQL_TYPES[kind]})", kind)
+        return Cell(f"TRY_CAST({arg.sql} AS {SQL_TYPES[kind]})", kind, public=arg.public)
     whole = f"round({arg.sql})" if arg.kind == "double" else arg.sql  # a cast alone would round half to even
-    return Cell(f"CAST(TRY_CAST({whole} AS {written}) AS BIGINT)", kind)
+    return rounded(f"CAST(TRY_CAST({whole} AS {written}) AS BIGINT)", kind, arg, 0)
 
 
 def _decimal(desk: Desk, arg: Cell, precision: exp.Expr, scale: exp.Expr) -> Cell:
@@ -479,8 +417,8 @@ def _decimal(desk: Desk, arg: Cell, precision: exp.Expr, scale: exp.Expr) -> Cel
         raise desk.source.refusal(
             "unsupported", "This type is not accepted here.", precision, accepted="such as DECIMAL(9, 2)"
         )
-    rounded = f"round({arg.sql}, {places})" if arg.kind == "double" else arg.sql
-    return Cell(f"CAST(TRY_CAST({rounded} AS DECIMAL({digits}, {places})) AS DOUBLE)", "double")
+    short = f"round({arg.sql}, {places})" if arg.kind == "double" else arg.sql
+    return rounded(f"CAST(TRY_CAST({short} AS DECIMAL({digits}, {places})) AS DOUBLE)", "double", arg, places)
 
 
 def _whole(desk: Desk, node: exp.Expr, most: int) -> int:
@@ -509,21 +447,27 @@ def _window(desk: Desk, node: exp.Window) -> Cell:
             "unsupported", "A window is not accepted here.", node, accepted="a window in SELECT, QUALIFY or ORDER BY"
         )
     inner = replace(desk, windows=False)
-    by = [cell_of(inner, part).sql for part in partition or ()]
-    terms = [] if order is None else [f"{text}{how}" for text, how in order_terms(inner, order)]
-    function, kind, needs_order = _windowed(inner, this)
-    if needs_order:
-        terms = [*terms, *desk.ties]
-    spec = f"PARTITION BY {', '.join(by)}" if by else ""
+    by = [cell_of(inner, part) for part in partition or ()]
+    ordered = [] if order is None else order_terms(inner, order)
+    function, kind, needs_order, arg = _windowed(inner, this)
+    terms = [f"{cell.sql}{how}" for cell, how in ordered] + [*desk.ties] * needs_order
+    spec = f"PARTITION BY {', '.join(cell.sql for cell in by)}" if by else ""
     spec += f" ORDER BY {', '.join(terms)}" if terms else ""
-    text = f"{function} OVER ({spec.strip()})"
+    over = f" OVER ({spec.strip()})"
+    text = f"{function}{over}"
     if isinstance(this, exp.Sum) and kind == "integer":
         text = f"TRY_CAST({text} AS BIGINT)"
-    return Cell(finite(text) if kind == "double" else text, kind)
+    text = finite(text) if kind == "double" else text
+    if arg is None or not desk.settled or not all(cell.public for cell in (*by, *(cell for cell, _ in ordered))):
+        return Cell(text, kind)
+    if isinstance(this, exp.Lag | exp.Lead):
+        place = function.rpartition(",")[2]
+        return moved(text, arg, lambda column: f"{type(this).__name__.lower()}({column},{place}{over}")
+    return _added(text, kind, this, arg, lambda aggregate: aggregate + over)
 
 
-def _windowed(desk: Desk, node: exp.Expr) -> tuple[str, Kind, bool]:
-    """A window function, its type, and whether rows must stand in one order for it.
+def _windowed(desk: Desk, node: exp.Expr) -> tuple[str, Kind, bool, Cell | None]:
+    """A window function, its type, whether rows must stand in one order for it, and its argument.
 
     A running total needs none: its frame takes equal rows together, so that they share one value.
     """
@@ -531,57 +475,64 @@ def _windowed(desk: Desk, node: exp.Expr) -> tuple[str, Kind, bool]:
     if type(node) in _RANKS:
         source.consume(node)
         name, kind = _RANKS[type(node)]
-        return f"{name}()", kind, name == "row_number"
+        return f"{name}()", kind, name == "row_number", None
     if isinstance(node, exp.Ntile):
         (this,) = source.consume(node, "this")
-        return f"ntile({max(1, _whole(desk, this, OFFSET_MAX))})", "integer", True
+        return f"ntile({max(1, _whole(desk, this, OFFSET_MAX))})", "integer", True, None
     if isinstance(node, exp.Lag | exp.Lead):
         this, offset = source.consume(node, "this", "offset")
         arg = cell_of(desk, this)
         rows = 1 if offset is None else _whole(desk, offset, OFFSET_MAX)
-        return f"{type(node).__name__.lower()}({arg.sql}, {rows})", arg.kind, True
+        return f"{type(node).__name__.lower()}({arg.sql}, {rows})", arg.kind, True, arg
     if type(node) in _AGGREGATES:
-        found = _aggregated(desk, desk, node)
-        return found.sql, found.kind, False
+        text, kind, added_up = _aggregated(desk, desk, node)
+        return text, kind, False, added_up
     raise _unaccepted(desk, node)
 
 
-def _aggregated(desk: Desk, inner: Desk, node: exp.Expr) -> Cell:
-    """An aggregate whose argument `inner` understands."""
+def _aggregated(desk: Desk, inner: Desk, node: exp.Expr) -> tuple[str, Kind, Cell | None]:
+    """An aggregate whose argument `inner` understands, its type, and its argument."""
     this, _big = desk.source.consume(node, "this", "big_int")
     if isinstance(node, exp.Count) and (this is None or isinstance(this, exp.Star)):
-        return Cell("count(*)", "integer")
+        return "count(*)", "integer", None
     name = _AGGREGATES[type(node)]
     arg = cell_of(inner, this)
     if name == "count":
-        return Cell(f"count({arg.sql})", "integer")
+        return f"count({arg.sql})", "integer", None
     if name in ("sum", "avg"):
         _needs_number(desk, arg, this)
-        return Cell(f"{name}({arg.sql})", "double" if name == "avg" or arg.kind == "double" else "integer")
-    return Cell(f"{name}({arg.sql})", arg.kind)
+        return f"{name}({arg.sql})", "double" if name == "avg" or arg.kind == "double" else "integer", arg
+    return f"{name}({arg.sql})", arg.kind, arg
 
 
 def _aggregate(desk: Desk, node: exp.Expr) -> Cell:
     if desk.inside is None:
         raise _unaccepted(desk, node)
-    found = _aggregated(desk, replace(desk, cell=desk.inside, inside=None, windows=False), node)
-    if isinstance(node, exp.Sum) and found.kind == "integer":
-        return replace(found, sql=f"TRY_CAST({found.sql} AS BIGINT)")
-    return replace(found, sql=finite(found.sql)) if found.kind == "double" else found
+    text, kind, arg = _aggregated(desk, replace(desk, cell=desk.inside, inside=None, windows=False), node)
+    if isinstance(node, exp.Sum) and kind == "integer":
+        text = f"TRY_CAST({text} AS BIGINT)"
+    text = finite(text) if kind == "double" else text
+    return _added(text, kind, node, arg, str) if arg is not None and desk.settled else Cell(text, kind)
 
 
-def order_terms(desk: Desk, order: exp.Order, selected: Sequence[Cell] = ()) -> list[tuple[str, str]]:
+def _added(text: str, kind: Kind, node: exp.Expr, arg: Cell, over: Callable[[str], str]) -> Cell:
+    """An aggregate over rows that public columns decide; sums and means alone have margins."""
+    if not isinstance(node, exp.Sum | exp.Avg):
+        return Cell(text, kind)
+    return added(text, kind, arg, over, mean=isinstance(node, exp.Avg))
+
+
+def order_terms(desk: Desk, order: exp.Order, selected: Sequence[Cell] = ()) -> list[tuple[Cell, str]]:
     """The terms of an ORDER BY, and how each is sorted: a column by name or position, or an expression."""
     (terms,) = desk.source.consume(order, "expressions")
     if selected and (every := by_all(desk.source, terms)) is not None:
         this, how = _sorted(desk, every)
         desk.source.consume(this, "this")
-        return [(cell.sql, how) for cell in selected]
+        return [(cell, how) for cell in selected]
     found = []
     for term in terms:
         this, how = _sorted(desk, term)
-        cell = pointed(desk, this, selected) or cell_of(desk, this)
-        found.append((cell.sql, how))
+        found.append((pointed(desk, this, selected) or cell_of(desk, this), how))
     return found
 
 

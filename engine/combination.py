@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from engine.plan import Plan
     from engine.postprocess import Cell, Draws, Estimated, Table
 
-ONE_DRAW = "margin null where both estimates are made of one draw, or have no margin themselves"
+UNSURE = "margin null where estimates share a draw or have no margin themselves, or a divisor cannot be told from 0"
 COMPUTED = "no margin: computed from estimates by more than arithmetic"
 EXACT_MAX = 2**53
 MEMORY = "2GB"
@@ -57,7 +57,10 @@ def answer(plan: Plan, draws: Draws) -> Table:
     place = {name: position for position, name in enumerate(_names(plan.made))}
     margins = {
         letter: [
-            [_float(row[place[f"{letter}{k}"]]) if column.margins else None for k, column in enumerate(columns)]
+            [
+                _float(row[place[f"{letter}{k}"]]) if column.margins and row[k] is not None else None
+                for k, column in enumerate(columns)
+            ]
             for row in rows
         ]
         for letter in "sab"
@@ -123,7 +126,7 @@ def _unsure(rows: Sequence[tuple[Any, ...]], place: Mapping[str, int], column: t
     if column.base is not None or not column.margins:
         return None
     value, error = place[f"v{k}"], place[f"s{k}"]
-    return ONE_DRAW if any(row[value] is not None and row[error] is None for row in rows) else None
+    return UNSURE if any(row[value] is not None and row[error] is None for row in rows) else None
 
 
 def _independent(rows: Sequence[tuple[Any, ...]], place: Mapping[str, int], column: tree.Made, k: int) -> bool:

@@ -6,14 +6,15 @@ one statement over the parts' noisy tables. What is private never meets it: it s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from engine import advice, tree
 from engine.above import Above, outer, totals
-from engine.cells import SQL_TYPES, Cell, Desk, cell_of, condition_of, order_terms, unknown
+from engine.cell import SHARED, Cell
+from engine.cells import SQL_TYPES, Desk, cell_of, condition_of, order_terms, unknown
 from engine.pruned import pruned
 from engine.refusals import QueryRefused
 from engine.relations import Cte, alias_of, all_used, ctes_of, read
@@ -32,9 +33,6 @@ PARTS_MAX = 20
 TEXT_MAX = 200_000
 HIDDEN = "sabr"
 """Letters of the columns that go with one that has margins: its standard error, margins, and its row in its part."""
-
-SHARED = "NULL::BIGINT"
-"""The row of what is made of the draws of several rows, or of no one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +70,7 @@ class _Reader:
     shapes: dict[int, _Shape] = field(default_factory=dict)
     known: dict[int, frozenset[str] | None] = field(default_factory=dict)
     chosen: bool = False
+    sorted: bool = False
     weighed: bool = False
 
     # -- what is released
@@ -193,7 +192,7 @@ class _Reader:
 
         query = tree.Query(asked.relation, asked.where, (), (), ())
         self.parts.append(query)
-        desk = Desk(source, cell, {}, ("i",), groups=True)
+        desk = Desk(source, cell, {}, ("i",), groups=True, settled=having is None)
         sql, columns = self.made(node, desk, f"p{number}", selected, (having, qualify))
         if not items and group is None:
             raise source.refusal(
@@ -228,11 +227,12 @@ class _Reader:
             return self.column(tables, part) if isinstance(part, exp.Column) else None
 
         ties = tuple(f"t{position}.i" for position in range(len(tables)))
-        desk = Desk(source, plain, {}, ties)
         if where is not None:
             (this,) = source.consume(where, "this")
             self.chosen |= any(self.is_noisy(self.column(tables, part.copy())) for part in this.find_all(exp.Column))
             text += f" WHERE {condition_of(Desk(source, plain, {}, ties, windows=False), this)}"
+        settled = having is None and not self.chosen and not self.sorted
+        desk = Desk(source, plain, {}, ties, settled=settled)
         known = {column.name.lower() for table in tables for column in table.shape.columns}
         selected = with_aliases(source, self.everything(tables, expressions or []), known)
         if group is not None or any(_aggregates(value) for _, value in selected):
@@ -275,6 +275,7 @@ class _Reader:
         for identifier in using or ():
             left = self.column(tables, exp.Column(this=identifier.copy()))
             right = self.column([table], exp.Column(this=identifier.copy()))
+            self.chosen |= self.is_noisy(left) or self.is_noisy(right)
             conditions.append(f"{left.sql} = {right.sql}")
             table.hidden.add(identifier.name.lower())
         if on is not None:
@@ -285,6 +286,7 @@ class _Reader:
                 (),
                 windows=False,
             )
+            self.chosen |= any(self.is_noisy(self.column(both, part.copy())) for part in on.find_all(exp.Column))
             conditions.append(condition_of(desk, on))
         if side and not conditions:
             raise source.refusal("syntax", "An outer join needs ON.", node, accepted="LEFT JOIN … ON")
@@ -314,7 +316,7 @@ class _Reader:
                 node,
                 accepted="a table's name before it",
             )
-        return found[0]
+        return replace(found[0], public=not self.is_noisy(found[0]))
 
     def is_noisy(self, cell: Cell) -> bool:
         """Whether a cell may be other than a key of its part, unchanged."""
@@ -367,7 +369,8 @@ class _Reader:
             return found
 
         clause = f" GROUP BY {', '.join(written)}" if written else ""
-        return Desk(source, cell, {}, tuple(written), inside=desk.cell), clause
+        settled = desk.settled and all(key.public for key in keys)
+        return Desk(source, cell, {}, tuple(written), inside=desk.cell, settled=settled), clause
 
     # -- what both have in common
 
@@ -401,8 +404,9 @@ class _Reader:
             # a total over groups is a column of its part already, and QUALIFY without any window is an error
             text += f" QUALIFY {condition_of(named, this)} AND count(*) OVER () > 0"
         terms = [] if order is None else order_terms(named, order, cells)
+        self.sorted |= not all(cell.public for cell, _ in terms)
         columns = tuple(
-            tree.Made(name, cell.kind, cell.base, cell.margins is not None and not distinct)
+            tree.Made(name, cell.kind, cell.base, cell.margins is not None and not distinct, cell.draw)
             for (name, _), cell in zip(selected, cells, strict=True)
         )
         written = [f"{cell.sql} AS v{position}" for position, cell in enumerate(cells)]
@@ -420,13 +424,13 @@ class _Reader:
         else:
             for position, cell in enumerate(cells):
                 if cell.margins is not None:
-                    hidden = [*zip("sab", cell.margins, strict=True), ("r", cell.row or SHARED)]
+                    hidden = [*zip("sab", cell.margins, strict=True), ("r", cell.row)]
                     written += [f"{text} AS {letter}{position}" for letter, text in hidden]
                     kept += [f"{letter}{position}" for letter in HIDDEN]
             sorting = [(f"o{k}", how) for k, (_, how) in enumerate(terms)] + [
                 (f"q{k}", "") for k in range(len(desk.ties))
             ]
-            written += [f"{term} AS o{k}" for k, (term, _) in enumerate(terms)]
+            written += [f"{cell.sql} AS o{k}" for k, (cell, _) in enumerate(terms)]
             written += [f"{tie} AS q{k}" for k, tie in enumerate(desk.ties)]
             inner, ties = f"SELECT {', '.join(written)} FROM {text}", [f"{name}{how}" for name, how in sorting]
         by = f"ORDER BY {', '.join(ties)}" if ties else ""
@@ -457,7 +461,8 @@ class _Reader:
                 )
             kind = "double" if len(kinds) > 1 else next(iter(kinds), "null")
             base = one.base if one.base == two.base else None
-            columns.append(tree.Made(one.name, kind, base, every and one.margins and two.margins))
+            draw = one.draw if one.draw == two.draw else None
+            columns.append(tree.Made(one.name, kind, base, every and one.margins and two.margins, draw))
         texts = [_side(shape, columns, number) for number, shape in enumerate(sides)]
         plain = ", ".join(f"v{position}" for position in range(len(columns)))
         if every:
@@ -472,7 +477,8 @@ class _Reader:
         aliases = {column.name.lower(): cell for column, cell in zip(columns, cells, strict=True)}
         desk = Desk(source, lambda _: None, aliases, (), windows=False)
         terms = [] if order is None else order_terms(desk, order, cells)
-        by = ", ".join([*(f"{term}{how}" for term, how in terms), ties])
+        self.sorted |= bool(terms)
+        by = ", ".join([*(f"{cell.sql}{how}" for cell, how in terms), ties])
         sql = f"SELECT {listed}, row_number() OVER (ORDER BY {by}) AS i FROM ({joined}) AS u"
         sql = _cut(sql, whole_number(source, limit), whole_number(source, offset))
         return _Shape(sql, tuple(columns), ("+", (left.size, right.size)))
@@ -502,7 +508,7 @@ class _Table:
         if not column.margins:
             return Cell(value, kind, column.base)  # type: ignore[arg-type]
         s, a, b, row = (f"t{self.position}.{letter}{position}" for letter in HIDDEN)
-        return Cell(value, kind, column.base, (s, a, b), row)  # type: ignore[arg-type]
+        return Cell(value, kind, column.base, (s, a, b), row, column.draw)  # type: ignore[arg-type]
 
 
 def _pointed(node: exp.Select, term: exp.Expr) -> exp.Expr:
@@ -540,11 +546,11 @@ def _outer(above: Above, node: exp.Expr) -> tree.Outer | None:
 def _base(above: Above, value: tree.Outer, part: int, item: int) -> Cell:
     if isinstance(value, tree.KeyRef):
         kind: Any = {"exact": "integer"}.get(above.keys[value.index].type.kind, above.keys[value.index].type.kind)
-        return Cell(f"c{item}", kind, (part, item))
+        return Cell(f"c{item}", kind, (part, item), public=True)
     whole = isinstance(value, tree.Aggregate) and value.function in ("count", "students")
     margins = (f"s{item}", f"a{item}", f"b{item}")
     row = SHARED if totals(value) else "i"
-    return Cell(f"c{item}", "integer" if whole else "double", (part, item), margins, row)
+    return Cell(f"c{item}", "integer" if whole else "double", (part, item), margins, row, (part, item))
 
 
 def _without_windows(source: Source, having: exp.Expr, selected: Sequence[tuple[str, exp.Expr]]) -> None:

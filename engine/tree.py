@@ -488,12 +488,14 @@ class Made:
         kind: integer, double, text, boolean, date or null.
         base: the part and the item of it that this is, unchanged; None where it was computed.
         margins: whether its standard error and margins come with it.
+        draw: the part and the item of it whose draws, of one row, are in it, and no others.
     """
 
     name: str
     kind: str
     base: tuple[int, int] | None
     margins: bool
+    draw: tuple[int, int] | None = None
 
 
 Size = int | tuple[Literal["+", "*"], "tuple[Size, ...]"]
