@@ -216,11 +216,19 @@ def resolved(plan: Plan, moe: Sequence[tuple[str | None, float]]) -> tuple[tuple
         if output.role != "key" and not isinstance(output.form, Computed)
     }
     known = ", ".join(positions) or "no column: the question estimates nothing"
+    unknown = [name for name, _ in moe if name is not None and name not in positions]
+    made = [output.name for output in plan.outputs if isinstance(output.form, Computed)]
+    computed = [name for name in unknown or made if name in made and (unknown or not positions)]
+    if computed:
+        raise QueryRefused(
+            "unsupported",
+            f"{computed[0]} is computed from estimates: a margin is kept for estimates as they are measured.",
+            accepted=f"a moe for {known}" if positions else "what it is made of as columns of their own",
+        )
     if any(name is None for name, _ in moe) and len(positions) != 1:
         raise QueryRefused(
             "unsupported", "One margin stands for one estimate.", accepted=f"a moe for each of {known}"
         )
-    unknown = [name for name, _ in moe if name is not None and name not in positions]
     if unknown:
         raise QueryRefused("unknown_name", f"There is no estimate called {unknown[0]}.", accepted=f"moe for {known}")
     only = next(iter(positions.values()), 0)

@@ -186,8 +186,15 @@ def test_a_margin_is_asked_for_where_there_can_be_one(canonical):
     sql = "SELECT sex, COUNT(*) AS n, RANK() OVER (ORDER BY COUNT(*)) AS r FROM student GROUP BY sex"
     plan = planned(canonical, sql, canonical.cohorts)
     assert accuracy.resolved(plan, [(None, 40.0)]) == ((1, 40.0),)
-    with pytest.raises(QueryRefused, match="no estimate called r"):
+    with pytest.raises(QueryRefused, match="r is computed from estimates") as refused:
         accuracy.resolved(plan, [("r", 40.0)])
+    assert refused.value.accepted == "a moe for n"
+    rounded = planned(canonical, "SELECT ROUND(COUNT(*)) AS r FROM student", canonical.cohorts)
+    for name in ("r", None):
+        with pytest.raises(QueryRefused, match="r is computed from estimates"):
+            accuracy.resolved(rounded, [(name, 40.0)])
+    with pytest.raises(QueryRefused, match="no estimate called x"):
+        accuracy.resolved(plan, [("x", 40.0)])
 
 
 def test_names_do_not_matter_and_the_statement_does(canonical):
