@@ -218,11 +218,11 @@ def resolved(plan: Plan, moe: Sequence[tuple[str | None, float]]) -> tuple[tuple
     known = ", ".join(positions) or "no column: the question estimates nothing"
     unknown = [name for name, _ in moe if name is not None and name not in positions]
     made = [output.name for output in plan.outputs if isinstance(output.form, Computed)]
-    computed = [name for name in unknown or made if name in made and (unknown or not positions)]
-    if computed:
+    wanted = unknown[0] if unknown else made[0] if moe and made and not positions else None
+    if wanted in made:
         raise QueryRefused(
             "unsupported",
-            f"{computed[0]} is computed from estimates: a margin is kept for estimates as they are measured.",
+            f"{wanted} is computed from estimates: a margin is kept for estimates as they are measured.",
             accepted=f"a moe for {known}" if positions else "what it is made of as columns of their own",
         )
     if any(name is None for name, _ in moe) and len(positions) != 1:

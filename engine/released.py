@@ -344,11 +344,12 @@ class _Reader:
     def grouped(self, desk: Desk, group: exp.Group | None, selected: list[tuple[str, exp.Expr]]) -> tuple[Desk, str]:
         """What may stand beside aggregates over released rows, and the GROUP BY clause."""
         source = self.source
-        keys: list[Cell] = []
+        keys: list[Cell] = []  # a group of one estimate's value is not that estimate, so it has no margin
         if group is not None:
             terms, everything = source.consume(group, "expressions", "all")
             nodes = list(terms or ()) + ([v for _, v in selected if not _aggregates(v)] if everything else [])
-            keys = [cell_of(desk, resolve(source, term, selected, prefer=())) for term in nodes]
+            cells = [cell_of(desk, resolve(source, term, selected, prefer=())) for term in nodes]
+            keys = [replace(cell, margins=None) for cell in cells]
         written = {key.sql: key for key in keys}
 
         def cell(part: exp.Expr) -> Cell | None:
@@ -448,6 +449,7 @@ class _Reader:
         if word is None:
             raise source.refusal("unsupported", "This set operation is not accepted.", node, accepted="UNION ALL")
         sides = [self.relation(_unwrapped(source, side), ctes) for side in (this, other)]
+        self.chosen |= limit is not None or offset is not None
         left, right = sides
         if len(left.columns) != len(right.columns):
             raise source.refusal("syntax", f"The sides of {word} have different columns.", node, accepted="as many")

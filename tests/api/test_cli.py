@@ -193,7 +193,7 @@ def test_a_real_answer_is_not_marked(folder, homeroom):
 
 def test_a_preview_costs_nothing(folder, homeroom):
     """Preview shows margin and price, and what will have no margin; the budget stays whole."""
-    done = homeroom("preview", folder, COUNT.replace("COUNT(*) AS n", "COUNT(*) AS n, ROUND(AVG(gpa), 1) AS g"))
+    done = homeroom("preview", folder, COUNT.replace("COUNT(*) AS n", "COUNT(*) AS n, FLOOR(AVG(gpa)) AS g"))
     assert done.returncode == 0, done.stderr.decode()
     assert "±" in done.stdout.decode()
     assert "g: no margin" in done.stdout.decode()

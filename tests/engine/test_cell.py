@@ -83,6 +83,8 @@ def test_an_error_is_carried_over_released_tables(sql, expected, canonical):
         f"{YEARS}, h AS (SELECT y, n FROM g ORDER BY n DESC LIMIT 3) SELECT SUM(n) AS x FROM h",
         f"{YEARS}, h AS (SELECT y, n FROM g QUALIFY RANK() OVER (ORDER BY n) < 3) SELECT SUM(n) AS x FROM h",
         f"{YEARS}, h AS (SELECT y, n FROM g ORDER BY n DESC) SELECT LAG(n) OVER (ORDER BY y) AS x FROM h",
+        f"{YEARS} SELECT SUM(n) AS x FROM (SELECT y, n FROM g WHERE y = 2030 UNION ALL SELECT y, n FROM g WHERE y > 2031 ORDER BY n LIMIT 2) u",
+        f"{YEARS} SELECT y, n AS x FROM g GROUP BY y, n",
         f"{YEARS} SELECT SUM(a.n) AS x FROM g a JOIN g b ON a.n > b.n",
         f"{YEARS} SELECT SUM(a.n) AS x FROM g a CROSS JOIN g b",
         f"{YEARS} SELECT SUM(n) AS x FROM (SELECT n FROM g UNION ALL SELECT n FROM g) u",
