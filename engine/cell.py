@@ -3,24 +3,27 @@
 Margins are SQL, as values are. An error is carried where it can be: unchanged, scaled, into another row, into a sum
 of independent ones; by the delta method into products and quotients; a rounding widens it. Two cells have independent
 noise unless both are made of one draw: of one statistic, in one row of its groups. Where noise chose what is taken
-there is no margin.
+there is no margin. The margin of a rounded number speaks of the number that was rounded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from engine.margins import FIRM, Z90, Z95
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Kind = Literal["integer", "double", "text", "boolean", "date", "null"]
 Margins = tuple[str, str, str]
 
 SHARED = "NULL::BIGINT"
 """The row of what is made of the draws of several rows, or of no one row."""
+
+SMOOTH = "0::DOUBLE"
+"""The step of an error that lies on no lattice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Cell:
             something where the value is not NULL.
         row: how the row of its part is written whose draws are in it; empty where these are of several rows.
         draw: the part and the column of it whose draws in that row are in it, and no others.
-        public: whether it follows from keys and constants of its row alone.
+        step: how the step of the lattice is written on which its error lies; 0 for none.
+        public: whether it follows from keys and constants of its row alone, in rows that noise did not choose.
     """
 
     sql: str
@@ -44,6 +48,7 @@ class Cell:
     margins: Margins | None = None
     row: str = SHARED
     draw: tuple[int, int] | None = None
+    step: str = SMOOTH
     public: bool = False
 
     @property
@@ -66,21 +71,28 @@ def disjoint(one: tuple[int, int], other: tuple[int, int]) -> str:
     return f"disjoint_{one[0]}_{one[1]}_{other[0]}_{other[1]}"
 
 
-def arithmetic(op: str, left: Cell, right: Cell) -> Cell:
-    """Arithmetic on two numbers: by zero, and where it is no number, NULL."""
+def arithmetic(op: str, left: Cell, right: Cell, *, settled: bool) -> Cell:
+    """Arithmetic on two numbers: by zero, and where it is no number, NULL.
+
+    Args:
+        op: which.
+        left: the first.
+        right: the second.
+        settled: whether noise had no part in which rows meet; two numbers of one row did not meet.
+    """
     text = finite(f"({left.number} {op} {right.number})")  # by zero it is infinite, or no number
     if left.public and right.public:
         return Cell(text, "double", public=True)
     if left.public or right.public:
         cell, constant = (right, left) if left.public else (left, right)
-        margins = cell.margins
-        if margins is None or (op == "/" and left.public):
+        if cell.margins is None or (op == "/" and left.public):
             return Cell(text, "double")
-        if op in ("*", "/"):
-            s, a, b = (finite(f"abs({margin} {op} {constant.number})") for margin in margins)
-            margins = s, a, b
-        return Cell(text, "double", margins=margins, row=cell.row, draw=cell.draw)
-    return Cell(text, "double", margins=_of_both(op, left, right))
+        if op in ("+", "-"):
+            return alike(text, "double", cell)
+        s, a, b, step = (finite(f"abs({each} {op} {constant.number})") for each in (*cell.margins, cell.step))
+        return replace(alike(text, "double", cell), margins=(s, a, b), step=step)
+    margins = _of_both(op, left, right) if settled or left.row == right.row else None
+    return Cell(text, "double", margins=margins)
 
 
 def _of_both(op: str, left: Cell, right: Cell) -> Margins | None:
@@ -90,40 +102,60 @@ def _of_both(op: str, left: Cell, right: Cell) -> Margins | None:
     apart = f"({left.row} <> {right.row} OR {disjoint(left.draw, right.draw)})"
     s, t, a, b = left.margins[0], right.margins[0], left.number, right.number
     if op in ("+", "-"):
-        return _widths(f"sqrt({s} * {s} + {t} * {t})", apart, whole=left.kind == right.kind == "integer")
+        return _widths(f"sqrt({s} * {s} + {t} * {t})", apart, (left.step, right.step))
     firm = f"abs({b}) >= {FIRM!r} * {t}"  # else the product or quotient of the errors outweighs what slopes see
     if op == "*":
         spread = f"sqrt({b} * {b} * {s} * {s} + {a} * {a} * {t} * {t})"
-        return _widths(spread, f"{apart} AND ({firm} OR abs({a}) >= {FIRM!r} * {s})", whole=False)
+        return _widths(
+            spread,
+            f"{apart} AND ({firm} OR abs({a}) >= {FIRM!r} * {s})",
+            (f"abs({b}) * {left.step}", f"abs({a}) * {right.step}"),
+        )
     ratio = f"({a} / {b})"
     spread = f"sqrt({s} * {s} + {ratio} * {ratio} * {t} * {t}) / abs({b})"
-    return _widths(spread, f"{apart} AND {firm} AND {b} <> 0", whole=False)
+    steps = f"{left.step} / abs({b})", f"abs({ratio}) * {right.step} / abs({b})"
+    return _widths(spread, f"{apart} AND {firm} AND {b} <> 0", steps)
 
 
-def _widths(spread: str, known: str, *, whole: bool) -> Margins:
-    """A standard error and normal margins, NULL where something is not known to hold."""
-    widths = [f"{z!r}::DOUBLE * {spread}" for z in (1.0, Z90, Z95)]
-    if whole:  # as in margins.margin: the least whole number that is wide enough
-        widths[1:] = [f"greatest(0, ceil({width} - 0.5))" for width in widths[1:]]
-    s, a, b = (f"(CASE WHEN {known} THEN {finite(width)} END)" for width in widths)
+def _widths(spread: str, known: str, steps: Sequence[str]) -> Margins:
+    """A standard error and normal margins, NULL where something is not known to hold.
+
+    On one lattice a margin is the least of its points that is wide enough, as in `margins.margin`; where errors on
+    several are added, a normal law is off by up to half the coarsest one's step.
+    """
+    least, most = f"least({', '.join(steps)})", f"greatest({', '.join(steps)})"
+    s, *widths = (f"{z!r}::DOUBLE * {spread}" for z in (1.0, Z90, Z95))
+    a, b = (
+        f"CASE WHEN {least} = {most} AND {most} > 0 THEN {most} * greatest(0, ceil({width} / {most} - 0.5)) "
+        f"ELSE {width} + {most} / 2 END"
+        for width in widths
+    )
+    s, a, b = (f"(CASE WHEN {known} THEN {finite(width)} END)" for width in (s, a, b))
     return s, a, b
 
 
 def rounded(text: str, kind: Kind, cell: Cell, places: int) -> Cell:
-    """A number rounded to so many decimal places: by up to half a unit of the last one."""
-    if cell.public:
-        return Cell(text, kind, public=True)
-    margins = cell.margins
-    if margins is not None and cell.kind != "integer":
-        half = f"{0.5 * 10.0**-places!r}::DOUBLE"
-        s, a, b = margins
-        margins = f"sqrt({s} * {s} + {half} * {half})", f"({a} + {half})", f"({b} + {half})"
-    return Cell(text, kind, margins=margins, row=cell.row, draw=cell.draw)
+    """A number rounded to so many decimal places: by up to half a unit of the last one.
+
+    What several roundings do together is not known, so what was rounded is added to nothing.
+    """
+    if cell.margins is None or cell.kind == "integer":
+        return alike(text, kind, cell)
+    half, (s, a, b) = f"{0.5 * 10.0**-places!r}::DOUBLE", cell.margins
+    return Cell(text, kind, margins=(f"sqrt({s} * {s} + {half} * {half})", f"({a} + {half})", f"({b} + {half})"))
 
 
 def alike(text: str, kind: Kind, cell: Cell) -> Cell:
     """Another form of a cell that is off by as much: its negative, or its value where it has one."""
-    return Cell(text, kind, margins=cell.margins, row=cell.row, draw=cell.draw, public=cell.public)
+    return replace(cell, sql=text, kind=kind, base=None)
+
+
+def met(left: Cell, right: Cell) -> Cell:
+    """The one of two equal cells that is there, as FULL JOIN … USING has it."""
+    alike_in_kind = left.kind == right.kind
+    one, other = (left.sql, right.sql) if alike_in_kind else (left.number, right.number)
+    kind: Kind = left.kind if alike_in_kind else "double"
+    return Cell(f"coalesce({one}, {other})", kind, public=left.public and right.public)
 
 
 def moved(text: str, cell: Cell, out_of: Callable[[str], str]) -> Cell:
@@ -136,8 +168,8 @@ def moved(text: str, cell: Cell, out_of: Callable[[str], str]) -> Cell:
     """
     if cell.margins is None:
         return Cell(text, cell.kind)
-    s, a, b = map(out_of, cell.margins)
-    return Cell(text, cell.kind, margins=(s, a, b), row=out_of(cell.row), draw=cell.draw)
+    s, a, b, row, step = map(out_of, (*cell.margins, cell.row, cell.step))
+    return Cell(text, cell.kind, margins=(s, a, b), row=row, draw=cell.draw, step=step)
 
 
 def added(text: str, kind: Kind, cell: Cell, over: Callable[[str], str], *, mean: bool) -> Cell:
@@ -152,10 +184,10 @@ def added(text: str, kind: Kind, cell: Cell, over: Callable[[str], str], *, mean
     """
     if cell.margins is None:
         return Cell(text, kind)
-    s, there = cell.margins[0], f"{cell.sql} IS NOT NULL"
-    many = over(f"count({cell.sql})")
-    rows = over(f"count(DISTINCT CASE WHEN {there} THEN {cell.row} END)")
-    sure = over(f"count(CASE WHEN {there} THEN {s} END)")
-    spread = f"sqrt({over(f'sum(CASE WHEN {there} THEN {s} * {s} END)')})"
-    known = f"{rows} = {many} AND {sure} = {many}"
-    return Cell(text, kind, margins=_widths(f"{spread} / {many}" if mean else spread, known, whole=kind == "integer"))
+    s, many = cell.margins[0], over("count(*)")
+    counts = over(f"count(DISTINCT {cell.row})"), over(f"count({cell.sql})"), over(f"count({s})")
+    known = " AND ".join(f"{count} = {many}" for count in counts)  # a sum leaves out what noise made NULL
+    spread, steps = f"sqrt({over(f'sum({s} * {s})')})", [over(f"{least}({cell.step})") for least in ("min", "max")]
+    if mean:
+        spread, steps = f"{spread} / {many}", [f"{step} / {many}" for step in steps]
+    return Cell(text, kind, margins=_widths(spread, known, steps))

@@ -189,7 +189,7 @@ def _arithmetic(desk: Desk, node: exp.Expr) -> Cell:
     if isinstance(node, exp.Div):
         other = divisor(desk.source, other)
     left, right = (_needs_number(desk, cell_of(desk, side), side) for side in (this, other))
-    return arithmetic(ARITHMETIC[type(node)], left, right)
+    return arithmetic(ARITHMETIC[type(node)], left, right, settled=desk.settled)
 
 
 def _negated(desk: Desk, node: exp.Expr) -> Cell:
@@ -344,7 +344,7 @@ def _several(desk: Desk, node: exp.Expr) -> Cell:
     name = "coalesce" if isinstance(node, exp.Coalesce) else type(node).__name__.lower()
     text, kind = f"{name}({', '.join(_alike(desk, cells, node))})", _kind_of(cells)
     first, *others = cells
-    if name != "coalesce" or first.margins is None or not all(cell.public for cell in others):
+    if name != "coalesce" or first.margins is None or not desk.settled or not all(cell.public for cell in others):
         return Cell(text, kind, public=all(cell.public for cell in cells))
     s, a, b = (f"(CASE WHEN {first.sql} IS NOT NULL THEN {margin} END)" for margin in first.margins)
     return replace(alike(text, kind, first), margins=(s, a, b))  # what stands in for it has no error that is known

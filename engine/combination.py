@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from engine import postprocess, tree
+from engine import forms, postprocess, tree
 from engine.forms import Computed
 from engine.refusals import QueryRefused
 from engine.released import HIDDEN
@@ -140,7 +140,8 @@ def _independent(rows: Sequence[tuple[Any, ...]], place: Mapping[str, int], colu
 def _names(made: tree.Combined) -> list[str]:
     """The columns that are fetched."""
     names = [f"v{k}" for k in range(len(made.columns))]
-    return names + [f"{letter}{k}" for letter in HIDDEN for k, column in enumerate(made.columns) if column.margins]
+    fetched = HIDDEN[:-1]  # a lattice's step is of use to the statement alone
+    return names + [f"{letter}{k}" for letter in fetched for k, column in enumerate(made.columns) if column.margins]
 
 
 def _table(query: tree.Query, part: Plan, columns: Sequence[Estimated] | None) -> pa.Table:
@@ -162,6 +163,8 @@ def _table(query: tree.Query, part: Plan, columns: Sequence[Estimated] | None) -
         for letter, kind in zip("sab", ("se", "moe90", "moe95"), strict=True):
             values = np.empty(0) if columns is None else getattr(columns[position], kind)
             found[f"{letter}{position}"] = pa.array(values, pa.float64(), from_pandas=True)
+        step = forms.step_of(part.outputs[position].form)
+        found[f"l{position}"] = pa.array(np.full(size, step), pa.float64())
     return pa.table(found)
 
 

@@ -127,6 +127,17 @@ class Computed:
 Form = Linear | Ratio | Total | Key | Smooth | Computed
 
 
+def step_of(form: Form) -> float:
+    """The lattice on which a form's error lies; 0 for none."""
+    match form:
+        case Linear():
+            return float(form.step)
+        case Total(of, _, mean, sizes):
+            return float(of.step) / (sizes[0] if mean else 1)
+        case _:
+            return 0.0
+
+
 def combine(op: Op, left: Form, right: Form) -> Form:
     """Arithmetic on forms, kept as simple as it is."""
     if isinstance(left, Linear) and isinstance(right, Linear):

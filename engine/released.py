@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from engine import advice, tree
 from engine.above import Above, outer, totals
-from engine.cell import SHARED, Cell
+from engine.cell import SHARED, Cell, met
 from engine.cells import SQL_TYPES, Desk, cell_of, condition_of, order_terms, unknown
 from engine.pruned import pruned
 from engine.refusals import QueryRefused
@@ -31,8 +31,9 @@ PARTS_MAX = 20
 """Most aggregate SELECTs in one question."""
 
 TEXT_MAX = 200_000
-HIDDEN = "sabr"
-"""Letters of the columns that go with one that has margins: its standard error, margins, and its row in its part."""
+HIDDEN = "sabrl"
+"""Letters of the columns that go with one that has margins: its standard error, margins, its row in its part, and the
+step of its error's lattice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class _Reader:
     shapes: dict[int, _Shape] = field(default_factory=dict)
     known: dict[int, frozenset[str] | None] = field(default_factory=dict)
     chosen: bool = False
-    sorted: bool = False
+    unsettled: bool = False
     weighed: bool = False
 
     # -- what is released
@@ -231,8 +232,7 @@ class _Reader:
             (this,) = source.consume(where, "this")
             self.chosen |= any(self.is_noisy(self.column(tables, part.copy())) for part in this.find_all(exp.Column))
             text += f" WHERE {condition_of(Desk(source, plain, {}, ties, windows=False), this)}"
-        settled = having is None and not self.chosen and not self.sorted
-        desk = Desk(source, plain, {}, ties, settled=settled)
+        desk = Desk(source, plain, {}, ties, settled=having is None and self.settled)
         known = {column.name.lower() for table in tables for column in table.shape.columns}
         selected = with_aliases(source, self.everything(tables, expressions or []), known)
         if group is not None or any(_aggregates(value) for _, value in selected):
@@ -277,7 +277,8 @@ class _Reader:
             right = self.column([table], exp.Column(this=identifier.copy()))
             self.chosen |= self.is_noisy(left) or self.is_noisy(right)
             conditions.append(f"{left.sql} = {right.sql}")
-            table.hidden.add(identifier.name.lower())
+            one = {"RIGHT": right, "FULL": met(left, right)}.get(side or "", left)
+            table.using[identifier.name.lower()] = one
         if on is not None:
             desk = Desk(
                 source,
@@ -299,10 +300,12 @@ class _Reader:
             raise self.source.refusal("unsupported", "* stands for columns of SELECT.", node, accepted="a column")
         name = this.name.lower()
         wanted = None if qualifier is None else qualifier.name.lower()
-        found = [
+        joined = max((place for place, table in enumerate(tables) if name in table.using), default=None)
+        merged = [] if wanted is not None or joined is None else [tables[joined].using[name]]
+        found = merged + [
             table.cell(position)
-            for table in tables
-            if wanted in (None, table.name) and not (wanted is None and name in table.hidden)
+            for table in (tables[(joined or 0) + 1 :] if merged else tables)
+            if wanted in (None, table.name)
             for position, column in enumerate(table.shape.columns)
             if column.name.lower() == name
         ]
@@ -316,10 +319,17 @@ class _Reader:
                 node,
                 accepted="a table's name before it",
             )
-        return replace(found[0], public=not self.is_noisy(found[0]))
+        return replace(found[0], public=self.settled and not self.is_noisy(found[0]))
+
+    @property
+    def settled(self) -> bool:
+        """Whether no noisy number had a part so far in which rows there are, in which groups, or in which order."""
+        return not self.chosen and not self.unsettled
 
     def is_noisy(self, cell: Cell) -> bool:
-        """Whether a cell may be other than a key of its part, unchanged."""
+        """Whether a cell may be other than a key of its part, unchanged, or one of several such."""
+        if cell.public:
+            return False
         return cell.base is None or not isinstance(self.parts[cell.base[0]].items[cell.base[1]].value, tree.KeyRef)
 
     def everything(self, tables: Sequence[_Table], nodes: list[exp.Expr]) -> list[tuple[str, exp.Expr]]:
@@ -331,14 +341,15 @@ class _Reader:
                 found.append(node)
                 continue
             self.source.consume(star)
-            wanted = node.table.lower() if isinstance(node, exp.Column) else None
+            wanted = node.table.lower() if isinstance(node, exp.Column) else ""
+            merged = set() if wanted else {name for table in tables for name in table.using}
+            written: set[str] = set()
             for table in tables:
-                if wanted in (None, "", table.name):
-                    found += [
-                        exp.column(exp.to_identifier(column.name, quoted=True), table=table.name or None)
-                        for column in table.shape.columns
-                        if column.name.lower() not in table.hidden
-                    ]
+                for column in table.shape.columns if wanted in ("", table.name) else ():
+                    name, shared = exp.to_identifier(column.name, quoted=True), column.name.lower() in merged
+                    if not (shared and column.name.lower() in written):
+                        found.append(exp.column(name, table=None if shared else table.name or None))
+                    written.add(column.name.lower())
         return selected_columns(self.source, found)
 
     def grouped(self, desk: Desk, group: exp.Group | None, selected: list[tuple[str, exp.Expr]]) -> tuple[Desk, str]:
@@ -370,7 +381,8 @@ class _Reader:
             return found
 
         clause = f" GROUP BY {', '.join(written)}" if written else ""
-        settled = desk.settled and all(key.public for key in keys)
+        self.unsettled |= not all(key.public for key in keys)
+        settled = desk.settled and self.settled
         return Desk(source, cell, {}, tuple(written), inside=desk.cell, settled=settled), clause
 
     # -- what both have in common
@@ -405,7 +417,9 @@ class _Reader:
             # a total over groups is a column of its part already, and QUALIFY without any window is an error
             text += f" QUALIFY {condition_of(named, this)} AND count(*) OVER () > 0"
         terms = [] if order is None else order_terms(named, order, cells)
-        self.sorted |= not all(cell.public for cell, _ in terms)
+        self.unsettled |= not all(
+            cell.public for cell in (*(cell for cell, _ in terms), *(cells if distinct else ()))
+        )
         columns = tuple(
             tree.Made(name, cell.kind, cell.base, cell.margins is not None and not distinct, cell.draw)
             for (name, _), cell in zip(selected, cells, strict=True)
@@ -425,7 +439,7 @@ class _Reader:
         else:
             for position, cell in enumerate(cells):
                 if cell.margins is not None:
-                    hidden = [*zip("sab", cell.margins, strict=True), ("r", cell.row)]
+                    hidden = zip(HIDDEN, (*cell.margins, cell.row, cell.step), strict=True)
                     written += [f"{text} AS {letter}{position}" for letter, text in hidden]
                     kept += [f"{letter}{position}" for letter in HIDDEN]
             sorting = [(f"o{k}", how) for k, (_, how) in enumerate(terms)] + [
@@ -450,6 +464,7 @@ class _Reader:
             raise source.refusal("unsupported", "This set operation is not accepted.", node, accepted="UNION ALL")
         sides = [self.relation(_unwrapped(source, side), ctes) for side in (this, other)]
         self.chosen |= limit is not None or offset is not None
+        self.unsettled |= word != "UNION" or bool(distinct)
         left, right = sides
         if len(left.columns) != len(right.columns):
             raise source.refusal("syntax", f"The sides of {word} have different columns.", node, accepted="as many")
@@ -479,7 +494,7 @@ class _Reader:
         aliases = {column.name.lower(): cell for column, cell in zip(columns, cells, strict=True)}
         desk = Desk(source, lambda _: None, aliases, (), windows=False)
         terms = [] if order is None else order_terms(desk, order, cells)
-        self.sorted |= bool(terms)
+        self.unsettled |= bool(terms)
         by = ", ".join([*(f"{cell.sql}{how}" for cell, how in terms), ties])
         sql = f"SELECT {listed}, row_number() OVER (ORDER BY {by}) AS i FROM ({joined}) AS u"
         sql = _cut(sql, whole_number(source, limit), whole_number(source, offset))
@@ -494,14 +509,14 @@ class _Table:
     """A released relation under its name in FROM.
 
     Attributes:
-        hidden: names that USING made the left side's.
+        using: what the columns stand for without a table's name on which USING joined it with those before it.
     """
 
     name: str
     shape: _Shape
     sql: str
     position: int
-    hidden: set[str] = field(default_factory=set)
+    using: dict[str, Cell] = field(default_factory=dict)
 
     def cell(self, position: int) -> Cell:
         """One of its columns."""
@@ -509,8 +524,8 @@ class _Table:
         value, kind = f"t{self.position}.v{position}", column.kind
         if not column.margins:
             return Cell(value, kind, column.base)  # type: ignore[arg-type]
-        s, a, b, row = (f"t{self.position}.{letter}{position}" for letter in HIDDEN)
-        return Cell(value, kind, column.base, (s, a, b), row, column.draw)  # type: ignore[arg-type]
+        s, a, b, row, step = (f"t{self.position}.{letter}{position}" for letter in HIDDEN)
+        return Cell(value, kind, column.base, (s, a, b), row, column.draw, step)  # type: ignore[arg-type]
 
 
 def _pointed(node: exp.Select, term: exp.Expr) -> exp.Expr:
@@ -552,7 +567,7 @@ def _base(above: Above, value: tree.Outer, part: int, item: int) -> Cell:
     whole = isinstance(value, tree.Aggregate) and value.function in ("count", "students")
     margins = (f"s{item}", f"a{item}", f"b{item}")
     row = SHARED if totals(value) else "i"
-    return Cell(f"c{item}", "integer" if whole else "double", (part, item), margins, row, (part, item))
+    return Cell(f"c{item}", "integer" if whole else "double", (part, item), margins, row, (part, item), f"l{item}")
 
 
 def _without_windows(source: Source, having: exp.Expr, selected: Sequence[tuple[str, exp.Expr]]) -> None:

@@ -315,11 +315,13 @@ def _told_apart(sql: str, parts: Sequence[Plan]) -> str:
     """A statement over parts that knows which of their columns share no statistic."""
 
     def apart(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return found[0]
         p, k, q, m = (int(number) for number in found.groups())
         one, other = (set(forms.used(parts[x].outputs[y].form)) for x, y in ((p, k), (q, m)))
         return "FALSE" if one & other else "TRUE"
 
-    return re.sub(r"disjoint_(\d+)_(\d+)_(\d+)_(\d+)", apart, sql)
+    return re.sub(r"'(?:[^']|'')*'|disjoint_(\d+)_(\d+)_(\d+)_(\d+)", apart, sql)  # texts stay what they are
 
 
 def _aggregates(query: tree.Query) -> Iterator[tree.Aggregate]:

@@ -9,6 +9,7 @@ import pytest
 
 from engine import combination, margins
 from engine.postprocess import Draws
+from engine.preparation import planned
 from tests.engine.test_above import BY_BOTH, BY_SEX, SCALE, drawn
 from tests.seeds import PROVE
 
@@ -36,6 +37,8 @@ def errors(catalog, sql, values=COUNTS, scale=SCALE):
         ("-ROUND(COUNT(*))", [SCALE] * 4),
         ("COALESCE(COUNT(*), 0)", [SCALE] * 4),
         ("10 * ROUND(COUNT(*)) - 3", [10 * SCALE] * 4),
+        ("10 * ROUND(COUNT(*) / 4.0)", [10 * math.hypot(SCALE / 4, 0.5)] * 4),
+        ("cohort_year * ROUND(COUNT(*))", [SCALE * year for year in (2030, 2031, 2032, 2033)]),
         ("LAG(COUNT(*)) OVER (ORDER BY cohort_year)", [None, SCALE, SCALE, SCALE]),
         ("LEAD(COUNT(*), 2) OVER (ORDER BY cohort_year)", [SCALE, SCALE, None, None]),
         ("COUNT(*) - LAG(COUNT(*)) OVER (ORDER BY cohort_year)", [None, *[SCALE * 2**0.5] * 3]),
@@ -93,6 +96,17 @@ def test_an_error_is_carried_over_released_tables(sql, expected, canonical):
         f"{YEARS} SELECT a.n * a.n AS x FROM g a",
         f"{YEARS} SELECT a.n / (b.n - a.n) AS x FROM g a JOIN g b ON b.y = a.y + 1",
         f"{YEARS} SELECT MAX(n) AS x FROM g",
+        f"{YEARS}, d AS (SELECT y, n > 250 AS big FROM g EXCEPT SELECT y, FALSE FROM g) SELECT SUM(g.n) AS x FROM g JOIN d ON d.y = g.y",
+        f"{YEARS}, d AS (SELECT n, y FROM g UNION SELECT n, y FROM g LIMIT 1) SELECT SUM(g.n) AS x FROM g JOIN d ON d.y = g.y",
+        f"{YEARS}, d AS (SELECT n > 250 AS big, y FROM g GROUP BY 1, 2) SELECT LAG(g.n) OVER () AS x FROM d JOIN g ON g.y = d.y",
+        f"{YEARS}, d AS (SELECT DISTINCT n > 250 AS big, y FROM g) SELECT LAG(g.n) OVER (ORDER BY 1) AS x FROM d JOIN g ON g.y = d.y",
+        f"{YEARS}, r AS (SELECT y, n, RANK() OVER (ORDER BY n DESC) AS k FROM g) SELECT a.n + 100 * b.y AS x FROM g a JOIN r b ON b.k = 1",
+        f"{YEARS} SELECT a.n + COALESCE(b.y, 0) AS x FROM g a LEFT JOIN g b ON a.y = b.y AND b.n > 250",
+        f"{YEARS}, r AS (SELECT y, n, ROW_NUMBER() OVER (ORDER BY n DESC) AS k FROM g) SELECT a.n - b.n AS x FROM r a JOIN r b ON a.k = 1 AND b.k = 4",
+        f"{YEARS} SELECT COALESCE(b.n, 0) AS x FROM g a LEFT JOIN g b ON b.y = a.y AND b.n > 250",
+        f"{YEARS} SELECT SUM(TRY_CAST(n AS TINYINT)) AS x FROM g",
+        f"{YEARS} SELECT SUM(ROUND(n / 100.0)) AS x FROM g",
+        f"{YEARS} SELECT ROUND(b.n / 100.0) - ROUND(a.n / 100.0) AS x FROM g a JOIN g b ON b.y = a.y + 1",
         f"SELECT ABS(COUNT(*)) AS x {BY_SEX}",
         f"SELECT ROUND(RANK() OVER (ORDER BY COUNT(*))) AS x {BY_SEX}",
         f"SELECT CASE WHEN COUNT(*) > 5 THEN COUNT(*) ELSE 0 END AS x {BY_SEX}",
@@ -113,6 +127,36 @@ def test_a_divisor_near_nothing_gives_no_margin(divisor, firm, canonical):
     assert (errors(canonical, sql, [5, divisor, 0, 0])[0] is not None) is firm
     assert (errors(canonical, sql.replace("/", "*"), [5, divisor, 0, 0])[0] is not None) is firm
     assert errors(canonical, sql, [5, 0, 0, 0]) == [None]
+
+
+def test_a_mean_of_means_has_no_margin_where_noise_left_one_out(canonical):
+    """A mean of no rows is NULL, and AVG leaves it out."""
+    sql = "WITH g AS (SELECT cohort_year AS y, AVG(gpa) AS m FROM student_year WHERE cohort_year IN (2030, 2031) GROUP BY 1) SELECT AVG(m) AS a FROM g"
+    plan = planned(canonical, sql, canonical.cohorts)
+    counts = next(p for p, statistic in enumerate(plan.statistics) if statistic.centred is None)
+    for first, known in ((500, True), (-3, False)):
+        values = [np.array([5, 5]), np.array([5, 5])]
+        values[counts] = np.array([first, 400])
+        table = combination.answer(plan, Draws(tuple(values), (SCALE,) * 2))
+        assert table.rows[0][0] is not None
+        assert (table.se[0][0] is not None) is known
+
+
+def test_a_margin_on_a_lattice_is_one_of_its_points(canonical):
+    """With little noise a normal law says too little of counts, halves of them and sums of them."""
+    for sql, step in (
+        (f"{YEARS} SELECT AVG(n) AS x FROM g WHERE y < 2032", 0.5),
+        (f"{YEARS} SELECT 100.0 * n - LAG(100.0 * n) OVER (ORDER BY y) AS x FROM g", 100),
+        (f"{YEARS} SELECT b.n / 4 + a.n / 4 AS x FROM g a JOIN g b ON b.y = a.y + 1", 0.25),
+        (f"{YEARS} SELECT y, SUM(n + y) AS x FROM g GROUP BY y", 1),
+    ):
+        plan, table = drawn(canonical, sql, COUNTS, 1.28)
+        place = [output.name for output in plan.outputs].index("x")
+        found = [(row[place], se[place]) for row, se in zip(table.moe90, table.se, strict=True) if se[place]]
+        assert found
+        assert all((moe / step).is_integer() and abs(moe - margins.Z90 * se) <= step / 2 for moe, se in found)
+    _, table = drawn(canonical, f"{YEARS} SELECT b.n - a.n / 2 AS x FROM g a JOIN g b ON b.y = a.y + 1", COUNTS, 1.28)
+    assert table.moe90[0][0] == pytest.approx(margins.Z90 * table.se[0][0] + 0.5)
 
 
 def test_a_margin_of_whole_numbers_is_whole(canonical):

@@ -60,6 +60,14 @@ QUESTIONS = [
     "SELECT school_year, has_iep, COUNT(*) AS n FROM student_year WHERE school_year >= '2023' AND has_iep <> 'true' GROUP BY ALL HAVING school_year IN ('2024', 2025, '2026') AND n > '3' AND has_iep = 'false' ORDER BY ALL",
     "SELECT grade_level, COUNT(*) AS n FROM student_year WHERE schools_attended BETWEEN '2' AND '3' AND has_iep IN ('false') GROUP BY ALL HAVING n > '0' ORDER BY ALL DESC",
     f"WITH y AS ({YEARS}) SELECT n > 500 AS many, school_year FROM y WHERE n / 2 BETWEEN '10.5' AND '900000' ORDER BY ALL DESC",
+    f"WITH y AS ({YEARS} HAVING school_year < 2024), z AS ({YEARS} HAVING school_year > 2022) SELECT school_year, y.n, z.n AS m FROM y FULL JOIN z USING (school_year) ORDER BY 1",
+    f"WITH y AS ({YEARS} HAVING school_year < 2024), z AS ({YEARS} HAVING school_year > 2022) SELECT * FROM y RIGHT JOIN z USING (school_year) ORDER BY ALL",
+    f"WITH y AS ({YEARS} HAVING school_year < 2024), z AS ({YEARS} HAVING school_year > 2022) SELECT school_year, COUNT(*) AS c, SUM(z.n) AS m FROM y FULL JOIN z USING (school_year) LEFT JOIN y x USING (school_year) WHERE school_year > 2020 GROUP BY school_year ORDER BY 1",
+    f"WITH y AS ({YEARS} HAVING school_year < 2024), z AS ({YEARS} HAVING school_year > 2022) SELECT y.*, z.*, y.school_year AS a FROM y FULL JOIN z USING (school_year) ORDER BY z.school_year, y.school_year",
+    f"WITH y AS ({YEARS}) SELECT ROUND(n / 100.0) AS b, COUNT(*) AS c FROM y GROUP BY b ORDER BY 1",
+    f"WITH y AS ({YEARS}) SELECT n, n * 2 AS m, school_year FROM y GROUP BY school_year, n ORDER BY 3",
+    "SELECT 'disjoint_0_0_0_0' AS t, sex, RANK() OVER (ORDER BY COUNT(*)) AS r FROM student GROUP BY sex ORDER BY 2",
+    "SELECT sex, CASE WHEN sex = 'disjoint_9_9_9_9' THEN 1 ELSE 2 END AS t, COUNT(*) > 2 AS n FROM student GROUP BY sex ORDER BY 1",
     "SELECT has_iep, IF(has_iep, 'yes', 'no') AS word, COUNT(*) AS n FROM student_year GROUP BY has_iep ORDER BY has_iep",
 ]
 
