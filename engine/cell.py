@@ -91,7 +91,7 @@ def arithmetic(op: str, left: Cell, right: Cell, *, settled: bool) -> Cell:
             return alike(text, "double", cell)
         s, a, b, step = (finite(f"abs({each} {op} {constant.number})") for each in (*cell.margins, cell.step))
         return replace(alike(text, "double", cell), margins=(s, a, b), step=step)
-    margins = _of_both(op, left, right) if settled or left.row == right.row else None
+    margins = _of_both(op, left, right) if settled or left.row == right.row != SHARED else None
     return Cell(text, "double", margins=margins)
 
 
@@ -152,10 +152,10 @@ def alike(text: str, kind: Kind, cell: Cell) -> Cell:
 
 def met(left: Cell, right: Cell) -> Cell:
     """The one of two equal cells that is there, as FULL JOIN … USING has it."""
-    alike_in_kind = left.kind == right.kind
-    one, other = (left.sql, right.sql) if alike_in_kind else (left.number, right.number)
-    kind: Kind = left.kind if alike_in_kind else "double"
-    return Cell(f"coalesce({one}, {other})", kind, public=left.public and right.public)
+    public = left.public and right.public
+    if left.kind == right.kind:
+        return Cell(f"coalesce({left.sql}, {right.sql})", left.kind, public=public)
+    return Cell(f"coalesce({left.number}, {right.number})", "double", public=public)
 
 
 def moved(text: str, cell: Cell, out_of: Callable[[str], str]) -> Cell:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.postprocess import Cell, Draws, Estimated, Table
 
 UNSURE = "margin null where estimates share a draw or have no margin themselves, or a divisor cannot be told from 0"
-COMPUTED = "no margin: computed from estimates by more than arithmetic"
+COMPUTED = "no margin: computed from estimates by more than arithmetic, or over rows that noise chose"
 EXACT_MAX = 2**53
 MEMORY = "2GB"
 """Of the database that sees noisy numbers alone: a question that takes more fails, and not the machine."""
