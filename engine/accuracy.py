@@ -217,7 +217,7 @@ def resolved(plan: Plan, moe: Sequence[tuple[str | None, float]]) -> tuple[tuple
     }
     known = ", ".join(positions) or "no column: the question estimates nothing"
     unknown = [name for name, _ in moe if name is not None and name not in positions]
-    made = [output.name for output in plan.outputs if isinstance(output.form, Computed)]
+    made = [output.name for output in plan.outputs if output.role != "key" and isinstance(output.form, Computed)]
     wanted = unknown[0] if unknown else made[0] if moe and made and not positions else None
     if wanted in made:
         raise QueryRefused(

@@ -102,7 +102,9 @@ def _of_both(op: str, left: Cell, right: Cell) -> Margins | None:
     apart = f"({left.row} <> {right.row} OR {disjoint(left.draw, right.draw)})"
     s, t, a, b = left.margins[0], right.margins[0], left.number, right.number
     if op in ("+", "-"):
-        return _widths(f"sqrt({s} * {s} + {t} * {t})", apart, (left.step, right.step))
+        known = f"{apart} AND {left.margins[2]} IS NOT NULL AND {right.margins[2]} IS NOT NULL"
+        return _widths(f"sqrt({s} * {s} + {t} * {t})", known, (left.step, right.step))
+    apart += f" AND {left.step} > 0 AND {right.step} > 0"  # a ratio's own bias is not known to be small beside this
     firm = f"abs({b}) >= {FIRM!r} * {t}"  # else the product or quotient of the errors outweighs what slopes see
     if op == "*":
         spread = f"sqrt({b} * {b} * {s} * {s} + {a} * {a} * {t} * {t})"
@@ -173,7 +175,7 @@ def moved(text: str, cell: Cell, out_of: Callable[[str], str]) -> Cell:
 
 
 def added(text: str, kind: Kind, cell: Cell, over: Callable[[str], str], *, mean: bool) -> Cell:
-    """The sum or mean of a cell over rows that public columns decide.
+    """The sum or mean of a cell over rows that public columns decide; biases of ratios would add up in it.
 
     Args:
         text: it.
@@ -188,6 +190,7 @@ def added(text: str, kind: Kind, cell: Cell, over: Callable[[str], str], *, mean
     counts = over(f"count(DISTINCT {cell.row})"), over(f"count({cell.sql})"), over(f"count({s})")
     known = " AND ".join(f"{count} = {many}" for count in counts)  # a sum leaves out what noise made NULL
     spread, steps = f"sqrt({over(f'sum({s} * {s})')})", [over(f"{least}({cell.step})") for least in ("min", "max")]
+    known += f" AND {steps[0]} > 0"
     if mean:
         spread, steps = f"{spread} / {many}", [f"{step} / {many}" for step in steps]
     return Cell(text, kind, margins=_widths(spread, known, steps))

@@ -109,7 +109,7 @@ def foreseen(plan: Plan) -> list[str | None]:
 
 
 def _computed(column: tree.Made, form: Any) -> str | None:
-    if column.base is not None and not isinstance(form, Computed):
+    if column.public or (column.base is not None and not isinstance(form, Computed)):
         return None
     return None if column.margins or column.kind in ("text", "boolean", "date", "null") else COMPUTED
 

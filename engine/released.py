@@ -19,6 +19,7 @@ from engine.pruned import pruned
 from engine.refusals import QueryRefused
 from engine.relations import Cte, alias_of, all_used, ctes_of, read
 from engine.selected import group_keys, resolve, selected_columns, whole_number, with_aliases
+from engine.source import nearest
 from engine.steps import has_aggregate
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ PARTS_MAX = 20
 """Most aggregate SELECTs in one question."""
 
 TEXT_MAX = 200_000
+STARRED = "homeroom_starred"
+"""What says of a column of * which one it is: its table's place, and its own, or None for one that USING joined."""
+
 HIDDEN = "sabrl"
 """Letters of the columns that go with one that has margins: its standard error, margins, its row in its part, and the
 step of its error's lattice."""
@@ -300,15 +304,19 @@ class _Reader:
             raise self.source.refusal("unsupported", "* stands for columns of SELECT.", node, accepted="a column")
         name = this.name.lower()
         wanted = None if qualifier is None else qualifier.name.lower()
-        joined = max((place for place, table in enumerate(tables) if name in table.using), default=None)
-        merged = [] if wanted is not None or joined is None else [tables[joined].using[name]]
+        self.known_table(tables, wanted, node)
+        last = _joined_last(tables, name)
+        merged = [] if wanted is not None or last < 0 else [tables[last].using[name]]
         found = merged + [
             table.cell(position)
-            for table in (tables[(joined or 0) + 1 :] if merged else tables)
+            for table in (tables[last + 1 :] if merged else tables)
             if wanted in (None, table.name)
             for position, column in enumerate(table.shape.columns)
             if column.name.lower() == name
         ]
+        if STARRED in node.meta:
+            table, position = node.meta[STARRED]
+            found = merged if position is None else [tables[table].cell(position)]
         if not found:
             known = [column.name for table in tables for column in table.shape.columns]
             raise unknown(self.source, node, known)
@@ -320,6 +328,14 @@ class _Reader:
                 accepted="a table's name before it",
             )
         return replace(found[0], public=self.settled and not self.is_noisy(found[0]))
+
+    def known_table(self, tables: Sequence[_Table], name: str | None, node: exp.Expr) -> None:
+        """Refuse a name before a column that no table has."""
+        names = [table.name for table in tables if table.name]
+        if name and name not in names:
+            raise self.source.refusal(
+                "unknown_name", f"Nothing here is called {name}.", node, accepted=nearest(name, names)
+            )
 
     @property
     def settled(self) -> bool:
@@ -342,14 +358,18 @@ class _Reader:
                 continue
             self.source.consume(star)
             wanted = node.table.lower() if isinstance(node, exp.Column) else ""
-            merged = set() if wanted else {name for table in tables for name in table.using}
+            self.known_table(tables, wanted, node)
             written: set[str] = set()
-            for table in tables:
-                for column in table.shape.columns if wanted in ("", table.name) else ():
-                    name, shared = exp.to_identifier(column.name, quoted=True), column.name.lower() in merged
-                    if not (shared and column.name.lower() in written):
-                        found.append(exp.column(name, table=None if shared else table.name or None))
-                    written.add(column.name.lower())
+            for place, table in enumerate(tables):
+                for position, column in enumerate(table.shape.columns if wanted in ("", table.name) else ()):
+                    name = column.name.lower()
+                    shared = not wanted and place <= _joined_last(tables, name)
+                    if shared and name in written:
+                        continue
+                    written |= {name} if shared else set()
+                    part = exp.column(exp.to_identifier(column.name, quoted=True))
+                    part.meta[STARRED] = place, None if shared else position
+                    found.append(part)
         return selected_columns(self.source, found)
 
     def grouped(self, desk: Desk, group: exp.Group | None, selected: list[tuple[str, exp.Expr]]) -> tuple[Desk, str]:
@@ -417,11 +437,10 @@ class _Reader:
             # a total over groups is a column of its part already, and QUALIFY without any window is an error
             text += f" QUALIFY {condition_of(named, this)} AND count(*) OVER () > 0"
         terms = [] if order is None else order_terms(named, order, cells)
-        self.unsettled |= not all(
-            cell.public for cell in (*(cell for cell, _ in terms), *(cells if distinct else ()))
-        )
+        self.unsettled |= not all(cell.public for cell, _ in terms)
+        self.chosen |= bool(distinct) and not all(cell.public for cell in cells)
         columns = tuple(
-            tree.Made(name, cell.kind, cell.base, cell.margins is not None and not distinct, cell.draw)
+            tree.Made(name, cell.kind, cell.base, cell.margins is not None and not distinct, cell.draw, cell.public)
             for (name, _), cell in zip(selected, cells, strict=True)
         )
         written = [f"{cell.sql} AS v{position}" for position, cell in enumerate(cells)]
@@ -464,8 +483,9 @@ class _Reader:
             raise source.refusal("unsupported", "This set operation is not accepted.", node, accepted="UNION ALL")
         sides = [self.relation(_unwrapped(source, side), ctes) for side in (this, other)]
         self.chosen |= limit is not None or offset is not None
-        self.unsettled |= word != "UNION" or bool(distinct)
         left, right = sides
+        public = all(column.public for side in sides for column in side.columns)
+        self.chosen |= (word != "UNION" or bool(distinct)) and not public
         if len(left.columns) != len(right.columns):
             raise source.refusal("syntax", f"The sides of {word} have different columns.", node, accepted="as many")
         every = word == "UNION" and not distinct
@@ -479,7 +499,8 @@ class _Reader:
             kind = "double" if len(kinds) > 1 else next(iter(kinds), "null")
             base = one.base if one.base == two.base else None
             draw = one.draw if one.draw == two.draw else None
-            columns.append(tree.Made(one.name, kind, base, every and one.margins and two.margins, draw))
+            margins = every and one.margins and two.margins
+            columns.append(tree.Made(one.name, kind, base, margins, draw, one.public and two.public))
         texts = [_side(shape, columns, number) for number, shape in enumerate(sides)]
         plain = ", ".join(f"v{position}" for position in range(len(columns)))
         if every:
@@ -490,11 +511,11 @@ class _Reader:
             bare = [f"SELECT {plain} FROM ({text}) AS e" for text in texts]
             joined = f"{bare[0]} {word}{'' if distinct else ' ALL'} {bare[1]}"
             listed, ties = plain, plain
-        cells = [Cell(f"v{position}", column.kind) for position, column in enumerate(columns)]  # type: ignore[arg-type]
+        cells = [Cell(f"v{k}", column.kind, public=column.public) for k, column in enumerate(columns)]  # type: ignore[arg-type]
         aliases = {column.name.lower(): cell for column, cell in zip(columns, cells, strict=True)}
         desk = Desk(source, lambda _: None, aliases, (), windows=False)
         terms = [] if order is None else order_terms(desk, order, cells)
-        self.unsettled |= bool(terms)
+        self.unsettled |= not all(cell.public for cell, _ in terms)
         by = ", ".join([*(f"{cell.sql}{how}" for cell, how in terms), ties])
         sql = f"SELECT {listed}, row_number() OVER (ORDER BY {by}) AS i FROM ({joined}) AS u"
         sql = _cut(sql, whole_number(source, limit), whole_number(source, offset))
@@ -523,9 +544,14 @@ class _Table:
         column = self.shape.columns[position]
         value, kind = f"t{self.position}.v{position}", column.kind
         if not column.margins:
-            return Cell(value, kind, column.base)  # type: ignore[arg-type]
+            return Cell(value, kind, column.base, public=column.public)  # type: ignore[arg-type]
         s, a, b, row, step = (f"t{self.position}.{letter}{position}" for letter in HIDDEN)
         return Cell(value, kind, column.base, (s, a, b), row, column.draw, step)  # type: ignore[arg-type]
+
+
+def _joined_last(tables: Sequence[_Table], name: str) -> int:
+    """The place of the last table that USING joined on a column; -1 for none."""
+    return max((place for place, table in enumerate(tables) if name in table.using), default=-1)
 
 
 def _pointed(node: exp.Select, term: exp.Expr) -> exp.Expr:
@@ -543,8 +569,9 @@ def _sources(node: exp.Select) -> list[exp.Expr]:
 
 
 def _aggregates(node: exp.Expr) -> bool:
-    """Whether an expression has an aggregate that is no window."""
-    return any(not isinstance(found.parent, exp.Window) for found in node.find_all(exp.AggFunc))
+    """Whether an expression has an aggregate that is no window; a subquery has its own."""
+    parts = node.walk(prune=lambda part: isinstance(part, exp.Query | exp.Exists))
+    return any(isinstance(part, exp.AggFunc) and not isinstance(part.parent, exp.Window) for part in parts)
 
 
 def _outer(above: Above, node: exp.Expr) -> tree.Outer | None:

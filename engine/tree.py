@@ -489,6 +489,7 @@ class Made:
         base: the part and the item of it that this is, unchanged; None where it was computed.
         margins: whether its standard error and margins come with it.
         draw: the part and the item of it whose draws, of one row, are in it, and no others.
+        public: whether it follows from keys and constants alone, in rows that noise did not choose.
     """
 
     name: str
@@ -496,6 +497,7 @@ class Made:
     base: tuple[int, int] | None
     margins: bool
     draw: tuple[int, int] | None = None
+    public: bool = False
 
 
 Size = int | tuple[Literal["+", "*"], "tuple[Size, ...]"]

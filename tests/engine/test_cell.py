@@ -96,6 +96,9 @@ def test_an_error_is_carried_over_released_tables(sql, expected, canonical):
         f"{YEARS} SELECT a.n * a.n AS x FROM g a",
         f"{YEARS} SELECT a.n / (b.n - a.n) AS x FROM g a JOIN g b ON b.y = a.y + 1",
         f"{YEARS} SELECT MAX(n) AS x FROM g",
+        f"WITH g AS (SELECT cohort_year AS y, COUNT(*) / (COUNT(*) + 900) AS m {BY_YEAR}) SELECT SUM(m) AS x FROM g",
+        f"WITH g AS (SELECT cohort_year AS y, COUNT(*) / (COUNT(*) + 900) AS m, COUNT(*) AS n {BY_YEAR}) SELECT a.m * b.n AS x FROM g a JOIN g b ON b.y = a.y + 1",
+        f"WITH g AS (SELECT cohort_year AS y, COUNT(*) / (COUNT(*) - 395) AS m {BY_YEAR}) SELECT a.m - b.m AS x FROM g a JOIN g b ON b.y = a.y + 1 AND a.y = 2030",
         f"{YEARS}, d AS (SELECT y, n > 250 AS big FROM g EXCEPT SELECT y, FALSE FROM g) SELECT SUM(g.n) AS x FROM g JOIN d ON d.y = g.y",
         f"{YEARS}, d AS (SELECT n, y FROM g UNION SELECT n, y FROM g LIMIT 1) SELECT SUM(g.n) AS x FROM g JOIN d ON d.y = g.y",
         f"{YEARS}, d AS (SELECT n > 250 AS big, y FROM g GROUP BY 1, 2) SELECT LAG(g.n) OVER () AS x FROM d JOIN g ON g.y = d.y",
@@ -129,17 +132,47 @@ def test_a_divisor_near_nothing_gives_no_margin(divisor, firm, canonical):
     assert errors(canonical, sql, [5, 0, 0, 0]) == [None]
 
 
-def test_a_mean_of_means_has_no_margin_where_noise_left_one_out(canonical):
-    """A mean of no rows is NULL, and AVG leaves it out."""
-    sql = "WITH g AS (SELECT cohort_year AS y, AVG(gpa) AS m FROM student_year WHERE cohort_year IN (2030, 2031) GROUP BY 1) SELECT AVG(m) AS a FROM g"
-    plan = planned(canonical, sql, canonical.cohorts)
-    counts = next(p for p, statistic in enumerate(plan.statistics) if statistic.centred is None)
-    for first, known in ((500, True), (-3, False)):
-        values = [np.array([5, 5]), np.array([5, 5])]
-        values[counts] = np.array([first, 400])
-        table = combination.answer(plan, Draws(tuple(values), (SCALE,) * 2))
-        assert table.rows[0][0] is not None
-        assert (table.se[0][0] is not None) is known
+def test_a_mean_of_means_has_no_margin(canonical):
+    """A mean of no rows is NULL, AVG leaves it out, and biases of ratios add up; their difference has one."""
+    means = "WITH g AS (SELECT cohort_year AS y, AVG(gpa) AS m FROM student_year WHERE cohort_year IN (2030, 2031) GROUP BY 1)"
+    for column in ("AVG(m)", "SUM(m)", "AVG(m) / 2"):
+        plan = planned(canonical, f"{means} SELECT {column} AS a FROM g", canonical.cohorts)
+        table = combination.answer(plan, Draws((np.array([500, 400]), np.array([500, 400])), (SCALE,) * 2))
+        assert table.se == [(None,)]
+    plan = planned(canonical, f"{means} SELECT b.m - a.m AS x FROM g a JOIN g b ON b.y = a.y + 1", canonical.cohorts)
+    table = combination.answer(plan, Draws((np.array([500, 400]), np.array([500, 400])), (SCALE,) * 2))
+    assert table.se[0][0] is not None
+
+
+@pytest.mark.parametrize(
+    ("sql", "chosen"),
+    [
+        (f"{YEARS} SELECT y, n FROM g JOIN (SELECT y, n > 250 AS b FROM g EXCEPT SELECT y, FALSE FROM g) d USING (y)", True),
+        (f"{YEARS} SELECT y, n FROM g JOIN (SELECT y, n > 250 AS b FROM g INTERSECT SELECT y, TRUE FROM g) d USING (y)", True),
+        (f"{YEARS} SELECT y, n FROM g CROSS JOIN (SELECT DISTINCT n > 250 AS b FROM g) d", True),
+        (f"{YEARS} SELECT n FROM g JOIN g h USING (n)", True),
+        (f"{YEARS} SELECT g.n FROM g JOIN g h ON g.n > h.n", True),
+        (f"{YEARS} SELECT n FROM g UNION ALL SELECT n FROM g ORDER BY n LIMIT 1", True),
+        (f"{YEARS} SELECT y FROM g UNION SELECT y FROM g", False),
+        (f"{YEARS}, h AS (SELECT y, b.n FROM g a FULL JOIN g b USING (y)) SELECT y, n FROM h WHERE y > 2031", False),
+        (f"{YEARS}, h AS (SELECT y + 1 AS y, n FROM g) SELECT y, g.n - h.n AS x FROM g JOIN h USING (y)", False),
+    ],
+)  # fmt: skip
+def test_that_noise_chose_rows_is_known(sql, chosen, canonical):
+    """Of which a note tells."""
+    assert planned(canonical, sql, canonical.cohorts).made.chosen is chosen
+
+
+def test_a_key_that_is_computed_is_a_key(canonical):
+    """Of FULL JOIN … USING, and of a year moved by one; its column has no margin and needs none."""
+    for sql in (
+        f"{YEARS}, h AS (SELECT y, b.n FROM g a FULL JOIN g b USING (y)) SELECT y, SUM(n) AS x FROM h GROUP BY y",
+        f"{YEARS}, h AS (SELECT y + 1 AS y, n FROM g) SELECT y, g.n - h.n AS x FROM g JOIN h USING (y)",
+    ):
+        plan, table = drawn(canonical, sql, COUNTS)
+        assert [output.role for output in plan.outputs] == ["key", "estimate"]
+        assert table.reasons == [None, None]
+        assert all(row[1] in (SCALE, pytest.approx(SCALE * 2**0.5)) for row in table.se)
 
 
 def test_a_margin_on_a_lattice_is_one_of_its_points(canonical):
