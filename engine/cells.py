@@ -454,15 +454,12 @@ def _window(desk: Desk, node: exp.Window) -> Cell:
     spec = f"PARTITION BY {', '.join(cell.sql for cell in by)}" if by else ""
     spec += f" ORDER BY {', '.join(terms)}" if terms else ""
     over = f" OVER ({spec.strip()})"
-    text = f"{function}{over}"
-    if isinstance(this, exp.Sum) and kind == "integer":
-        text = f"TRY_CAST({text} AS BIGINT)"
-    text = finite(text) if kind == "double" else text
+    text = _total(this, f"{function}{over}", kind)
     if arg is None or not desk.settled or not all(cell.public for cell in (*by, *(cell for cell, _ in ordered))):
         return Cell(text, kind)
     if isinstance(this, exp.Lag | exp.Lead):
-        place = function.rpartition(",")[2]
-        return moved(text, arg, lambda column: f"{type(this).__name__.lower()}({column},{place}{over}")
+        shift = _shift(inner, this)
+        return moved(text, arg, lambda column: shift(column) + over)
     return _added(text, kind, this, arg, lambda aggregate: aggregate + over)
 
 
@@ -480,14 +477,27 @@ def _windowed(desk: Desk, node: exp.Expr) -> tuple[str, Kind, bool, Cell | None]
         (this,) = source.consume(node, "this")
         return f"ntile({max(1, _whole(desk, this, OFFSET_MAX))})", "integer", True, None
     if isinstance(node, exp.Lag | exp.Lead):
-        this, offset = source.consume(node, "this", "offset")
+        this, _offset = source.consume(node, "this", "offset")
         arg = cell_of(desk, this)
-        rows = 1 if offset is None else _whole(desk, offset, OFFSET_MAX)
-        return f"{type(node).__name__.lower()}({arg.sql}, {rows})", arg.kind, True, arg
+        return _shift(desk, node)(arg.sql), arg.kind, True, arg
     if type(node) in _AGGREGATES:
         text, kind, added_up = _aggregated(desk, desk, node)
         return text, kind, False, added_up
     raise _unaccepted(desk, node)
+
+
+def _shift(desk: Desk, node: exp.Lag | exp.Lead) -> Callable[[str], str]:
+    """Writes LAG or LEAD of a column."""
+    offset = node.args.get("offset")
+    rows = 1 if offset is None else _whole(desk, offset, OFFSET_MAX)
+    return lambda column: f"{type(node).__name__.lower()}({column}, {rows})"
+
+
+def _total(node: exp.Expr, text: str, kind: Kind) -> str:
+    """A function of several rows, NULL where a sum of whole numbers is too large or a number is not finite."""
+    if isinstance(node, exp.Sum) and kind == "integer":
+        return f"TRY_CAST({text} AS BIGINT)"
+    return finite(text) if kind == "double" else text
 
 
 def _aggregated(desk: Desk, inner: Desk, node: exp.Expr) -> tuple[str, Kind, Cell | None]:
@@ -508,10 +518,8 @@ def _aggregated(desk: Desk, inner: Desk, node: exp.Expr) -> tuple[str, Kind, Cel
 def _aggregate(desk: Desk, node: exp.Expr) -> Cell:
     if desk.inside is None:
         raise _unaccepted(desk, node)
-    text, kind, arg = _aggregated(desk, replace(desk, cell=desk.inside, inside=None, windows=False), node)
-    if isinstance(node, exp.Sum) and kind == "integer":
-        text = f"TRY_CAST({text} AS BIGINT)"
-    text = finite(text) if kind == "double" else text
+    function, kind, arg = _aggregated(desk, replace(desk, cell=desk.inside, inside=None, windows=False), node)
+    text = _total(node, function, kind)
     return _added(text, kind, node, arg, str) if arg is not None and desk.settled else Cell(text, kind)
 
 

@@ -109,9 +109,9 @@ def foreseen(plan: Plan) -> list[str | None]:
 
 
 def _computed(column: tree.Made, form: Any) -> str | None:
-    if column.public or (column.base is not None and not isinstance(form, Computed)):
+    if not isinstance(form, Computed) or column.public or column.margins:
         return None
-    return None if column.margins or column.kind in ("text", "boolean", "date", "null") else COMPUTED
+    return None if column.kind in ("text", "boolean", "date", "null") else COMPUTED
 
 
 def _reason(column: tree.Made, form: Any, estimated: Sequence[Sequence[Estimated]]) -> str | None:

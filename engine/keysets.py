@@ -415,10 +415,10 @@ def _listing(found: Range, of: tree.Type) -> list[Value] | None:
 
     Only whole numbers and dates lie between two ends at distances of 1.
     """
-    if found.values is not None and of not in (tree.INTEGER, tree.DATE):
+    if found.values is not None:
+        if of in (tree.INTEGER, tree.DATE):  # a condition may hold a fraction equal to a whole number, and others
+            return sorted(int(value) for value in found.values if value == int(value))  # type: ignore[arg-type]
         return sorted(found.values)  # type: ignore[arg-type]
-    if found.values is not None:  # a condition may hold a whole number equal to another
-        return sorted(int(value) for value in found.values if value == int(value))  # type: ignore[arg-type]
     if of not in (tree.INTEGER, tree.DATE):
         return None
     if found.low is None or found.high is None or isinstance(found.low, float) or isinstance(found.high, float):

@@ -33,7 +33,7 @@ PARTS_MAX = 20
 
 TEXT_MAX = 200_000
 STARRED = "homeroom_starred"
-"""What says of a column of * which one it is: its table's place, and its own, or None for one that USING joined."""
+"""Under which a column of * says which cell it is."""
 
 HIDDEN = "sabrl"
 """Letters of the columns that go with one that has margins: its standard error, margins, its row in its part, and the
@@ -234,12 +234,12 @@ class _Reader:
         ties = tuple(f"t{position}.i" for position in range(len(tables)))
         if where is not None:
             (this,) = source.consume(where, "this")
-            self.chosen |= any(self.is_noisy(self.column(tables, part.copy())) for part in this.find_all(exp.Column))
+            self.choose(tables, this)
             text += f" WHERE {condition_of(Desk(source, plain, {}, ties, windows=False), this)}"
         desk = Desk(source, plain, {}, ties, settled=having is None and self.settled)
         known = {column.name.lower() for table in tables for column in table.shape.columns}
         selected = with_aliases(source, self.everything(tables, expressions or []), known)
-        if group is not None or any(_aggregates(value) for _, value in selected):
+        if group is not None or any(has_aggregate(value) for _, value in selected):
             desk, clause = self.grouped(desk, group, selected)
             text += clause
             found = [part for _, value in selected for part in value.find_all(exp.AggFunc)]
@@ -291,7 +291,7 @@ class _Reader:
                 (),
                 windows=False,
             )
-            self.chosen |= any(self.is_noisy(self.column(both, part.copy())) for part in on.find_all(exp.Column))
+            self.choose(both, on)
             conditions.append(condition_of(desk, on))
         if side and not conditions:
             raise source.refusal("syntax", "An outer join needs ON.", node, accepted="LEFT JOIN … ON")
@@ -307,16 +307,19 @@ class _Reader:
         self.known_table(tables, wanted, node)
         last = _joined_last(tables, name)
         merged = [] if wanted is not None or last < 0 else [tables[last].using[name]]
-        found = merged + [
-            table.cell(position)
-            for table in (tables[last + 1 :] if merged else tables)
-            if wanted in (None, table.name)
-            for position, column in enumerate(table.shape.columns)
-            if column.name.lower() == name
-        ]
-        if STARRED in node.meta:
-            table, position = node.meta[STARRED]
-            found = merged if position is None else [tables[table].cell(position)]
+        starred = node.meta.get(STARRED)
+        found = (
+            [starred]
+            if starred is not None
+            else merged
+            + [
+                table.cell(position)
+                for table in (tables[last + 1 :] if merged else tables)
+                if wanted in (None, table.name)
+                for position, column in enumerate(table.shape.columns)
+                if column.name.lower() == name
+            ]
+        )
         if not found:
             known = [column.name for table in tables for column in table.shape.columns]
             raise unknown(self.source, node, known)
@@ -336,6 +339,11 @@ class _Reader:
             raise self.source.refusal(
                 "unknown_name", f"Nothing here is called {name}.", node, accepted=nearest(name, names)
             )
+
+    def choose(self, tables: Sequence[_Table], condition: exp.Expr) -> None:
+        """Note whether a condition that decides which rows there are reads a noisy number."""
+        columns = condition.find_all(exp.Column)
+        self.chosen |= any(self.is_noisy(self.column(tables, column.copy())) for column in columns)
 
     @property
     def settled(self) -> bool:
@@ -363,12 +371,12 @@ class _Reader:
             for place, table in enumerate(tables):
                 for position, column in enumerate(table.shape.columns if wanted in ("", table.name) else ()):
                     name = column.name.lower()
-                    shared = not wanted and place <= _joined_last(tables, name)
-                    if shared and name in written:
+                    last = -1 if wanted else _joined_last(tables, name)
+                    if place <= last and name in written:
                         continue
-                    written |= {name} if shared else set()
+                    written |= {name} if place <= last else set()
                     part = exp.column(exp.to_identifier(column.name, quoted=True))
-                    part.meta[STARRED] = place, None if shared else position
+                    part.meta[STARRED] = tables[last].using[name] if place <= last else table.cell(position)
                     found.append(part)
         return selected_columns(self.source, found)
 
@@ -378,13 +386,13 @@ class _Reader:
         keys: list[Cell] = []  # a group of one estimate's value is not that estimate, so it has no margin
         if group is not None:
             terms, everything = source.consume(group, "expressions", "all")
-            nodes = list(terms or ()) + ([v for _, v in selected if not _aggregates(v)] if everything else [])
+            nodes = list(terms or ()) + ([v for _, v in selected if not has_aggregate(v)] if everything else [])
             cells = [cell_of(desk, resolve(source, term, selected, prefer=())) for term in nodes]
             keys = [replace(cell, margins=None) for cell in cells]
         written = {key.sql: key for key in keys}
 
         def cell(part: exp.Expr) -> Cell | None:
-            if _aggregates(part) or isinstance(part, exp.Literal):
+            if has_aggregate(part) or isinstance(part, exp.Literal):
                 return None
             try:
                 found = written.get(cell_of(desk, part).sql)
@@ -566,12 +574,6 @@ def _sources(node: exp.Select) -> list[exp.Expr]:
     """What stands in FROM."""
     from_ = node.args.get("from_")
     return ([] if from_ is None else [from_.this]) + [join.this for join in node.args.get("joins") or ()]
-
-
-def _aggregates(node: exp.Expr) -> bool:
-    """Whether an expression has an aggregate that is no window; a subquery has its own."""
-    parts = node.walk(prune=lambda part: isinstance(part, exp.Query | exp.Exists))
-    return any(isinstance(part, exp.AggFunc) and not isinstance(part.parent, exp.Window) for part in parts)
 
 
 def _outer(above: Above, node: exp.Expr) -> tree.Outer | None:

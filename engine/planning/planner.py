@@ -136,8 +136,8 @@ class _Planner:
     def shown(self, parts: Sequence[Plan], column: tree.Made, place: int) -> Output:
         """A column of the answer: one of a part's, or computed."""
         if column.base is None:
-            role: Literal["key", "estimate", "derived"] = "estimate" if column.margins else "derived"
-            role = "key" if column.public else role
+            role: Literal["key", "estimate", "derived"]
+            role = "key" if column.public else "estimate" if column.margins else "derived"
             return Output(column.name, role, column.kind, None, forms.Computed(place))
         part, item = column.base
         output = parts[part].outputs[item]

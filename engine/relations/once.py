@@ -51,9 +51,9 @@ class Once(Base):
     def not_outward(self, scope: Scope, query: exp.Query) -> None:
         """Refuse a subquery made in steps that names what stands outside it."""
         own = {part.alias_or_name.lower() for part in query.find_all(exp.Table, exp.Subquery)}
-        outside = {named.name for named in scope.relations} - own
+        outside = {named.name for named in scope.relations} - own - {""}
         for column in query.find_all(exp.Column):
-            if column.table.lower() in outside and column.table:
+            if column.table.lower() in outside:
                 owner = self.catalog.owner
                 raise self.source.refusal(
                     "unsupported",
